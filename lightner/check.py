@@ -1,0 +1,112 @@
+"""What a training set looks like before any time is spent on it: counts, and what is wrong or doubtful, in words.
+
+Pure: it knows sentences, neither files nor models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lightner.types import Sentence
+
+RARE_BELOW = 3
+"""A type with fewer mentions cannot be both learned and measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """Facts about a training set and its development set. `errors` forbid training, `warnings` do not."""
+
+    sentences: int
+    words: int
+    mentions: Mapping[str, int]
+    """Training mentions of each type, the types sorted."""
+    duplicates: int
+    """Training sentences whose words and spans stood earlier in the set."""
+    contradictions: tuple[tuple[str, ...], ...]
+    """Words of training sentences that stand in the set with different spans."""
+    rare: tuple[str, ...]
+    """Types with fewer than RARE_BELOW training mentions."""
+    overlap: int
+    """Development sentences whose words are those of a training sentence."""
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of the training set, sorted."""
+        return tuple(self.mentions)
+
+
+def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = ()) -> DataReport:
+    """Counts `train`, and holds `dev` against it."""
+    mentions = _mentions(train)
+    annotations: defaultdict[tuple[str, ...], set[Sentence]] = defaultdict(set)
+    for sentence in train:
+        annotations[sentence.words].add(sentence)
+    contradictions = tuple(words for words, different in annotations.items() if len(different) > 1)
+    duplicates = len(train) - sum(len(different) for different in annotations.values())
+    overlap = sum(sentence.words in annotations for sentence in dev)
+    rare = tuple(name for name, count in mentions.items() if count < RARE_BELOW)
+    return DataReport(
+        sentences=len(train),
+        words=sum(len(sentence.words) for sentence in train),
+        mentions=mentions,
+        duplicates=duplicates,
+        contradictions=contradictions,
+        rare=rare,
+        overlap=overlap,
+        errors=_errors(train, mentions),
+        warnings=(
+            *_train_warnings(mentions, rare, duplicates=duplicates, contradictions=contradictions),
+            *_dev_warnings(mentions, dev, overlap),
+        ),
+    )
+
+
+def _mentions(sentences: Sequence[Sentence]) -> dict[str, int]:
+    return dict(sorted(Counter(span.label for sentence in sentences for span in sentence.spans).items()))
+
+
+def _errors(train: Sequence[Sentence], mentions: Mapping[str, int]) -> tuple[str, ...]:
+    if not train:
+        return ("The training set has no sentences.",)
+    if not mentions:
+        return ("The training set has no entities: every sentence is without spans.",)
+    return ()
+
+
+def _train_warnings(
+    mentions: Mapping[str, int], rare: Sequence[str], *, duplicates: int, contradictions: Sequence[tuple[str, ...]]
+) -> list[str]:
+    warnings = []
+    if rare:
+        named = ", ".join(f"{name} ({mentions[name]})" for name in rare)
+        warnings.append(f"Types with fewer than {RARE_BELOW} mentions in the training set: {named}.")
+    if duplicates:
+        warnings.append(f"The training set repeats {_count(duplicates, 'sentence')} word for word and span for span.")
+    if contradictions:
+        example = " ".join(contradictions[0])
+        times = _count(len(contradictions), "sentence")
+        warnings.append(f"The training set gives different spans to the same words in {times}, first: {example!r}.")
+    return warnings
+
+
+def _dev_warnings(mentions: Mapping[str, int], dev: Sequence[Sentence], overlap: int) -> list[str]:
+    warnings = []
+    in_dev = _mentions(dev)
+    unseen = [name for name in in_dev if name not in mentions]
+    if unseen:
+        warnings.append(f"Types of the development set that the training set lacks: {', '.join(unseen)}.")
+    if dev and not in_dev:
+        warnings.append("The development set has no entities: scores on it say nothing.")
+    if overlap:
+        times = f"{overlap} of {_count(len(dev), 'development sentence')}"
+        warnings.append(f"The words of {times} also stand in the training set.")
+    return warnings
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

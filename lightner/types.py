@@ -1,0 +1,145 @@
+"""The values that travel between layers: pure, frozen, and free of torch, files and text encodings.
+
+A span is in words, end exclusive, everywhere except at the edges; characters exist only in `words` and in
+`Entity`; tags (BIO) only in `formats`; integer ids only in `pointers` and below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+class InputError(ValueError):
+    """The caller's mistake. The message names the file, line or field, what was found and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A labelled stretch of words, `start` inclusive, `end` exclusive, ordered by position."""
+
+    start: int
+    end: int
+    label: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise InputError(f"span: found words [{self.start}, {self.end}), expected 0 <= start < end")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words and their gold spans; spans are sorted and lie inside the sentence."""
+
+    words: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spans", tuple(sorted(self.spans)))
+        for span in self.spans:
+            if span.end > len(self.words):
+                raise InputError(
+                    f"span: found end {span.end}, expected at most the {len(self.words)} words of the sentence"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A recognised entity in a text: characters `[start, end)`, the text there, its label and probability."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """Labels in a fixed order, each with the label words that the answer space averages (paper, section 3.2)."""
+
+    names: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise InputError(f"labels: found a name twice in {list(self.names)}, expected distinct names")
+        if len(self.words) != len(self.names):
+            raise InputError(
+                f"labels: found {len(self.words)} word lists, expected one for each of {len(self.names)} labels"
+            )
+        for name, words in zip(self.names, self.words, strict=True):
+            if not words or any(not word.strip() for word in words):
+                raise InputError(f"label {name!r}: found label words {list(words)}, expected at least one, none empty")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def of(cls, names: Iterable[str], words: Mapping[str, Iterable[str]] | None = None) -> LabelSet:
+        """Sorted, distinct `names`; label words are the user's in `words`, else read off the name itself."""
+        ordered = tuple(sorted(set(names)))
+        given = {name: tuple(those) for name, those in (words or {}).items()}
+        unknown = sorted(set(given) - set(ordered))
+        if unknown:
+            raise InputError(f"label words: found labels {unknown}, expected only {list(ordered)}")
+        return cls(ordered, tuple(given.get(name) or label_words(name) for name in ordered))
+
+
+_WORD_IN_LABEL = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)|[^\W\d_]+|\d+")
+_ABBREVIATIONS = {
+    "PER": "person", "PERS": "person", "LOC": "location", "ORG": "organization", "MISC": "miscellaneous",
+    "GPE": "place", "FAC": "facility", "NORP": "group",
+}  # fmt: skip
+
+
+def label_words(name: str) -> tuple[str, ...]:
+    """Words of a label name: `depart_date.day_number` -> depart, date, day, number; `PER` -> person."""
+    if name.upper() in _ABBREVIATIONS:
+        return (_ABBREVIATIONS[name.upper()],)
+    words = tuple(word.lower() for word in _WORD_IN_LABEL.findall(name))
+    return words or (name,)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """True positives, predicted and gold entities of one type; `+` adds shards."""
+
+    true_positives: int = 0
+    predicted: int = 0
+    gold: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.true_positives + other.true_positives, self.predicted + other.predicted, self.gold + other.gold
+        )
+
+    @property
+    def precision(self) -> float:
+        return self.true_positives / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        return self.true_positives / self.gold if self.gold else 0.0
+
+    @property
+    def f1(self) -> float:
+        total = self.predicted + self.gold
+        return 2 * self.true_positives / total if total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Strict entity-level counts per type; `micro` sums them, `+` adds shards of a distributed evaluation."""
+
+    types: Mapping[str, Counts] = field(default_factory=dict)
+
+    def __add__(self, other: Scores) -> Scores:
+        names = sorted({*self.types, *other.types})
+        empty = Counts()
+        return Scores({name: self.types.get(name, empty) + other.types.get(name, empty) for name in names})
+
+    @property
+    def micro(self) -> Counts:
+        return sum(self.types.values(), Counts())

@@ -1,0 +1,112 @@
+"""Raw text to words with character offsets, and back from spans of words to entities of characters.
+
+The one place that knows raw text. It knows no file format, no sub-words and no model.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lightner.types import Entity, InputError, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text: its characters `[start, end)`, so that `text[word.start:word.end] == word.text`."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_words(text: str) -> tuple[Word, ...]:
+    """The words of `text` in order, none empty, none overlapping; every visible character is in one.
+
+    A word is a run of letters, digits and the marks on them, or any other single visible character with its marks.
+    In scripts written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) every letter is a word, so that an
+    entity may begin and end anywhere. Invisible format characters stay inside a word and never make or end one,
+    except the zero-width space, which separates like white space and control characters do.
+    """
+    kinds = "".join(map(_kind, text))
+    return tuple(Word(text[match.start() : match.end()], *match.span()) for match in _WORD.finditer(kinds))
+
+
+def windows(count: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
+    """Ranges `[start, end)` of at most `size` words that cover `count` words; neighbours share `overlap` or more.
+
+    The last window is moved back to be full, so that its words have as much context as any. No words, no windows.
+    Raises InputError unless 0 <= overlap < size.
+    """
+    if not 0 <= overlap < size:
+        raise InputError(f"windows: found size {size} and overlap {overlap}, expected 0 <= overlap < size")
+    if count <= size:
+        return ((0, count),) if count > 0 else ()
+    starts = [*range(0, count - size, size - overlap), count - size]
+    return tuple((start, start + size) for start in starts)
+
+
+def spans_to_entities(
+    text: str, words: Sequence[Word], spans_with_scores: Iterable[tuple[Span, float]]
+) -> list[Entity]:
+    """Entities in characters of `text` for spans in `words` (those of `split_words(text)`), in the order given.
+
+    Raises InputError for a span beyond the words.
+    """
+    entities = []
+    for span, score in spans_with_scores:
+        if span.end > len(words):
+            raise InputError(f"span: found end {span.end}, expected at most the {len(words)} words of the text")
+        start, end = words[span.start].start, words[span.end - 1].end
+        entities.append(Entity(start, end, text[start:end], span.label, score))
+    return entities
+
+
+# `split_words` matches this against one kind per character (see `_kind`), so that offsets are those of the text.
+# The two parts of each repetition share no kind: the time is linear.
+_WORD = re.compile(r"[am](?:j*[amv])*|s(?:j*[mv])*")
+
+_ALONE = (  # letters of scripts without spaces between words, as code points, both ends included
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # ideographic iteration mark, closing mark, zero
+    (0x3021, 0x312F),  # Suzhou numerals, kana, bopomofo
+    (0x31A0, 0x31FF),  # bopomofo and kana extensions
+    (0x3400, 0x9FFF),  # CJK ideographs
+    (0xA9E0, 0xA9FF),  # Burmese extension
+    (0xAA60, 0xAA7F),  # Burmese extension
+    (0xF900, 0xFAFF),  # CJK compatibility ideographs
+    (0xFF66, 0xFF9F),  # half-width kana
+    (0x1AFF0, 0x1B16F),  # kana extensions
+    (0x20000, 0x3FFFF),  # CJK ideographs, the supplementary planes
+)
+_VARIATION_SELECTORS = ((0x034F, 0x034F), (0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+@lru_cache(maxsize=8192)
+def _kind(char: str) -> str:
+    """One letter: `a` in a run, `s` alone, `m` mark, `v` invisible mark, `j` invisible joiner, space separates.
+
+    A lone surrogate separates too: no tokenizer accepts one.
+    """
+    category = unicodedata.category(char)
+    if category[0] == "Z" or category in ("Cc", "Cs") or char == _ZERO_WIDTH_SPACE:
+        return " "
+    if category[0] == "M":
+        return "v" if _in(char, _VARIATION_SELECTORS) else "m"
+    if category == "Cf":
+        return "v" if _in(char, _VARIATION_SELECTORS) else "j"
+    if category in ("Nd", "No"):
+        return "a"
+    if category[0] in "LN":
+        return "s" if _in(char, _ALONE) else "a"
+    return "s"
+
+
+def _in(char: str, ranges: Iterable[tuple[int, int]]) -> bool:
+    return any(first <= ord(char) <= last for first, last in ranges)

@@ -1,0 +1,166 @@
+"""Words of raw text: what parts them, that their offsets hold, and the way back to characters."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from lightner.types import Entity, InputError, Span
+from lightner.words import Word, spans_to_entities, split_words, windows
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+
+
+def texts_of(text: str) -> list[str]:
+    return [word.text for word in split_words(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Paris, in 1889.", ["Paris", ",", "in", "1889", "."]),
+        ("don't e-mail a_b", ["don", "'", "t", "e", "-", "mail", "a", "_", "b"]),
+        ("H2O m² 3½", ["H2O", "m²", "3½"]),
+        ("... $5", [".", ".", ".", "$", "5"]),
+        ("Москва-Сіті", ["Москва", "-", "Сіті"]),
+        ("서울에서 왔다", ["서울에서", "왔다"]),
+        ("", []),
+        (" \t\r\n\u00a0\u3000\u2028", []),
+    ],
+)
+def test_words_are_runs_of_letters_and_digits_and_other_characters_stand_alone(text: str, words: list[str]) -> None:
+    assert texts_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("我住在北京。", ["我", "住", "在", "北", "京", "。"]),
+        ("iPhone手机15", ["iPhone", "手", "机", "15"]),
+        ("東京タワー", ["東", "京", "タ", "ワ", "ー"]),
+        ("人々〇", ["人", "々", "〇"]),
+        ("\U00020bb7野家", ["\U00020bb7", "野", "家"]),
+        ("ไป๑๒", ["ไ", "ป", "๑๒"]),
+    ],
+)
+def test_letters_of_scripts_without_spaces_are_words_each(text: str, words: list[str]) -> None:
+    assert texts_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cafe\u0301 ole\u0301!", ["cafe\u0301", "ole\u0301", "!"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("か\u3099く", ["か\u3099", "く"]),
+        ("葛\U000e0100城", ["葛\U000e0100", "城"]),
+        ("❤\ufe0f!", ["❤\ufe0f", "!"]),
+        ("\u0301a", ["\u0301a"]),
+    ],
+)
+def test_marks_stay_attached_to_what_they_mark(text: str, words: list[str]) -> None:
+    assert texts_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\u200b\u200d\ufeff\u00ad\ufe0f\x00\x1b", []),
+        ("a\u200bb", ["a", "b"]),
+        ("a\x00b", ["a", "b"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+        ("co\u00adop\u00ad op", ["co\u00adop", "op"]),
+        ("\ufeffParis\u200e, x", ["Paris", ",", "x"]),
+        ("a\ud800b", ["a", "b"]),
+    ],
+)
+def test_invisible_characters_make_no_word_and_do_not_end_one(text: str, words: list[str]) -> None:
+    assert texts_of(text) == words
+
+
+@calm
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+@example("a\u200d\u0301\u200d")
+def test_offsets_hold_and_every_visible_character_is_in_one_word(text: str) -> None:
+    words = split_words(text)
+    covered: set[int] = set()
+    end = 0
+    for word in words:
+        assert text[word.start : word.end] == word.text != ""
+        assert word.start >= end
+        end = word.end
+        covered.update(range(word.start, word.end))
+    for position, char in enumerate(text):
+        if unicodedata.category(char)[0] in "LNPS":
+            assert position in covered
+        if char.isspace():
+            assert position not in covered
+
+
+@calm
+@given(st.text(), st.text())
+def test_words_do_not_depend_on_what_stands_beyond_a_space(left: str, right: str) -> None:
+    assert texts_of(f"{left} {right}") == texts_of(left) + texts_of(right)
+
+
+def test_a_hostile_text_takes_linear_time() -> None:
+    for text in ("a" + "\u200d" * 200_000, ("a" + "\u200d" * 3) * 50_000, "\u200d" * 200_000, "!" + "\u0301" * 200_000):
+        start = time.process_time()
+        split_words(text)
+        assert time.process_time() - start < 5
+
+
+@calm
+@given(st.integers(0, 200), st.integers(1, 40), st.data())
+def test_windows_cover_all_words_with_the_overlap(count: int, size: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(0, size - 1))
+    ranges = windows(count, size, overlap)
+    assert {index for start, end in ranges for index in range(start, end)} == set(range(count))
+    assert all(0 < end - start <= size for start, end in ranges)
+    assert all(end - start == size for start, end in ranges) or len(ranges) == 1
+    for (start, end), (following, _) in pairwise(ranges):
+        assert start < following <= end - overlap
+
+
+def test_the_last_window_is_moved_back_to_be_full() -> None:
+    assert windows(10, 4, 1) == ((0, 4), (3, 7), (6, 10))
+    assert windows(11, 4, 1) == ((0, 4), (3, 7), (6, 10), (7, 11))
+    assert windows(3, 4, 1) == ((0, 3),)
+    assert windows(0, 4, 1) == ()
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(0, 0), (4, 4), (4, -1), (-1, 0)])
+def test_windows_that_would_not_move_on_are_refused(size: int, overlap: int) -> None:
+    with pytest.raises(InputError, match=f"size {size} and overlap {overlap}, expected 0 <= overlap < size"):
+        windows(10, size, overlap)
+
+
+def test_entities_carry_the_characters_of_their_words() -> None:
+    text = "He left  New\u00a0York, at once."
+    words = split_words(text)
+    entities = spans_to_entities(text, words, [(Span(2, 4, "LOC"), 0.9), (Span(0, 1, "PER"), 0.5)])
+    assert entities == [Entity(9, 17, "New\u00a0York", "LOC", 0.9), Entity(0, 2, "He", "PER", 0.5)]
+
+
+def test_a_span_beyond_the_words_is_refused() -> None:
+    with pytest.raises(InputError, match="found end 2, expected at most the 1 words"):
+        spans_to_entities("Hi", (Word("Hi", 0, 2),), [(Span(0, 2, "X"), 1.0)])
+
+
+@calm
+@given(st.text(min_size=1), st.data())
+def test_the_words_of_an_entity_are_those_of_its_span(text: str, data: st.DataObject) -> None:
+    words = split_words(text)
+    if not words:
+        return
+    start = data.draw(st.integers(0, len(words) - 1))
+    end = data.draw(st.integers(start + 1, len(words)))
+    [entity] = spans_to_entities(text, words, [(Span(start, end, "X"), 1.0)])
+    inside = [word for word in words if entity.start <= word.start and word.end <= entity.end]
+    assert inside == list(words[start:end])
+    assert entity.text == text[entity.start : entity.end]
