@@ -1,0 +1,155 @@
+"""Pretrain the embedded backbone on Ray Train: `python jobs/pretrain.py --minilm DIR --sets DIR --raw FILE --out DIR`.
+
+Resumable: the same command with the same `--name` and `--storage` goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import train
+from ray.train.torch import TorchTrainer, prepare_model
+from torch import nn
+
+from lightner import backbone, embedded
+from lightner.pretraining import convert, mixture, wordnet
+from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1
+from lightner.pretraining.objective import Pretrainer
+from lightner.types import LabelSet
+
+logger = logging.getLogger(__name__)
+FINAL = "checkpoint"
+
+
+def main() -> None:
+    """Parse, build the trainer, run it, and say where the checkpoint is."""
+    options = _parser().parse_args()
+    ray.init()
+    config = {name: value for name, value in vars(options).items() if name != "out"}
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config=config,
+        scaling_config=train.ScalingConfig(num_workers=options.workers, use_gpu=options.gpu),
+        run_config=train.RunConfig(
+            name=options.name,
+            storage_path=str(Path(options.storage).resolve()),
+            failure_config=train.FailureConfig(max_failures=3),
+            checkpoint_config=train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    result = trainer.fit()
+    with result.checkpoint.as_directory() as folder:
+        shutil.copytree(Path(folder) / FINAL, options.out, dirs_exist_ok=True)
+    print(f"checkpoint: {options.out}")
+
+
+def worker(config: dict[str, Any]) -> None:
+    """One Ray Train worker: the bridge from Ray to `lightner.pretraining`."""
+    context = train.get_context()
+    rank, size = context.get_world_rank(), context.get_world_size()
+    torch.manual_seed(config["seed"])
+    model, tokenizer = convert.from_minilm(Path(config["minilm"]), decoder_layers=config["decoder_layers"])
+    base = backbone.prepare("embedded", model, tokenizer, device=_device())
+    sources = mixture.load_sources(Path(config["sets"]), leave_out=config["leave_out"])
+    pretrainer = Pretrainer(base, [source.name for source in sources]).to(base.device)
+    settings = Settings(steps=config["steps"], rate=config["rate"], seed=config["seed"], bf16=config["gpu"])
+    recipe = mixture.Recipe(batch_size=config["batch_size"] * size)
+    thesaurus = wordnet.load(config["wordnet"])
+
+    def batches(step: int) -> Iterator[mixture.Draw]:
+        # Every worker draws the same batches and takes its share of each, so that none waits for another.
+        rng = random.Random(f"{config['seed']}-{step}")
+        text = mixture.endless_raw(Path(config["raw"]), seed=config["seed"] + step)
+        weak = mixture.alike(text, size=recipe.batch_size, rng=rng)
+        for draw in mixture.draws(sources, weak, thesaurus, recipe, rng):
+            yield replace(draw, sentences=draw.sentences[rank::size] or draw.sentences[:1])
+
+    held = mixture.load_sources(Path(config["sets"]), leave_out=[source.name for source in sources])
+    sample = random.Random(0).sample([*held[0].filled, *held[0].empty], 200)
+
+    def report(line: Report, save: Callable[[Path], None] | None) -> None:
+        metrics = {"step": line.step, "loss": line.loss, "f1": line.zero_shot_f1, "speed": line.sentences_per_s * size}
+        if rank == 0:
+            logger.warning("step %d/%d %s", line.step, settings.steps, metrics)
+        if save is None or rank != 0:
+            if save is not None:
+                train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            card = f"Embedded backbone at step {line.step}.\n"
+            embedded.save(Path(folder) / FINAL, model, tokenizer, pretrainer.default(), card)
+            kept = train.Checkpoint.from_directory(folder)
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"step_{line.step:07d}")
+
+    found = train.get_checkpoint()
+    with _folder_of(found) as resume:
+        pretrain(
+            pretrainer,
+            batches,
+            settings,
+            wrap=_wrap,
+            rank=rank,
+            resume=resume,
+            evaluate=lambda: zero_shot_f1(pretrainer, sample, LabelSet.of(held[0].labels)),
+            report=report,
+        )
+
+
+def _wrap(module: nn.Module) -> nn.Module:
+    wrapped: nn.Module = prepare_model(module, parallel_strategy_kwargs={"find_unused_parameters": True})
+    return wrapped
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class _folder_of:  # noqa: N801 - a context manager used like a function
+    """The local folder of a Ray checkpoint, or None where there is none."""
+
+    def __init__(self, checkpoint: train.Checkpoint | None) -> None:
+        self.context = None if checkpoint is None else checkpoint.as_directory()
+
+    def __enter__(self) -> Path | None:
+        return None if self.context is None else Path(self.context.__enter__())
+
+    def __exit__(self, *problem: Any) -> None:
+        if self.context is not None:
+            self.context.__exit__(*problem)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--minilm", required=True, help="folder with the files of all-MiniLM-L6-v2")
+    add("--sets", required=True, help="folder with one directory of .conll files per labelled set")
+    add("--raw", required=True, help="raw English text, plain or .xz")
+    add("--wordnet", default="/usr/share/wordnet", help="folder of the WordNet database")
+    add("--out", required=True, help="where the finished checkpoint goes")
+    add("--name", default="pretrain")
+    add("--storage", default=os.path.expanduser("~/ray_results"))
+    add("--steps", type=int, required=True)
+    add("--rate", type=float, default=3e-4)
+    add("--batch-size", type=int, default=16, help="sentences per worker and step")
+    add("--decoder-layers", type=int, default=2)
+    add("--leave-out", nargs="*", default=["wnut17"], help="sets kept for the development check")
+    add("--workers", type=int, default=2)
+    add("--gpu", action="store_true")
+    add("--seed", type=int, default=0)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

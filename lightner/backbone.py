@@ -1,0 +1,107 @@
+"""Load a frozen encoder-decoder: a hub name, a local folder, or the embedded default when nothing is named.
+
+Knows no prompts beyond preparing the model for them. Every backbone has a fingerprint; a prompt tuned on one is
+refused by another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from lightner import _attention, embedded
+from lightner.prompts import NO_GUIDANCE, Guidance, PromptShape
+from lightner.types import InputError
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen model with its tokenizer; `default` is a guidance that new prompts start from, if one was learned."""
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    shape: PromptShape
+    fingerprint: str
+    default: Guidance = NO_GUIDANCE
+
+    @property
+    def embedding(self) -> Tensor:
+        """Input embeddings [vocabulary, D], unscaled."""
+        weight = self.model.get_input_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def max_pieces(self) -> int:
+        """Sub-words of the longest input, special tokens included."""
+        return int(self.model.config.max_position_embeddings)
+
+    @cached_property
+    def input_scale(self) -> float:
+        """Factor between an embedding and the decoder's input for it (some families scale by sqrt(D))."""
+        return float(getattr(self.model.get_encoder().embed_tokens, "embed_scale", 1.0))
+
+
+def load(
+    name: str | None = None, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Backbone:
+    """The backbone `name` (hub name or folder), or the embedded one; frozen, in evaluation mode.
+
+    Raises:
+        InputError: it cannot be loaded, or its family takes no prompts.
+    """
+    if name is None or name == EMBEDDED:
+        loaded = embedded.load()
+        return prepare(EMBEDDED, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True)
+        model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        where = "folder" if Path(name).exists() else "hub name or folder"
+        raise InputError(f"backbone {name!r}: found no loadable model at this {where} ({error})") from error
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise InputError(f"backbone {name!r}: found no weights for {missing}, expected a complete checkpoint")
+    return prepare(name, model, tokenizer, device=device, dtype=dtype)
+
+
+def prepare(
+    name: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    default: Guidance = NO_GUIDANCE,
+) -> Backbone:
+    """Freeze `model`, make it take prompts, and fingerprint it (in the precision it was loaded in)."""
+    shape = _attention.install(model)
+    if not tokenizer.is_fast:
+        raise InputError(f"backbone {name!r}: found a slow tokenizer, expected a fast one (it must map words)")
+    fingerprint = _fingerprint(model, tokenizer)
+    model.requires_grad_(False).eval().to(device=device, dtype=dtype)
+    return Backbone(name, model, tokenizer, shape, fingerprint, default.to(device, dtype))
+
+
+def _fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    digest = hashlib.sha256()
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()

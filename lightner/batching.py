@@ -1,0 +1,89 @@
+"""Sentences to tensors: sub-words, word positions and padding. Knows no labels and no prompts.
+
+Legend: B batch, S sub-words, W words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from lightner.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Sub-word ids of one sentence with the model's special tokens, and each word's first sub-word."""
+
+    pieces: tuple[int, ...]
+    word_first: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded sentences.
+
+    Shape: input_ids, attention_mask [B, S]; word_first [B, W] (0 where padded); word_count [B].
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    word_first: Tensor
+    word_count: Tensor
+
+    @property
+    def size(self) -> int:
+        return self.input_ids.shape[0]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> list[Example]:
+    """Sub-words of pre-split sentences.
+
+    A word that the tokenizer leaves nothing of (a lone control character) stands as the unknown token, so that every
+    word can be pointed at.
+
+    Raises:
+        InputError: a sentence without words.
+    """
+    for number, words in enumerate(sentences):
+        if not words:
+            raise InputError(f"sentence {number}: found no words, expected at least one")
+    if not sentences:
+        return []
+    encoded = tokenizer([list(words) for words in sentences], is_split_into_words=True)
+    examples = []
+    for row, words in enumerate(sentences):
+        first = _first_pieces(encoded.word_ids(row), len(words))
+        if first is None:
+            known = [w if tokenizer.tokenize(" " + w) else tokenizer.unk_token for w in words]
+            again = tokenizer([known], is_split_into_words=True)
+            first = _first_pieces(again.word_ids(0), len(words))
+            assert first is not None, f"words without sub-words remain in {known}"
+            examples.append(Example(tuple(again["input_ids"][0]), first))
+        else:
+            examples.append(Example(tuple(encoded["input_ids"][row]), first))
+    return examples
+
+
+def collate(examples: Sequence[Example], *, pad: int, device: torch.device | str = "cpu") -> Batch:
+    """Pad examples to one batch; `pad` is the tokenizer's padding id."""
+    longest = max(len(example.pieces) for example in examples)
+    widest = max(len(example.word_first) for example in examples)
+    ids = torch.tensor([[*e.pieces, *[pad] * (longest - len(e.pieces))] for e in examples])
+    first = torch.tensor([[*e.word_first, *[0] * (widest - len(e.word_first))] for e in examples])
+    lengths = torch.tensor([len(e.pieces) for e in examples])
+    mask = torch.arange(longest) < lengths[:, None]
+    counts = torch.tensor([len(e.word_first) for e in examples])
+    return Batch(ids.to(device), mask.to(device), first.to(device), counts.to(device))
+
+
+def _first_pieces(word_ids: Sequence[int | None], words: int) -> tuple[int, ...] | None:
+    first: dict[int, int] = {}
+    for position, word in enumerate(word_ids):
+        if word is not None:
+            first.setdefault(word, position)
+    return tuple(first[word] for word in range(words)) if len(first) == words else None

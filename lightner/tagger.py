@@ -1,0 +1,203 @@
+"""Texts to entities with one backbone and any mix of prompts: prepare -> infer -> finish.
+
+The service runs the same three functions as `Tagger.tag`, so what is served equals what is computed offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from lightner import artifact, batching, model
+from lightner.backbone import Backbone
+from lightner.backbone import load as load_backbone
+from lightner.batching import Batch, Example
+from lightner.decoding import Decoded, greedy
+from lightner.pointers import Space
+from lightner.prompts import Guidance, Prompt, stack
+from lightner.types import Entity, InputError, Span
+from lightner.words import spans_to_entities, split_words, windows
+
+WINDOW_WORDS = 120
+WINDOW_OVERLAP = 30
+BATCH_SIZE = 32
+
+ScoredSpans = list[tuple[Span, float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One window of words and the prompt that reads it."""
+
+    prompt: Prompt
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch ready for the model: rows of any prompts, padded and stacked on the backbone's device."""
+
+    rows: tuple[Row, ...]
+    batch: Batch
+    guidance: Guidance
+    labels: model.Labels
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Decoded rows of a `Work` and the candidate space their ids belong to."""
+
+    decoded: tuple[Decoded, ...]
+    space: Space
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A text's entities and the number of windows it was read in (1 for all but long texts)."""
+
+    entities: list[Entity]
+    windows: int
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A backbone and one domain's prompt."""
+
+    backbone: Backbone
+    prompt: Prompt
+
+    @classmethod
+    def load(
+        cls, folder: str | PathLike[str], *, backbone: str | None = None, device: str | torch.device = "cpu"
+    ) -> Tagger:
+        """The prompt in `folder` on `backbone` (hub name, folder, or the embedded one).
+
+        Raises:
+            InputError: the prompt is damaged, or was tuned on another backbone.
+        """
+        loaded = load_backbone(backbone, device=device)
+        return cls(loaded, artifact.prompt_for(artifact.load(Path(folder)), loaded))
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Entities of each text, in order of position, with character offsets."""
+        return [tagged.entities for tagged in tag_texts(self.backbone, [(self.prompt, text) for text in texts])]
+
+
+def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, str]]) -> list[Tagged]:
+    """Entities of texts, each read with its own prompt; long texts in overlapping windows, merged."""
+    split = [split_words(text) for _, text in texts]
+    words = [tuple(word.text for word in those) for those in split]
+    spans = tag_words(backbone, [(prompt, those) for (prompt, _), those in zip(texts, words, strict=True)])
+    return [
+        Tagged(spans_to_entities(text, those, found), max(1, len(cut(those))))
+        for (_, text), those, found in zip(texts, split, spans, strict=True)
+    ]
+
+
+def tag_words(
+    backbone: Backbone, sentences: Sequence[tuple[Prompt, tuple[str, ...]]], *, batch_size: int = BATCH_SIZE
+) -> list[ScoredSpans]:
+    """Scored spans of pre-split sentences of any length, each with its own prompt.
+
+    Rows of about one length share a batch; the order of the answer is that of `sentences`.
+    """
+    rows = [Row(prompt, words[start:end]) for prompt, words in sentences for start, end in cut(words)]
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index].words))
+    spans: dict[int, ScoredSpans] = {}
+    for begin in range(0, len(order), batch_size):
+        indices = order[begin : begin + batch_size]
+        work = prepare(backbone, [rows[index] for index in indices])
+        spans.update(zip(indices, finish(work, infer(backbone, work)), strict=True))
+    merged, position = [], 0
+    for _, words in sentences:
+        ranges = cut(words)
+        merged.append(merge(ranges, [spans[position + offset] for offset in range(len(ranges))]))
+        position += len(ranges)
+    return merged
+
+
+def cut(words: Sequence[object]) -> tuple[tuple[int, int], ...]:
+    """Windows `[start, end)` in which a sentence is read."""
+    return windows(len(words), WINDOW_WORDS, WINDOW_OVERLAP)
+
+
+def prepare(backbone: Backbone, rows: Sequence[Row]) -> Work:
+    """Tokenise, pad and stack rows of any mix of prompts."""
+    prompts: dict[int, Prompt] = {id(row.prompt): row.prompt for row in rows}
+    position = {key: index for index, key in enumerate(prompts)}
+    which = [position[id(row.prompt)] for row in rows]
+    special = backbone.tokenizer.num_special_tokens_to_add()
+    examples = [
+        _fitted(example, backbone.max_pieces, special)
+        for example in batching.encode(backbone.tokenizer, [row.words for row in rows])
+    ]
+    batch = batching.collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
+    guidance = stack([prompt.guidance for prompt in prompts.values()], which)
+    labels = model.stack_labels([prompt.label_vectors for prompt in prompts.values()], which)
+    return Work(tuple(rows), batch, guidance, labels)
+
+
+def infer(backbone: Backbone, work: Work) -> Inferred:
+    """The model's part: encode, then decode under the grammar."""
+    with torch.inference_mode():
+        encoded = model.encode(backbone, work.batch, work.guidance, work.labels)
+        return Inferred(tuple(greedy(backbone, encoded, work.guidance)), encoded.space)
+
+
+def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
+    """Scored spans of each row, in the words of that row."""
+    return [
+        decoded.spans(row.prompt.labels.names, inferred.space)
+        for row, decoded in zip(work.rows, inferred.decoded, strict=True)
+    ]
+
+
+def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> ScoredSpans:
+    """Spans of overlapping windows in the words of the whole text.
+
+    In an overlap each half belongs to the window that sees more around it, and an entity across the middle to both,
+    so that none is lost where windows disagree. Where two entities overlap, the likelier one stays.
+    """
+    kept: ScoredSpans = []
+    for index, ((start, end), spans) in enumerate(zip(ranges, found, strict=True)):
+        low = start if index == 0 else (start + ranges[index - 1][1]) // 2
+        high = end if index == len(ranges) - 1 else (ranges[index + 1][0] + end) // 2
+        for span, score in spans:
+            moved = Span(span.start + start, span.end + start, span.label)
+            if moved.start < high and low < moved.end:
+                kept.append((moved, score))
+    if len(ranges) < 2:
+        return kept
+    chosen: ScoredSpans = []
+    for span, score in sorted(kept, key=lambda pair: (-pair[1], pair[0])):
+        if all(span.end <= other.start or other.end <= span.start for other, _ in chosen):
+            chosen.append((span, score))
+    return sorted(chosen)
+
+
+def _fitted(example: Example, most: int, special: int) -> Example:
+    """The example within the encoder's positions, by shortening its longest words to fewer sub-words.
+
+    A window of words only overflows where words are no words (base64, long URLs); each stays one that can be
+    pointed at. The tokenizer's `special` tokens stay.
+    """
+    if len(example.pieces) <= most:
+        return example
+    room = most - special
+    if len(example.word_first) > room:
+        raise InputError(f"sentence: found {len(example.word_first)} words, expected at most {room}")
+    behind = special - example.word_first[0]
+    bounds = [*example.word_first, len(example.pieces) - behind]
+    sizes = [after - before for before, after in pairwise(bounds)]
+    limit = max(size for size in range(1, room + 1) if sum(min(size, s) for s in sizes) <= room)
+    pieces: list[int] = [*example.pieces[: bounds[0]]]
+    first = []
+    for begin, size in zip(bounds, sizes, strict=False):
+        first.append(len(pieces))
+        pieces += example.pieces[begin : begin + min(size, limit)]
+    return Example((*pieces, *example.pieces[bounds[-1] :]), tuple(first))

@@ -1,0 +1,246 @@
+"""Prompt tuning: a plain loop over a frozen backbone; only the prompt and the label weights learn.
+
+Knows no Ray: the caller passes how to wrap the module for several workers and what to do after each round.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lightner import metrics
+from lightner._attention import dropping
+from lightner.backbone import Backbone
+from lightner.batching import Example, collate
+from lightner.batching import encode as encode_words
+from lightner.checkpoints import load_state, save_state
+from lightner.model import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
+from lightner.pointers import Space, encode_spans
+from lightner.prompts import Guidance, Prompt, PromptEncoder
+from lightner.rules import Plan
+from lightner.starts import start_guidance
+from lightner.tagger import tag_words
+from lightner.types import InputError, LabelSet, Scores, Sentence
+from lightner.verbalizer import Verbalizer, label_pieces
+
+PROMPT = "prompt.safetensors"
+_CLIP = 1.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Progress after one round: mean loss per step since the last, and scores on the development sentences."""
+
+    epoch: int
+    step: int
+    loss: float
+    scores: Scores | None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """This process's place among data-parallel workers, and how it wraps a module for them."""
+
+    rank: int = 0
+    count: int = 1
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module
+
+
+Saver = Callable[[Path], None]
+"""Writes a resumable state and the folded prompt (`PROMPT`) into a folder."""
+
+
+class PromptModel(nn.Module):
+    """What learns, and the loss it learns from. The frozen backbone is a value here, not a submodule."""
+
+    def __init__(self, backbone: Backbone, labels: LabelSet, plan: Plan) -> None:
+        super().__init__()
+        torch.manual_seed(plan.seed)
+        self.backbone, self.labels = backbone, labels
+        self.verbalizer = Verbalizer(label_pieces(backbone.tokenizer, labels).to(backbone.device))
+        self.verbalizer.to(backbone.device)
+        with torch.no_grad():
+            vectors = self.verbalizer(backbone.embedding)
+        start = start_guidance(backbone, self.verbalizer.pieces, vectors, length=plan.prompt_length)
+        self.prompt = PromptEncoder(
+            backbone.shape,
+            length=start.length,
+            slots=plan.feed_forward_slots,
+            width=plan.reparametrisation_width,
+            start=start,
+        ).to(backbone.device)
+
+    def forward(self, sentences: Sequence[Sentence], examples: Sequence[Example]) -> Tensor:
+        """Summed cross-entropy of the sentences' targets over what the grammar allows."""
+        backbone = self.backbone
+        guidance, vectors = self.prompt(), self.verbalizer(backbone.embedding)
+        batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
+        encoded = encode(backbone, batch, guidance, stack_labels([vectors], [0] * batch.size))
+        targets = target_ids(sentences, self.labels, encoded.space).to(backbone.device)
+        scores = decode(backbone, encoded, guidance, shift(targets))
+        log_p = log_probabilities(scores, legal_mask(targets, encoded.real, encoded.space))
+        return F.nll_loss(log_p.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+
+    def fold(self) -> Prompt:
+        """The learned prompt as plain tensors."""
+        with torch.no_grad():
+            vectors = self.verbalizer(self.backbone.embedding)
+        return Prompt(self.labels, self.prompt.fold(), vectors)
+
+
+def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space) -> Tensor:
+    """Target ids [B, T] of the sentences' spans, padded with `IGNORE`."""
+    rows = [torch.tensor(encode_spans(sentence.spans, labels.names, space)) for sentence in sentences]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
+
+
+def fit(
+    backbone: Backbone,
+    labels: LabelSet,
+    train: Sequence[Sentence],
+    dev: Sequence[Sentence],
+    plan: Plan,
+    *,
+    worker: Worker | None = None,
+    resume: Path | None = None,
+    on_round: Callable[[Round, Saver], None] | None = None,
+) -> PromptModel:
+    """Tune a prompt by `plan`, reporting each round, from `resume` on where a state is given.
+
+    The same seed gives the same batches whatever the number of workers; each takes its share of every batch.
+
+    Raises:
+        InputError: there is nothing to learn from, or a sentence that cannot be learned: longer than the backbone
+            reads, entities that overlap, or labels that are not in `labels`.
+    """
+    worker = worker or Worker()
+    examples = _examples(backbone, labels, train)
+    tuned = PromptModel(backbone, labels, plan)
+    _assert_trainable(tuned)
+    optimizer = _optimizer(tuned, plan)
+    begin = 0
+    if resume is not None:
+        begin = _resume(tuned, optimizer, resume)
+    module = worker.wrap(tuned)
+    rounds = {plan.steps * number // plan.rounds: number for number in range(1, plan.rounds + 1)}
+    losses: list[float] = []
+    for step, indices in _batches(train, plan, begin):
+        _set_rate(optimizer, plan, step)
+        torch.manual_seed(random.Random(f"{plan.seed}-{step}-{worker.rank}").getrandbits(63))
+        with dropping(backbone.model, plan.dropout):
+            losses.append(_step(module, optimizer, [(train[i], examples[i]) for i in indices], worker))
+        if step in rounds:
+            scores = evaluate(backbone, tuned.fold(), dev) if dev and worker.rank == 0 else None
+            done = Round(rounds[step], step, sum(losses) / len(losses), scores)
+            losses = []
+            if on_round is not None:
+                on_round(done, _saver(tuned, optimizer, step))
+    return tuned
+
+
+def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Scores:
+    """Strict entity-level scores of a prompt on labelled sentences."""
+    found = tag_words(backbone, [(prompt, sentence.words) for sentence in sentences])
+    predicted = [[span for span, _ in spans] for spans in found]
+    return metrics.score([sentence.spans for sentence in sentences], predicted, prompt.labels.names)
+
+
+def _examples(backbone: Backbone, labels: LabelSet, sentences: Sequence[Sentence]) -> list[Example]:
+    if not sentences or not labels:
+        raise InputError(f"training: found {len(sentences)} sentences and {len(labels)} labels, expected some of both")
+    examples = encode_words(backbone.tokenizer, [sentence.words for sentence in sentences])
+    for sentence, example in zip(sentences, examples, strict=True):
+        where = f"sentence {' '.join(sentence.words[:8])!r}..."
+        most = f"the {backbone.max_pieces} that backbone {backbone.name!r} reads; split it"
+        if len(example.pieces) > backbone.max_pieces:
+            raise InputError(f"{where}: found {len(example.pieces)} sub-words, expected at most {most}")
+        try:
+            steps = len(encode_spans(sentence.spans, labels.names, Space(len(labels), len(sentence.words))))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        if steps > backbone.max_pieces:
+            raise InputError(f"{where}: found {len(sentence.spans)} entities ({steps} steps), expected at most {most}")
+    return examples
+
+
+def _resume(tuned: PromptModel, optimizer: torch.optim.Optimizer, folder: Path) -> int:
+    """Take up the state in `folder` and return the step that it was written behind."""
+    weights, counters = load_state(folder, optimizer)
+    expected = {name: tuple(parameter.shape) for name, parameter in tuned.named_parameters()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if found != expected:
+        raise InputError(f"checkpoint {folder}: found {found}, expected the parameters of this plan, {expected}")
+    tuned.load_state_dict(weights, strict=False)  # the start is not in the state: the seed gives it again
+    return int(counters["step"])
+
+
+def _assert_trainable(tuned: PromptModel) -> None:
+    names = {name.split(".")[0] for name, parameter in tuned.named_parameters() if parameter.requires_grad}
+    assert names == {"prompt", "verbalizer"}, f"trainable: {names}"
+    assert not any(parameter.requires_grad for parameter in tuned.backbone.model.parameters()), "backbone not frozen"
+
+
+def _optimizer(tuned: PromptModel, plan: Plan) -> torch.optim.Optimizer:
+    slots = [p for name, p in tuned.named_parameters() if ".slot_" in name]
+    rest = [p for name, p in tuned.named_parameters() if ".slot_" not in name]
+    groups = [{"params": rest, "share": 1.0}, {"params": slots, "share": plan.slot_rate}]
+    return torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
+    """Linear warm-up, then linear decay to zero behind the last step."""
+    rising = step / max(1, plan.warm_up_steps)
+    falling = (plan.steps - step + 1) / max(1, plan.steps - plan.warm_up_steps)
+    for group in optimizer.param_groups:
+        group["lr"] = plan.learning_rate * group["share"] * min(1.0, rising, falling)
+
+
+def _batches(train: Sequence[Sentence], plan: Plan, begin: int) -> Iterator[tuple[int, list[int]]]:
+    """Numbered batches of indices from step `begin + 1` on; every pass over the data has an order of its own."""
+    size = min(plan.batch_size, len(train))
+    per_pass = len(train) // size
+    for step in range(begin + 1, plan.steps + 1):
+        passed, within = divmod(step - 1, per_pass)
+        order = list(range(len(train)))
+        random.Random(f"{plan.seed}-{passed}").shuffle(order)
+        last = len(train) if within == per_pass - 1 else (within + 1) * size
+        yield step, order[within * size : last]
+
+
+def _step(
+    module: nn.Module, optimizer: torch.optim.Optimizer, rows: Sequence[tuple[Sentence, Example]], worker: Worker
+) -> float:
+    """One step on this worker's share of the batch; the loss is the mean over the steps of the whole batch."""
+    total = sum(3 * len(sentence.spans) + 1 for sentence, _ in rows)
+    # With fewer rows than workers one row is done again without weight, since every worker takes part in each step.
+    mine, weight = rows[worker.rank :: worker.count], 1.0
+    if not mine:
+        mine, weight = rows[:1], 0.0
+    loss: Tensor = module([s for s, _ in mine], [e for _, e in mine]) * (weight * worker.count / total)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], _CLIP)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _saver(tuned: PromptModel, optimizer: torch.optim.Optimizer, step: int) -> Saver:
+    def save(folder: Path) -> None:
+        save_state(folder, dict(tuned.named_parameters()), optimizer, {"step": step})
+        save_file(folded_tensors(tuned), folder / PROMPT)
+
+    return save
+
+
+def folded_tensors(tuned: PromptModel) -> dict[str, Tensor]:
+    """The tensors of a prompt artefact: the folded guidance in fp16 and the label weights in fp32."""
+    guidance: Guidance = tuned.prompt.fold()
+    half = {name: tensor.half().cpu().contiguous() for name, tensor in guidance.tensors().items()}
+    return {**half, "verbalizer.weights": tuned.verbalizer.weights.detach().float().cpu()}
