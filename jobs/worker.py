@@ -19,7 +19,6 @@ from lightner.rules import Plan
 from lightner.training import PROMPT, Round, Saver, Worker, fit
 from lightner.types import LabelSet, Sentence
 
-
 # A little less than one, so that the drivers of as many trials as there are CPUs find room beside their workers.
 _WORKER_CPUS = 0.9
 

@@ -73,6 +73,11 @@ def save(folder: Path, model: BartModel, tokenizer: PreTrainedTokenizerFast, def
         half = {name: tensor.detach().half().contiguous() for name, tensor in default.tensors().items()}
         save_file(half, folder / DEFAULT_PROMPT)
     (folder / "README.md").write_text(card, encoding="utf-8")
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """Name every file of the checkpoint with its sha256; needed again after its card was edited."""
     files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
     manifest = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,116 @@
+"""A Ray head of one's own on this machine: free ports, a short temporary folder, stopped without touching others."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_START_S = 120
+_STOP_S = 20
+_PORTS = (
+    "port",
+    "dashboard-port",
+    "dashboard-agent-listen-port",
+    "dashboard-agent-grpc-port",
+    "metrics-export-port",
+    "ray-client-server-port",
+    "runtime-env-agent-port",
+    "node-manager-port",
+    "object-manager-port",
+)
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running head: `address` for `ray.init`, `dashboard` for `ray job submit`, and what it takes to stop it."""
+
+    address: str
+    dashboard: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+
+def start() -> Head:
+    """Start a head that ends with this process.
+
+    Raises:
+        RuntimeError: it did not come up; the message holds the end of its log.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="lnr-", dir="/tmp"))
+    ports = free_ports(len(_PORTS))
+    flags = [f"--{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
+    command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={folder}", *flags]
+    log = folder / "start.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own arguments
+            command,
+            env=environment(),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+    head = Head(f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", folder, process)
+    try:
+        _wait(head, log)
+    except BaseException:
+        stop(head)
+        raise
+    return head
+
+
+def stop(head: Head) -> None:
+    """End the head, whatever of its processes outlives it (they carry the folder in their command), and its folder."""
+    head.process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        head.process.wait(timeout=_STOP_S)
+    marker = str(head.folder).encode()
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if marker in command.read_bytes():
+                os.kill(int(command.parent.name), signal.SIGKILL)
+    head.process.wait()
+    shutil.rmtree(head.folder, ignore_errors=True)
+
+
+def environment() -> Mapping[str, str]:
+    """This process's environment for a head of its own: no other cluster's address or token, this Python for jobs."""
+    own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_JOB_ID")}
+    own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}"
+    return {**own, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _wait(head: Head, log: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while "Ray runtime started" not in log.read_text(errors="replace"):
+        if head.process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Ray did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.5)
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot stop its head: the kernel sends it the signal that it would have sent.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

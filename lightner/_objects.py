@@ -1,0 +1,242 @@
+"""Objects by name in S3, GCS, Azure, a local folder or memory: bounded reads, conditional writes, two kinds of error.
+
+The only file that knows obstore. It knows nothing of prompts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+from lightner.types import InputError
+
+if TYPE_CHECKING:
+    from obstore import GetResult, PutMode, UpdateVersion
+    from obstore.store import ClientConfig
+
+SCHEMES = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory", "file")
+ATTEMPTS = 50
+MAX_RETRIES = 5
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
+_LOCK = ".lock"
+_PROBE = ".conditional-write-probe"
+_TAKEN = (AlreadyExistsError, PreconditionError)
+_UNSUPPORTED = (NotSupportedError, NotImplementedError)
+
+
+class RegistryUnavailable(RuntimeError):  # noqa: N818
+    """The store cannot be reached, refuses or fails; trying again later may help."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object's content, and which state of the object that is."""
+
+    content: bytes
+    state: UpdateVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object's name in the store and when it was written."""
+
+    path: str
+    modified: datetime
+
+
+def open_objects(url: str, *, timeout_s: float) -> Objects:
+    """The store at `url`; a local folder is created when missing, of others nothing is asked yet.
+
+    Endpoints, regions and credentials come from the environment (AWS_*, GOOGLE_*, AZURE_*).
+
+    Raises:
+        InputError: no such kind of store.
+        RegistryUnavailable: the folder cannot be created.
+    """
+    parts = urlsplit(url)
+    if "://" not in url or parts.scheme == "file":
+        return _open_folder(url, Path(unquote(parts.path) if "://" in url else url).expanduser())
+    if parts.scheme not in SCHEMES or parts.query or parts.fragment:
+        raise InputError(f"registry: found {url!r}, expected a folder or <scheme>://<bucket>/<prefix>, {SCHEMES}")
+    if parts.scheme == "memory":
+        return Objects(url, MemoryStore(), None)
+    patience = timedelta(seconds=timeout_s)
+    client: ClientConfig = {"timeout": patience, "connect_timeout": patience}
+    if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):
+        client["allow_http"] = True
+    try:
+        store = from_url(
+            url, client_options=client, retry_config={"max_retries": MAX_RETRIES, "retry_timeout": patience}
+        )
+    except (BaseError, ValueError) as error:
+        raise InputError(f"registry: found {url!r} ({_first_line(error)}), expected an address of a store") from error
+    return Objects(url.rstrip("/"), store, None)
+
+
+class Objects:
+    """A store with the few operations that the registry needs; `folder` is set for a local one.
+
+    All may be called from several threads. They raise RegistryUnavailable where the store fails.
+    """
+
+    def __init__(self, url: str, store: ObjectStore, folder: Path | None) -> None:
+        self.url = url
+        self._store = store
+        self._folder = folder
+        self._bare_tags = False
+
+    def get(self, path: str, limit: int) -> Stored | None:
+        """The object, None if there is none; InputError if it has more than `limit` bytes."""
+        with self._translated(path):
+            try:
+                result = self._store.get(path)
+                self._check_size(path, result, limit)
+                return Stored(bytes(result.bytes()), _state(result))
+            except FileNotFoundError as error:
+                if _is_about_bucket(error):
+                    raise
+                return None
+
+    async def aget(self, path: str, limit: int) -> Stored | None:
+        """`get` for an event loop."""
+        with self._translated(path):
+            try:
+                result = await self._store.get_async(path)
+                self._check_size(path, result, limit)
+                return Stored(bytes(await result.bytes_async()), _state(result))
+            except FileNotFoundError as error:
+                if _is_about_bucket(error):
+                    raise
+                return None
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a new object; False, and nothing done, if there is one (see `conditional`)."""
+        with self._translated(path):
+            return self._put(path, content, "create")
+
+    def update(self, path: str, limit: int, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Replace the object by `change` of its content, so that no writer in between is lost.
+
+        `change` gets None where there is no object, returns None to leave things as they are, and may be called
+        several times. Compare-and-swap on the ETag; a local folder has none, there a lock file does it.
+        """
+        before: Stored | None = None
+        for attempt in range(ATTEMPTS):
+            with self._locked():
+                stored = self.get(path, limit)
+                if before and before == stored:
+                    # Nobody changed it, yet the condition failed: RadosGW 16 (Ceph) compares ETags without quotes.
+                    self._bare_tags = not self._bare_tags
+                content = change(stored.content if stored else None)
+                if content is None or self._swap(path, stored, content):
+                    return
+            before = stored
+            time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))
+        raise RegistryUnavailable(f"{self.url}/{path}: found it changed by others {ATTEMPTS} times in a row")
+
+    def list(self, prefix: str) -> list[Listed]:
+        """All objects under `prefix`, at any depth."""
+        with self._translated(prefix):
+            pages = self._store.list(prefix or None, chunk_size=1000)
+            return [Listed(each["path"], each["last_modified"]) for page in pages for each in page]
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove objects; those that are gone already are no error."""
+        with self._translated(", ".join(paths)):
+            for path in paths:
+                try:
+                    self._store.delete(path)
+                except FileNotFoundError as error:
+                    if _is_about_bucket(error):
+                        raise
+
+    @cached_property
+    def conditional(self) -> bool:
+        """Whether the store refuses to create what exists. Some S3 servers ignore the condition, so it is tried."""
+        if isinstance(self._store, LocalStore | MemoryStore):
+            return True
+        return not (self.create(_PROBE, b"") and self.create(_PROBE, b""))
+
+    def _swap(self, path: str, stored: Stored | None, content: bytes) -> bool:
+        mode: PutMode = "create"
+        if self._folder:
+            mode = "overwrite"
+        elif stored:
+            tag = stored.state.get("e_tag")
+            mode = {**stored.state, "e_tag": tag.strip('"')} if tag and self._bare_tags else stored.state
+        with self._translated(path):
+            return self._put(path, content, mode)
+
+    def _put(self, path: str, content: bytes, mode: PutMode) -> bool:
+        try:
+            self._store.put(path, content, mode=mode, use_multipart=False)
+        except _TAKEN:
+            return False
+        except _UNSUPPORTED:
+            self._store.put(path, content, use_multipart=False)
+        return True
+
+    def _check_size(self, path: str, result: GetResult, limit: int) -> None:
+        size = result.meta["size"]
+        if size > limit:
+            raise InputError(f"{self.url}/{path}: found {size} bytes, expected at most {limit}")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._folder is None:
+            yield
+            return
+        # flock belongs to the open file: it keeps threads apart as well as processes, and dies with its holder.
+        with open(self._folder / _LOCK, "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise RegistryUnavailable(f"{self.url}/{path}: {_first_line(error)}") from error
+
+
+def _open_folder(url: str, folder: Path) -> Objects:
+    if not url or urlsplit(url).netloc:
+        raise InputError(f"registry: found {url!r}, expected a folder, such as prompts or file:///srv/prompts")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RegistryUnavailable(f"{folder}: {error.strerror}") from error
+    resolved = folder.resolve()
+    return Objects(str(resolved), LocalStore(resolved), resolved)
+
+
+def _state(result: GetResult) -> UpdateVersion:
+    # obstore refuses None in either field.
+    state: UpdateVersion = {}
+    if (tag := result.meta["e_tag"]) is not None:
+        state["e_tag"] = tag
+    if (version := result.meta["version"]) is not None:
+        state["version"] = version
+    return state
+
+
+def _is_about_bucket(error: FileNotFoundError) -> bool:
+    # A missing bucket is a 404 like a missing object, but no prompt is missing: the address is wrong.
+    return "NoSuchBucket" in str(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,67 @@
+"""One real Ray for all tests that need one: on ports and in a folder of its own, apart from any other on the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Logical ones: enough for a service, or for two trials of one worker each, on however few real ones.
+CPUS = 4
+OBJECT_STORE_BYTES = 200 * 2**20
+ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRay:
+    """A running Ray: where `ray.init` and where `ray job submit` and `serve deploy` find it."""
+
+    address: str
+    dashboard_url: str
+
+
+def pytest_configure() -> None:
+    # Ray reads these when it is imported; without the first, a local start would write a token into the home folder.
+    os.environ.update(ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[LocalRay]:
+    """A Ray with a dashboard whose processes can import this checkout; this process is connected to it."""
+    import ray
+
+    # A socket's path may have 107 bytes: the usual folder for temporary files may be too long.
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("RAY_ADDRESS", raising=False)
+        environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        context = ray.init(
+            address="local",
+            num_cpus=CPUS,
+            num_gpus=0,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=True,
+            dashboard_port=free_port(),
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
+        try:
+            yield LocalRay(context.address_info["address"], f"http://{context.dashboard_url}")
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
