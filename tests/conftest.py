@@ -1,4 +1,4 @@
-"""One real Ray for all tests that need one: on ports and in a folder of its own, apart from any other on the machine."""
+"""One real Ray for all tests that need one: ports and a folder of its own, apart from any other on the machine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ CPUS = 4
 OBJECT_STORE_BYTES = 200 * 2**20
 ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
+# What Ray itself does while it is imported or runs, and none of ours.
+RAY_WARNINGS = (
+    # ray.serve declares its settings in pydantic's old way (pydantic 2.14 says so).
+    "ignore:Using extra keyword arguments on `Field` is deprecated:DeprecationWarning:ray[.]serve[.].*",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LocalRay:
@@ -27,9 +33,11 @@ class LocalRay:
     dashboard_url: str
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Ray reads these when it is imported; without the first, a local start would write a token into the home folder.
     os.environ.update(ENVIRONMENT)
+    for each in RAY_WARNINGS:
+        config.addinivalue_line("filterwarnings", each)
 
 
 @pytest.fixture(scope="session")

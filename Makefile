@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all that a newcomer needs; CI runs `make test`. Paths are relative, so that a
+# checkout below a folder with a space works.
+PYTHON ?= python3.11
+VENV := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: demo test fast check format clean
+
+demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
+	$(VENV) scripts/demo.py
+
+test: check  ## everything that CI runs
+	$(VENV) -m pytest -m "not (ray or s3)"
+	$(VENV) -m pytest -m "ray or s3"
+
+fast: $(READY)  ## the tests that start no server
+	$(VENV) -m pytest -x -q -m "not (ray or s3)"
+
+check: $(READY)  ## style and types
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy
+
+format: $(READY)
+	$(VENV) -m ruff check --fix .
+	$(VENV) -m ruff format .
+
+# torch comes first and alone: pinned, so that no other package asks for another build of it.
+$(READY): requirements.txt pyproject.toml
+	command -v $(PYTHON) >/dev/null || { echo "found no $(PYTHON), expected Python 3.11 (make PYTHON=... names another)"; exit 1; }
+	test -x $(VENV) || $(PYTHON) -m venv .venv
+	$(VENV) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+clean:
+	rm -rf .venv demo-out

@@ -1,0 +1,50 @@
+"""`serve run serve.app:build registry=...` and `serve deploy serve/config.yaml`: the two deployments, put together."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pydantic import ValidationError
+from ray import serve as ray_serve
+from ray.serve import Application
+
+from lightner.types import InputError
+from serve.ingress import READ_KEY, Ingress
+from serve.replica import Backbone
+from serve.settings import Limits, Settings
+
+# Requests wait in the replica's own queue, where they can be batched and counted, not in Ray's router.
+MAX_ONGOING_REQUESTS = 1024
+INGRESS_CPUS = 0.1
+
+
+def build(args: dict[str, Any]) -> Application:
+    """The service for `settings.Settings` given as a mapping.
+
+    Raises:
+        InputError: an unknown key or a bad value; the message names it.
+    """
+    try:
+        settings = Settings.model_validate(args)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise InputError(f"service: {'; '.join(faults)}; expected {sorted(Settings.model_fields)}") from error
+    backbone = ray_serve.deployment(
+        Backbone,
+        name="Backbone",
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
+        health_check_period_s=5,
+        graceful_shutdown_timeout_s=30,
+        user_config=Limits().model_dump(),
+        ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
+    )
+    ingress = ray_serve.deployment(
+        Ingress,
+        name="Ingress",
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
+        ray_actor_options={"num_cpus": INGRESS_CPUS},
+    )
+    # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
+    require_key = settings.require_key or bool(os.environ.get(READ_KEY))
+    return ingress.bind(backbone.bind(settings), require_key=require_key)

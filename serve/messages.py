@@ -1,0 +1,85 @@
+"""What the ingress and the backbone replica say to each other: plain frozen values, no ray, no torch, no HTTP.
+
+A refusal is a value, not an exception, so that it crosses process borders whole and one domain's never touches
+another's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from lightner.types import Entity
+
+
+class Reason(Enum):
+    """Why something was refused."""
+
+    UNKNOWN_PROMPT = "unknown-prompt"
+    UNUSABLE_PROMPT = "unusable-prompt"
+    REGISTRY_UNAVAILABLE = "registry-unavailable"
+    OVERLOADED = "overloaded"
+    UNREADABLE_TEXT = "unreadable-text"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was refused and why; with the domain and the version of its prompt where they are known."""
+
+    reason: Reason
+    domain: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Texts to be read with one prompt of a domain; `ref` is an alias or a version, None for the live one."""
+
+    domain: str
+    texts: tuple[str, ...]
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text's entities, in characters, and the number of windows in which it was read."""
+
+    entities: tuple[Entity, ...]
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reading (or what kept it from being read) of each text of an `Ask`, all by the same version of the prompt."""
+
+    domain: str
+    version: str
+    readings: tuple[Reading | Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A domain's card, as JSON, and the version that it belongs to."""
+
+    domain: str
+    version: str
+    card: Mapping[str, Any]
+
+
+class Reader(Protocol):
+    """What HTTP is a face of: a backbone replica, in this process or behind Ray."""
+
+    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
+        """An answer or a refusal for each ask, in their order."""
+
+    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
+        """The card of a domain's prompt."""
+
+    async def domains(self) -> list[str] | Refusal:
+        """Names of all published domains, sorted."""
+
+    async def backbone(self) -> str:
+        """The backbone's name; answers only where texts could be read."""

@@ -1,0 +1,207 @@
+"""Which prompts are on the device, which are being loaded, and which are known to be no good.
+
+Bounded in bytes, least recently used first. Values are immutable, so that one which is evicted lives on in the requests
+that hold it. Knows no HTTP and no ray; it belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from lightner.artifact import PromptArtifact
+from lightner.registry import RegistryUnavailable, UnknownPrompt
+from lightner.types import InputError
+from serve.messages import Reason, Refusal
+from serve.settings import CacheLimits
+
+MAX_REMEMBERED = 10_000
+PARALLEL_LOADS = 16
+_log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+
+class Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Store(Protocol):
+    """The part of `lightner.registry.Registry` that is needed here."""
+
+    async def aresolve(self, domain: str, ref: str) -> str: ...
+
+    async def afetch(self, domain: str, ref: str) -> tuple[str, PromptArtifact]: ...
+
+
+V = TypeVar("V", bound=Sized)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Resident(Generic[V]):
+    """A loaded version of a domain's prompt."""
+
+    domain: str
+    version: str
+    value: V
+
+
+@dataclass(frozen=True, slots=True)
+class _Until(Generic[T]):
+    """Something known, and the time on the loop's clock from when it has to be asked again."""
+
+    what: T
+    until_s: float
+
+
+class PromptCache(Generic[V]):
+    """Prompts by domain and alias or version, loaded on first use. `limits` may be replaced at any time.
+
+    One load per prompt, whoever waits for it; different prompts load in parallel; a request that goes away stops no
+    load. An alias is asked again after `alias_ttl_s`; the version before answers until the new one is loaded, and for
+    as long as the store does not.
+    """
+
+    def __init__(self, store: Store, build: Callable[[PromptArtifact], V], *, limits: CacheLimits) -> None:
+        self.limits = limits
+        self._store = store
+        self._build = build
+        self._resident: OrderedDict[Key, Resident[V]] = OrderedDict()
+        self._bytes = 0
+        self._loads = asyncio.Semaphore(PARALLEL_LOADS)
+        self._versions: OrderedDict[Key, _Until[str]] = OrderedDict()
+        self._refusals: OrderedDict[Key, _Until[Refusal]] = OrderedDict()
+        self._refreshing: dict[Key, asyncio.Task[Resident[V] | Refusal]] = {}
+        self._loading: dict[Key, asyncio.Task[Resident[V] | Refusal]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all resident prompts."""
+        return self._bytes
+
+    @property
+    def resident(self) -> tuple[Key, ...]:
+        """Domain and version of all resident prompts, the least recently used first."""
+        return tuple(self._resident)
+
+    async def get(self, domain: str, ref: str) -> Resident[V] | Refusal:
+        """The prompt that `ref`, an alias or a version, stands for; a refusal where there is none to be had."""
+        name = (domain, ref)
+        known = self._versions.get(name)
+        held = self._resident.get((domain, known.what)) if known else None
+        if known and held and _now() < known.until_s:
+            return self._used(held)
+        if not held and (refusal := self._remembered(name)):
+            return refusal
+        task = _once(self._refreshing, name, self._refresh)
+        await asyncio.wait({task}, timeout=self.limits.patience_s if held else None)
+        outcome = task.result() if task.done() else Refusal(Reason.REGISTRY_UNAVAILABLE, domain)
+        if isinstance(outcome, Resident):
+            return self._used(outcome)
+        if held and outcome.reason is not Reason.UNKNOWN_PROMPT:
+            _put(self._versions, name, _Until(held.version, _now() + self.limits.alias_ttl_s))
+            return self._used(held)
+        return outcome
+
+    async def _refresh(self, domain: str, ref: str) -> Resident[V] | Refusal:
+        """Ask what `ref` stands for and have it loaded; only then do requests see it."""
+        name = (domain, ref)
+        version = await self._resolve(domain, ref)
+        outcome = version if isinstance(version, Refusal) else await self._version(domain, version)
+        if isinstance(outcome, Resident):
+            _put(self._versions, name, _Until(outcome.version, _now() + self.limits.alias_ttl_s))
+            self._refusals.pop(name, None)
+            return outcome
+        if outcome.reason is Reason.UNKNOWN_PROMPT:
+            self._versions.pop(name, None)
+        return self._remember(name, outcome)
+
+    async def _resolve(self, domain: str, ref: str) -> str | Refusal:
+        try:
+            async with asyncio.timeout(self.limits.load_timeout_s):
+                return await self._store.aresolve(domain, ref)
+        except Exception as error:
+            return _refusal(error, domain, None)
+
+    async def _version(self, domain: str, version: str) -> Resident[V] | Refusal:
+        key = (domain, version)
+        if (known := self._resident.get(key) or self._remembered(key)) is not None:
+            return known
+        return await asyncio.shield(_once(self._loading, key, self._load))
+
+    async def _load(self, domain: str, version: str) -> Resident[V] | Refusal:
+        try:
+            async with self._loads, asyncio.timeout(self.limits.load_timeout_s):
+                _, artifact = await self._store.afetch(domain, version)
+            resident = Resident(domain, version, await asyncio.to_thread(self._build, artifact))
+        except Exception as error:
+            return self._remember((domain, version), _refusal(error, domain, version))
+        self._keep(resident)
+        return resident
+
+    def _keep(self, resident: Resident[V]) -> None:
+        size = resident.value.nbytes
+        if size > self.limits.max_bytes:
+            _log.warning("prompt %s %s has %d bytes, more than the cache", resident.domain, resident.version, size)
+            return
+        self._resident[resident.domain, resident.version] = resident
+        self._bytes += size
+        while self._bytes > self.limits.max_bytes:
+            _, evicted = self._resident.popitem(last=False)
+            self._bytes -= evicted.value.nbytes
+
+    def _used(self, resident: Resident[V]) -> Resident[V]:
+        key = (resident.domain, resident.version)
+        if key in self._resident:
+            self._resident.move_to_end(key)
+        return resident
+
+    def _remember(self, key: Key, refusal: Refusal) -> Refusal:
+        outage = refusal.reason in (Reason.REGISTRY_UNAVAILABLE, Reason.FAILED)
+        ttl_s = self.limits.outage_ttl_s if outage else self.limits.refusal_ttl_s
+        _put(self._refusals, key, _Until(refusal, _now() + ttl_s))
+        return refusal
+
+    def _remembered(self, key: Key) -> Refusal | None:
+        known = self._refusals.get(key)
+        return known.what if known and _now() < known.until_s else None
+
+
+def _refusal(error: Exception, domain: str, version: str | None) -> Refusal:
+    if isinstance(error, UnknownPrompt):
+        return Refusal(Reason.UNKNOWN_PROMPT, domain, version)
+    if isinstance(error, InputError):
+        _log.error("prompt %s %s is refused: %s", domain, version, error)
+        return Refusal(Reason.UNUSABLE_PROMPT, domain, version)
+    if isinstance(error, RegistryUnavailable | TimeoutError):
+        _log.warning("the registry did not give prompt %s %s: %s", domain, version, error or type(error).__name__)
+        return Refusal(Reason.REGISTRY_UNAVAILABLE, domain, version)
+    _log.error("prompt %s %s could not be loaded", domain, version, exc_info=error)
+    return Refusal(Reason.FAILED, domain, version)
+
+
+def _once(
+    flights: dict[Key, asyncio.Task[T]], key: Key, start: Callable[[str, str], Coroutine[None, None, T]]
+) -> asyncio.Task[T]:
+    """The task that is under way for `key`, or a new one."""
+    if key not in flights:
+        flights[key] = asyncio.create_task(start(*key))
+        flights[key].add_done_callback(lambda _: flights.pop(key, None))
+    return flights[key]
+
+
+def _put(known: OrderedDict[Key, _Until[T]], key: Key, what: _Until[T]) -> None:
+    known[key] = what
+    known.move_to_end(key)
+    if len(known) > MAX_REMEMBERED:
+        known.popitem(last=False)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

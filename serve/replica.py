@@ -1,0 +1,143 @@
+"""The backbone deployment: one frozen model, prompts of any domains, rows of all requests in shared batches.
+
+Runs the functions that `lightner.tagger` runs offline, so what is served equals what is computed there. Knows no HTTP;
+being a plain class, it also runs without ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightner import backbone as backbones
+from lightner import card as cards
+from lightner.artifact import PromptArtifact, prompt_for
+from lightner.prompts import Prompt
+from lightner.registry import LIVE, Registry, RegistryUnavailable
+from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
+from lightner.types import InputError
+from lightner.words import Word, spans_to_entities, split_words
+from serve.batcher import Batcher, Failed, Overloaded
+from serve.messages import Answer, Ask, Description, Reading, Reason, Refusal
+from serve.prompt_cache import PromptCache
+from serve.settings import Limits, Settings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedPrompt:
+    """A prompt on the device and its card as JSON."""
+
+    prompt: Prompt
+    card: Mapping[str, Any]
+
+    @property
+    def nbytes(self) -> int:
+        return self.prompt.nbytes
+
+
+class Backbone:
+    """A `messages.Reader` over one backbone and one registry.
+
+    Raises InputError on construction where the backbone or the registry's address is no good.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._backbone = backbones.load(settings.backbone, device=settings.torch_device)
+        self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
+        limits = Limits()
+        self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts)
+        self._batcher: Batcher[Row, ScoredSpans] = Batcher(
+            self._forward, length=lambda row: len(row.words), limits=limits.batch
+        )
+        _log.info("backbone %s on %s, prompts from %s", self._backbone.name, self._backbone.device, self._registry.url)
+
+    async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        """Take new limits while running. Raises pydantic's ValidationError for unknown keys and bad values."""
+        limits = Limits.model_validate(user_config)
+        self._prompts.limits = limits.prompts
+        self._batcher.limits = limits.batch
+
+    async def check_health(self) -> None:
+        """Raises where this replica should be replaced."""
+        self._batcher.check()
+
+    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
+        """An answer or a refusal for each ask, in their order; rows of all of them may share a forward pass."""
+        return list(await asyncio.gather(*(self._answer(ask) for ask in asks)))
+
+    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
+        """The card of a domain's prompt, which is loaded by this."""
+        found = await self._prompts.get(domain, ref or LIVE)
+        return found if isinstance(found, Refusal) else Description(domain, found.version, found.value.card)
+
+    async def domains(self) -> list[str] | Refusal:
+        """Names of all published domains, sorted."""
+        try:
+            return list(await asyncio.to_thread(self._registry.domains))
+        except RegistryUnavailable as error:
+            _log.warning("the registry did not list its domains: %s", error)
+            return Refusal(Reason.REGISTRY_UNAVAILABLE)
+
+    async def backbone(self) -> str:
+        return self._backbone.name
+
+    async def _answer(self, ask: Ask) -> Answer | Refusal:
+        try:
+            found = await self._prompts.get(ask.domain, ask.ref or LIVE)
+            if isinstance(found, Refusal):
+                return found
+            # Long texts take a while to split; the loop has other requests to serve.
+            plans = await asyncio.to_thread(_plan, ask.texts)
+            outcomes = await self._batcher.submit([row for plan in plans for row in plan.rows(found.value.prompt)])
+        except Overloaded:
+            return Refusal(Reason.OVERLOADED, ask.domain)
+        except Exception:
+            _log.exception("texts of domain %s could not be read", ask.domain)
+            return Refusal(Reason.FAILED, ask.domain)
+        readings, position = [], 0
+        for plan in plans:
+            own = outcomes[position : position + len(plan.ranges)]
+            position += len(plan.ranges)
+            readings.append(_reading(plan, own, ask.domain, found.version))
+        return Answer(ask.domain, found.version, tuple(readings))
+
+    def _load(self, artifact: PromptArtifact) -> LoadedPrompt:
+        return LoadedPrompt(prompt_for(artifact, self._backbone), json.loads(cards.to_json(artifact.card)))
+
+    def _forward(self, rows: Sequence[Row]) -> list[ScoredSpans]:
+        work = prepare(self._backbone, rows)
+        return finish(work, infer(self._backbone, work))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A text, its words and the windows in which they are read."""
+
+    text: str
+    words: tuple[Word, ...]
+    ranges: tuple[tuple[int, int], ...]
+
+    def rows(self, prompt: Prompt) -> list[Row]:
+        return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.ranges]
+
+
+def _plan(texts: Sequence[str]) -> list[_Plan]:
+    split = [split_words(text) for text in texts]
+    return [_Plan(text, words, cut(words)) for text, words in zip(texts, split, strict=True)]
+
+
+def _reading(plan: _Plan, outcomes: Sequence[ScoredSpans | Failed], domain: str, version: str) -> Reading | Refusal:
+    spans = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            unreadable = isinstance(outcome.error, InputError)
+            return Refusal(Reason.UNREADABLE_TEXT if unreadable else Reason.FAILED, domain, version)
+        spans.append(outcome)
+    entities = spans_to_entities(plan.text, plan.words, merge(plan.ranges, spans))
+    return Reading(tuple(entities), max(1, len(plan.ranges)))

@@ -1,0 +1,94 @@
+"""A backbone in a folder, three published domains and their offline answers: where the tests of the service start."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lightner import backbone as backbones
+from lightner.artifact import PromptArtifact, prompt_for
+from lightner.backbone import Backbone
+from lightner.registry import Registry
+from lightner.tagger import Tagged, tag_texts
+from lightner.types import LabelSet
+from serve.settings import Settings
+from tests.tiny import tiny_artifact, tiny_backbone
+
+# Domains of different prompt lengths and label sets.
+DOMAINS = {
+    "movies": (LabelSet.of(["PER", "LOC"]), 3, 2),
+    "recipes": (LabelSet.of(["food", "time", "city group"]), 5, 0),
+    "tickets": (LabelSet.of(["person"]), 0, 4),
+}
+TEXTS = (
+    "Ada lives in Paris and likes soup.",
+    "",
+    "mary",
+    "Emil\tand Mary of Oslo, on Monday: bread to Rome!",
+    "the city of Rome " * 70 + "likes Ada",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A backbone in a folder, a registry beside it, and the settings that serve both."""
+
+    backbone: Backbone
+    folder: Path
+    registry: Registry
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(registry=self.registry.url, backbone=str(self.folder))
+
+    def artifact(self, domain: str, seed: int = 1) -> PromptArtifact:
+        labels, length, slots = DOMAINS.get(domain, DOMAINS["movies"])
+        return tiny_artifact(self.backbone, domain, labels=labels, length=length, slots=slots, seed=seed)
+
+    def publish(self, domain: str, seed: int = 1) -> str:
+        return self.registry.publish(self.artifact(domain, seed)).version
+
+    def offline(self, domain: str, text: str, seed: int = 1) -> Tagged:
+        """What the library answers, one text at a time."""
+        prompt = prompt_for(self.artifact(domain, seed), self.backbone)
+        return tag_texts(self.backbone, [(prompt, text)])[0]
+
+    def corrupt(self, domain: str, version: str) -> None:
+        """Change one byte of a published prompt."""
+        path = Path(self.registry.url) / domain / "versions" / version / "prompt.safetensors"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+
+# A batch's other rows change how a float32 sum is rounded; a tiny random model magnifies that.
+SCORE_TOLERANCE = 1e-4
+
+
+def prepare(root: Path) -> Place:
+    """A tiny random backbone and a registry of `DOMAINS` below `root`."""
+    tiny = tiny_backbone()
+    folder = root / "backbone"
+    tiny.model.save_pretrained(folder)
+    tiny.tokenizer.save_pretrained(folder)
+    place = Place(backbones.load(str(folder)), folder, Registry.open(os.fspath(root / "prompts")))
+    for domain in DOMAINS:
+        place.publish(domain)
+    return place
+
+
+def entities_of(tagged: Tagged) -> list[dict[str, object]]:
+    """A text's entities as JSON has them; scores within `SCORE_TOLERANCE`."""
+    return [
+        {
+            "start": each.start,
+            "end": each.end,
+            "text": each.text,
+            "label": each.label,
+            "score": pytest.approx(each.score, rel=SCORE_TOLERANCE),
+        }
+        for each in tagged.entities
+    ]

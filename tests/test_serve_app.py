@@ -1,0 +1,108 @@
+"""What the service is built from, and the file that deploys it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
+
+from lightner.types import InputError
+from serve.app import build
+from serve.ingress import READ_KEY, read_key
+from serve.settings import Limits, Settings
+
+CONFIG = Path(__file__).resolve().parent.parent / "serve" / "config.yaml"
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    return found
+
+
+class TestSettings:
+    def test_a_registry_is_enough(self) -> None:
+        settings = Settings(registry="s3://bucket/prompts")
+        assert (settings.backbone, settings.torch_device) == (None, "cpu")
+
+    def test_the_device_follows_the_resources_unless_it_is_given(self) -> None:
+        assert Settings(registry="/r", num_gpus=0.5).torch_device == "cuda"
+        assert Settings(registry="/r", num_gpus=1, device="cuda:1").torch_device == "cuda:1"
+
+    @pytest.mark.parametrize(
+        ("args", "name"),
+        [
+            ({}, "registry"),
+            ({"registry": "prompts"}, "registry"),
+            ({"registry": "../prompts"}, "registry"),
+            ({"registry": "/r", "num_gpu": 1}, "num_gpu"),
+            ({"registry": "/r", "num_gpus": -1}, "num_gpus"),
+            ({"registry": "/r", "num_cpus": "many"}, "num_cpus"),
+        ],
+    )
+    def test_what_is_missing_misspelt_or_wrong_is_named(self, args: dict[str, Any], name: str) -> None:
+        with pytest.raises(InputError, match=rf"service: {name}: .*expected \["):
+            build(args)
+
+    def test_values_of_a_command_line_are_read(self) -> None:
+        assert build({"registry": "/r", "num_cpus": "2", "require_key": "false"}) is not None
+
+
+class TestKey:
+    def test_a_node_without_the_key_does_not_start_where_one_is_required(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(READ_KEY, "")
+        with pytest.raises(InputError, match=READ_KEY):
+            read_key(required=True)
+        assert read_key(required=False) is None
+        monkeypatch.delenv(READ_KEY)
+        with pytest.raises(InputError, match=READ_KEY):
+            read_key(required=True)
+        monkeypatch.setenv(READ_KEY, "a key")
+        assert read_key(required=True) == read_key(required=False) == "a key"
+
+    def test_a_key_where_the_service_is_built_makes_it_required(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(READ_KEY, raising=False)
+        assert requires_key(build({"registry": "/r", "require_key": True}))
+        assert not requires_key(build({"registry": "/r"}))
+        monkeypatch.setenv(READ_KEY, "a key")
+        assert requires_key(build({"registry": "/r"}))
+
+
+class TestConfig:
+    def test_ray_accepts_the_file(self, config: dict[str, Any]) -> None:
+        deployed = ServeDeploySchema.model_validate(config)
+        assert [app.import_path for app in deployed.applications] == ["serve.app:build"]
+
+    def test_no_key_is_misspelt(self, config: dict[str, Any]) -> None:
+        assert unknown_keys(config) == []
+
+    def test_the_check_finds_what_ray_lets_pass(self, config: dict[str, Any]) -> None:
+        config["applications"][0]["deployments"][0]["max_ongoing_requsts"] = 5
+        config["applications"][0]["route"] = "/"
+        ServeDeploySchema.model_validate(config)
+        assert unknown_keys(config) == ["route", "max_ongoing_requsts"]
+
+    def test_its_arguments_and_limits_are_those_of_the_service(self, config: dict[str, Any]) -> None:
+        (application,) = config["applications"]
+        build(application["args"])
+        backbone, ingress = application["deployments"]
+        assert (backbone["name"], ingress["name"]) == ("Backbone", "Ingress")
+        Limits.model_validate(backbone["user_config"])
+
+
+def requires_key(application: Any) -> bool:
+    required: bool = application._bound_deployment.init_kwargs["require_key"]
+    return required
+
+
+def unknown_keys(config: dict[str, Any]) -> list[str]:
+    known = {model: set(model.model_fields) for model in (ServeDeploySchema, ServeApplicationSchema, DeploymentSchema)}
+    found = [key for key in config if key not in known[ServeDeploySchema]]
+    for application in config["applications"]:
+        found += [key for key in application if key not in known[ServeApplicationSchema]]
+        for deployment in application["deployments"]:
+            found += [key for key in deployment if key not in known[DeploymentSchema]]
+    return found

@@ -1,0 +1,166 @@
+"""The service on a real Ray, deployed from serve/config.yaml and asked over HTTP: what only processes can show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.conftest import LocalRay, free_port
+from tests.serving import DOMAINS, TEXTS, Place, entities_of, prepare
+
+pytestmark = pytest.mark.ray
+CONFIG = Path(__file__).resolve().parent.parent / "serve" / "config.yaml"
+PATIENCE_S = 180.0
+
+
+class Service:
+    """A deployed service, its place, and its way back to Ray."""
+
+    def __init__(self, ray: LocalRay, place: Place) -> None:
+        self.place = place
+        self.config = yaml.safe_load(CONFIG.read_text())
+        self.config["http_options"] |= {"host": "127.0.0.1", "port": free_port()}
+        (application,) = self.config["applications"]
+        application["args"] |= {"registry": place.registry.url, "backbone": str(place.folder)}
+        self.limits: dict[str, dict[str, float]] = application["deployments"][0]["user_config"]
+        self.limits["prompts"]["alias_ttl_s"] = 0.5
+        self._dashboard = ray.dashboard_url
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.config['http_options']['port']}", timeout=60)
+
+    def deploy(self) -> None:
+        """What `serve deploy` does; returns when all of it runs."""
+        answer = httpx.put(f"{self._dashboard}/api/serve/applications/", json=self.config, timeout=60)
+        assert answer.status_code == 200, answer.text
+        wait_until(lambda: self.application()["status"] == "RUNNING", lambda: self.application().get("message"))
+
+    def application(self) -> dict[str, Any]:
+        found = httpx.get(f"{self._dashboard}/api/serve/applications/", timeout=60).json()
+        application: dict[str, Any] = found["applications"]["lightner"]
+        return application
+
+    def backbone_pid(self) -> int:
+        (replica,) = self.application()["deployments"]["Backbone"]["replicas"]
+        pid: int = replica["pid"]
+        return pid
+
+    def delete(self) -> None:
+        self.http.close()
+        httpx.delete(f"{self._dashboard}/api/serve/applications/", timeout=60)
+
+    def ask(self, domain: str, *texts: str) -> httpx.Response:
+        return self.http.post(f"/v1/domains/{domain}/entities", json={"texts": texts})
+
+
+@pytest.fixture(scope="module")
+def service(local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = Service(local_ray, prepare(tmp_path_factory.mktemp("a place")))
+    service.deploy()
+    yield service
+    service.delete()
+
+
+def test_one_at_a_time_equals_mixed_in_one_request_equals_offline(service: Service) -> None:
+    pairs = [(domain, text) for text in TEXTS for domain in DOMAINS]
+    offline = [service.place.offline(domain, text) for domain, text in pairs]
+    expected = [
+        {"domain": domain, "prompt_version": "v000001", "entities": entities_of(each), "windows": each.windows}
+        for (domain, _), each in zip(pairs, offline, strict=True)
+    ]
+    items = [{"domain": domain, "text": text} for domain, text in pairs]
+    assert service.http.post("/v1/entities", json={"items": items}).json()["results"] == expected
+    alone = [service.ask(domain, text).json() for domain, text in pairs]
+    assert [
+        {"domain": each["domain"], "prompt_version": each["prompt_version"], **each["results"][0]} for each in alone
+    ] == expected
+    assert sum(len(each.entities) for each in offline) > 20
+
+
+def test_health_domains_cards_and_documentation_are_there(service: Service) -> None:
+    assert service.http.get("/healthz").json() == {"status": "ok"}
+    assert service.http.get("/readyz").json()["status"] == "ready"
+    assert set(service.http.get("/v1/domains").json()["domains"]) >= set(DOMAINS)
+    assert service.http.get("/v1/domains/tickets").json()["card"]["labels"] == ["person"]
+    assert "/static-offline-docs/swagger-ui-bundle.js" in service.http.get("/docs").text
+    assert service.http.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_an_unknown_domain_is_404_and_a_malformed_request_422(service: Service) -> None:
+    unknown = service.ask("nowhere", "a")
+    assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
+    assert unknown.json()["domain"] == "nowhere"
+    malformed = service.http.post("/v1/domains/movies/entities", json={"texts": ["a", 1]})
+    assert (malformed.status_code, malformed.headers["content-type"]) == (422, "application/problem+json")
+    assert [each["field"] for each in malformed.json()["errors"]] == ["body.texts.1"]
+    assert service.ask("..%2f..%2fetc", "a").status_code in (404, 422)
+
+
+def test_a_corrupt_prompt_is_refused_while_others_answer(service: Service) -> None:
+    version = service.place.publish("damaged")
+    service.place.corrupt("damaged", version)
+    refused = service.ask("damaged", "Ada")
+    assert (refused.status_code, refused.headers["content-type"]) == (502, "application/problem+json")
+    assert (refused.json()["domain"], refused.json()["prompt_version"]) == ("damaged", version)
+    assert service.place.registry.url not in refused.text
+    assert service.ask("movies", *TEXTS).status_code == 200
+
+
+def test_a_new_version_is_picked_up_without_a_restart(service: Service) -> None:
+    pid = service.backbone_pid()
+    first, second = service.place.publish("news", seed=1), TEXTS[0]
+    assert service.ask("news", second).json()["prompt_version"] == first == "v000001"
+    service.place.publish("news", seed=2)
+    wait_until(lambda: service.ask("news", second).json()["prompt_version"] == "v000002", lambda: "still the old one")
+    (result,) = service.ask("news", second).json()["results"]
+    assert result["entities"] == entities_of(service.place.offline("news", second, seed=2))
+    assert service.place.registry.rollback("news") == "v000001"
+    wait_until(lambda: service.ask("news", second).json()["prompt_version"] == "v000001", lambda: "still the new one")
+    assert service.backbone_pid() == pid
+
+
+def test_limits_change_without_a_restart(service: Service) -> None:
+    pid = service.backbone_pid()
+    service.limits["batch"]["max_queue_rows"] = 1
+    service.limits["batch"]["max_wait_s"] = 0.5
+    service.deploy()
+    items = [{"domain": domain, "text": "mary"} for domain in DOMAINS for _ in range(2)]
+    wait_until(lambda: service.http.post("/v1/entities", json={"items": items}).status_code == 503, lambda: "no 503")
+    overloaded = service.http.post("/v1/entities", json={"items": items})
+    assert overloaded.json()["type"] == "urn:lightner:problem:overloaded"
+    assert int(overloaded.headers["retry-after"]) > 0
+    service.limits["batch"]["max_queue_rows"] = 4096
+    service.limits["batch"]["max_wait_s"] = 0.002
+    service.deploy()
+    wait_until(lambda: service.http.post("/v1/entities", json={"items": items}).status_code == 200, lambda: "no 200")
+    assert service.backbone_pid() == pid
+
+
+def test_after_a_kill_of_the_replica_the_next_requests_are_answered(service: Service) -> None:
+    pid = service.backbone_pid()
+    expected = entities_of(service.place.offline("movies", TEXTS[0]))
+    os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    answers = []
+    while not answers or answers[-1].status_code != 200:
+        assert time.monotonic() - began < PATIENCE_S
+        answers.append(service.ask("movies", TEXTS[0]))
+    assert answers[-1].json()["results"][0]["entities"] == expected
+    assert len(answers) <= 2
+    for domain in DOMAINS:
+        assert service.ask(domain, *TEXTS).status_code == 200
+    wait_until(lambda: service.application()["status"] == "RUNNING", lambda: "the replica was not replaced")
+    assert service.backbone_pid() != pid
+
+
+def wait_until(holds: Any, why_not: Any) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, why_not()
+        time.sleep(0.3)

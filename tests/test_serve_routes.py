@@ -1,0 +1,300 @@
+"""The HTTP face over a real replica, in this process: routes, limits, errors, keys, documentation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from serve.messages import Answer, Ask, Description, Reader, Refusal
+from serve.replica import Backbone
+from serve.routes import create_app
+from serve.schemas import MAX_BODY_BYTES, MAX_TEXTS
+from tests.serving import DOMAINS, TEXTS, Place, entities_of, prepare
+
+pytestmark = pytest.mark.anyio
+KEY = "a key"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = prepare(tmp_path_factory.mktemp("place"))
+    place.publish("damaged")
+    place.corrupt("damaged", "v000001")
+    return place
+
+
+@pytest.fixture(scope="module")
+async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
+    async with connect(Backbone(place.settings)) as client:
+        yield client
+
+
+def connect(reader: Reader, read_key: str | None = None) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(create_app(reader, read_key=read_key))
+    return httpx.AsyncClient(transport=transport, base_url="http://service")
+
+
+def problem(answer: httpx.Response, status: int, kind: str) -> Any:
+    """The problem document, if it is the expected one."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    document = answer.json()
+    assert (document["status"], document["type"]) == (status, f"urn:lightner:problem:{kind}")
+    assert document["detail"]
+    assert document["title"]
+    return document
+
+
+class TestEntities:
+    async def test_texts_of_a_domain_are_answered_as_offline(self, client: httpx.AsyncClient, place: Place) -> None:
+        for domain in DOMAINS:
+            answer = await client.post(f"/v1/domains/{domain}/entities", json={"texts": TEXTS})
+            offline = [place.offline(domain, text) for text in TEXTS]
+            assert answer.status_code == 200
+            assert answer.json() == {
+                "domain": domain,
+                "prompt_version": "v000001",
+                "results": [{"entities": entities_of(each), "windows": each.windows} for each in offline],
+            }
+
+    async def test_mixed_domains_in_one_request_are_answered_as_offline(
+        self, client: httpx.AsyncClient, place: Place
+    ) -> None:
+        pairs = [(domain, text) for text in TEXTS for domain in DOMAINS]
+        items = [{"domain": domain, "text": text} for domain, text in pairs]
+        answer = await client.post("/v1/entities", json={"items": items})
+        assert answer.status_code == 200
+        offline = [(domain, place.offline(domain, text)) for domain, text in pairs]
+        assert answer.json()["results"] == [
+            {
+                "domain": domain,
+                "prompt_version": "v000001",
+                "entities": entities_of(each),
+                "windows": each.windows,
+            }
+            for domain, each in offline
+        ]
+
+    async def test_offsets_are_characters_of_the_text(self, client: httpx.AsyncClient) -> None:
+        texts = ["Mary 🍞 lives in\tOslo — Ada", TEXTS[-1]]
+        answer = await client.post("/v1/domains/movies/entities", json={"texts": texts})
+        found = [(text, each) for text, result in zip(texts, answer.json()["results"], strict=True)
+                 for each in result["entities"]]  # fmt: skip
+        assert len(found) > 1
+        for text, entity in found:
+            assert text[entity["start"] : entity["end"]] == entity["text"] != ""
+
+    async def test_entities_below_the_threshold_are_left_out(self, client: httpx.AsyncClient) -> None:
+        async def scores(threshold: float) -> list[float]:
+            request = {"texts": [TEXTS[-1]], "threshold": threshold}
+            (result,) = (await client.post("/v1/domains/movies/entities", json=request)).json()["results"]
+            item = {"items": [{"domain": "movies", "text": TEXTS[-1]}], "threshold": threshold}
+            (mixed,) = (await client.post("/v1/entities", json=item)).json()["results"]
+            assert [each["score"] for each in mixed["entities"]] == [each["score"] for each in result["entities"]]
+            return [each["score"] for each in result["entities"]]
+
+        every = await scores(0)
+        middle = sorted(every)[len(every) // 2]
+        assert await scores(middle) == [score for score in every if score >= middle] != every
+        assert await scores(1) == []
+
+    async def test_a_problem_of_one_domain_is_told_at_its_items_only(
+        self, client: httpx.AsyncClient, place: Place
+    ) -> None:
+        domains = ["damaged", "movies", "nowhere", "tickets"]
+        items = [{"domain": domain, "text": TEXTS[0]} for domain in domains]
+        answer = await client.post("/v1/entities", json={"items": items})
+        assert answer.status_code == 200
+        damaged, movies, nowhere, tickets = answer.json()["results"]
+        assert movies["entities"] == entities_of(place.offline("movies", TEXTS[0]))
+        assert tickets["entities"] == entities_of(place.offline("tickets", TEXTS[0]))
+        assert (damaged["problem"]["status"], damaged["problem"]["prompt_version"]) == (502, "v000001")
+        assert (nowhere["problem"]["status"], nowhere["domain"]) == (404, "nowhere")
+        assert nowhere["problem"]["errors"][0]["field"] == "body.items.2.domain"
+
+
+class TestDomains:
+    async def test_domains_are_listed(self, client: httpx.AsyncClient) -> None:
+        assert (await client.get("/v1/domains")).json() == {"domains": sorted([*DOMAINS, "damaged"])}
+
+    async def test_a_card_says_what_a_prompt_finds(self, client: httpx.AsyncClient) -> None:
+        for path in ("/v1/domains/recipes", "/v1/domains/recipes?prompt=v000001"):
+            found = (await client.get(path)).json()
+            assert (found["domain"], found["prompt_version"]) == ("recipes", "v000001")
+            assert found["card"]["labels"] == ["city group", "food", "time"]
+
+    async def test_unknown_and_damaged_ones_have_none(self, client: httpx.AsyncClient) -> None:
+        problem(await client.get("/v1/domains/nowhere"), 404, "unknown-prompt")
+        problem(await client.get("/v1/domains/recipes?prompt=canary"), 404, "unknown-prompt")
+        problem(await client.get("/v1/domains/damaged"), 502, "unusable-prompt")
+        problem(await client.get("/v1/domains/recipes?prompt=A"), 422, "invalid-request")
+
+
+class TestErrors:
+    async def test_an_unknown_domain_alias_or_version_is_not_found(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/v1/domains/nowhere/entities", json={"texts": ["a"]})
+        assert problem(answer, 404, "unknown-prompt")["domain"] == "nowhere"
+        for prompt in ("canary", "v000009"):
+            answer = await client.post("/v1/domains/movies/entities", json={"texts": ["a"], "prompt": prompt})
+            problem(answer, 404, "unknown-prompt")
+
+    async def test_a_damaged_prompt_is_named_and_nothing_internal_is_told(
+        self, client: httpx.AsyncClient, place: Place
+    ) -> None:
+        answer = await client.post("/v1/domains/damaged/entities", json={"texts": ["a"]})
+        document = problem(answer, 502, "unusable-prompt")
+        assert (document["domain"], document["prompt_version"]) == ("damaged", "v000001")
+        assert place.registry.url not in answer.text
+        assert "sha256" not in answer.text
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ("{", "body.1"),
+            ("[]", "body"),
+            ('{"texts": ["a"], "threshold": NaN}', "body.threshold"),
+            ('{"text": ["a"]}', "body.texts"),
+            ('{"texts": ["a", 3]}', "body.texts.1"),
+            ('{"texts": ["a"], "threshold": 2}', "body.threshold"),
+            ('{"texts": ["a"], "prompt": "../../etc"}', "body.prompt"),
+            ('{"texts": ["a"], "labels": []}', "body.labels"),
+            ('{"texts": ["\\ud800"]}', "body.texts.0"),
+            (json.dumps({"texts": ["a"] * (MAX_TEXTS + 1)}), "body.texts"),
+        ],
+    )
+    async def test_a_malformed_request_is_refused_with_the_field_at_fault(
+        self, client: httpx.AsyncClient, body: str, field: str
+    ) -> None:
+        headers = {"content-type": "application/json"}
+        answer = await client.post("/v1/domains/movies/entities", content=body, headers=headers)
+        document = problem(answer, 422, "invalid-request")
+        assert field in [each["field"] for each in document["errors"]]
+        assert field in document["detail"]
+
+    @pytest.mark.parametrize("name", ["Movies", "%2e%2e", "a%00", "a%20b", "s3:", "a" * 129, "é"])
+    async def test_a_name_that_no_domain_can_have_is_refused(self, client: httpx.AsyncClient, name: str) -> None:
+        answer = await client.post(f"/v1/domains/{name}/entities", json={"texts": ["a"]})
+        assert problem(answer, 422, "invalid-request")["errors"][0]["field"] == "path.domain"
+
+    async def test_an_excessively_nested_body_is_refused(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/v1/entities", content="[" * 100_000, headers={"content-type": "application/json"})
+        assert 400 <= answer.status_code < 500
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    async def test_a_body_that_is_too_large_is_refused_before_it_is_read(self, client: httpx.AsyncClient) -> None:
+        announced = await client.post("/v1/entities", content=b" " * (MAX_BODY_BYTES + 1))
+        problem(announced, 413, "request-entity-too-large")
+
+        async def endless() -> AsyncIterator[bytes]:
+            for _ in range(MAX_BODY_BYTES // 2**16 + 2):
+                yield b" " * 2**16
+
+        headers = {"content-type": "application/json"}
+        problem(await client.post("/v1/entities", content=endless(), headers=headers), 413, "request-entity-too-large")
+
+    async def test_what_is_not_there_is_a_problem_too(self, client: httpx.AsyncClient) -> None:
+        problem(await client.get("/v2"), 404, "not-found")
+        answer = await client.get("/v1/entities")
+        problem(answer, 405, "method-not-allowed")
+        assert answer.headers["allow"] == "POST"
+
+    async def test_overload_is_told_with_the_time_to_come_back(self, place: Place) -> None:
+        replica = Backbone(place.settings)
+        await replica.reconfigure({"batch": {"max_queue_rows": 1, "max_wait_s": 0.2}})
+        async with connect(replica) as client:
+            await client.post("/v1/domains/movies/entities", json={"texts": ["mary"]})
+            many = {"items": [{"domain": domain, "text": "mary"} for domain in DOMAINS for _ in range(2)]}
+            answer = await client.post("/v1/entities", json=many)
+        assert problem(answer, 503, "overloaded")["domain"] in DOMAINS
+        assert int(answer.headers["retry-after"]) > 0
+
+    async def test_a_failure_is_logged_and_told_without_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
+        async with connect(Broken()) as client:
+            answer = await client.post("/v1/domains/movies/entities", json={"texts": ["a"]})
+            problem(answer, 500, "failed")
+            problem(await client.get("/v1/domains"), 500, "failed")
+            problem(await client.get("/readyz"), 503, "service-unavailable")
+            assert (await client.get("/healthz")).status_code == 200
+        assert "secret" not in answer.text
+        assert "secret" in caplog.text
+
+
+class TestKey:
+    async def test_every_route_but_health_needs_the_key(self, place: Place) -> None:
+        async with connect(Backbone(place.settings), KEY) as client:
+            paths = list((await authorised(client, "GET", "/openapi.json")).json()["paths"])
+            assert len(paths) == 6
+            for path in [*paths, "/docs", "/openapi.json", "/nothing", "/healthz/x"]:
+                answer = await client.get(path.replace("{domain}", "movies"))
+                if path in ("/healthz", "/readyz"):
+                    assert answer.status_code == 200
+                else:
+                    problem(answer, 401, "unauthorized")
+                    assert answer.headers["www-authenticate"] == "Bearer"
+            answer = await authorised(client, "POST", "/v1/domains/movies/entities", {"texts": ["a"]})
+            assert answer.status_code == 200
+
+    @pytest.mark.parametrize(
+        "given", ["", "a key", "Bearer", "Bearer ", "Bearer a", "Bearer a key2", "Basic a key", "Bearer é"]
+    )
+    async def test_anything_but_the_key_is_refused_before_the_body_is_parsed(self, given: str, place: Place) -> None:
+        async with connect(Broken(), KEY) as client:
+            headers = {"authorization": given.encode("latin-1"), "content-type": "application/json"}
+            answer = await client.post("/v1/entities", content="{", headers=headers)  # type: ignore[arg-type]
+        problem(answer, 401, "unauthorized")
+
+
+class TestDocumentation:
+    async def test_every_route_and_its_problems_are_described(self, client: httpx.AsyncClient) -> None:
+        document = (await client.get("/openapi.json")).json()
+        assert sorted(document["paths"]) == [
+            "/healthz", "/readyz", "/v1/domains", "/v1/domains/{domain}", "/v1/domains/{domain}/entities",
+            "/v1/entities",
+        ]  # fmt: skip
+        described = document["paths"]["/v1/domains/{domain}/entities"]["post"]["responses"]
+        assert set(described) == {"200", "401", "404", "413", "422", "502", "503"}
+        for status in set(described) - {"200"}:
+            schema = described[status]["content"]["application/problem+json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}
+        assert "status" in document["components"]["schemas"]["Problem"]["properties"]
+
+    async def test_the_page_loads_nothing_from_elsewhere(self, client: httpx.AsyncClient) -> None:
+        page = (await client.get("/docs")).text
+        found = re.findall(r"""(?:src|href)="([^"]+)""", page)
+        assert len(found) >= 2
+        for path in found:
+            assert path.startswith("/"), path
+            assert (await client.get(path)).status_code == 200
+
+    async def test_health_says_which_backbone_is_ready(self, client: httpx.AsyncClient, place: Place) -> None:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        assert (await client.get("/readyz")).json() == {"status": "ready", "backbone": str(place.folder)}
+
+
+class Broken:
+    """A reader that cannot be reached."""
+
+    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
+        raise RuntimeError("secret")
+
+    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
+        raise RuntimeError("secret")
+
+    async def domains(self) -> list[str] | Refusal:
+        raise RuntimeError("secret")
+
+    async def backbone(self) -> str:
+        raise RuntimeError("secret")
+
+
+async def authorised(client: httpx.AsyncClient, method: str, path: str, body: object = None) -> httpx.Response:
+    return await client.request(method, path, json=body, headers={"authorization": f"Bearer {KEY}"})

@@ -1,0 +1,230 @@
+"""Texts to entities: exact offsets, windows that lose nothing, and answers that do not depend on the company."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import processors
+
+from lightner import artifact
+from lightner.backbone import Backbone, load
+from lightner.prompts import Prompt
+from lightner.tagger import (
+    WINDOW_OVERLAP,
+    WINDOW_WORDS,
+    Row,
+    ScoredSpans,
+    Tagger,
+    cut,
+    finish,
+    infer,
+    merge,
+    prepare,
+    tag_texts,
+    tag_words,
+)
+from lightner.types import Entity, InputError, LabelSet, Span
+from lightner.words import split_words
+from tests.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
+from tests.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
+
+LONG = " ".join(("ada lives in rome , and emil in oslo .", "the group likes soup of paris on monday !") * 14)
+
+
+def prompt_of(backbone: Backbone) -> Prompt:
+    return random_prompt(LabelSet.of(["person", "place"]), tiny_guidance(backbone, seed=3), seed=3)
+
+
+def assert_exact(text: str, entities: list[Entity], labels: LabelSet) -> None:
+    words = split_words(text)
+    starts, ends = {word.start for word in words}, {word.end for word in words}
+    behind = 0
+    for entity in entities:
+        assert text[entity.start : entity.end] == entity.text != ""
+        assert entity.start in starts
+        assert entity.end in ends
+        assert entity.start >= behind
+        assert entity.label in labels.names
+        assert 0 < entity.score <= 1
+        behind = entity.end
+
+
+def close(found: list[ScoredSpans], expected: list[ScoredSpans]) -> None:
+    assert [[span for span, _ in one] for one in found] == [[span for span, _ in one] for one in expected]
+    for mine, its in zip(found, expected, strict=True):
+        assert [score for _, score in mine] == pytest.approx([score for _, score in its], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada lives in Paris.",
+        "  two  spaces\tand\na line, then soup!  ",
+        "emoji 🙂👩‍👩‍👧 and \u0301 marks, na\u0308\u00efve caf\u00e9",
+        "\u6771\u4eac\u306bAda\u304c\u3044\u308b",
+        "zero\u200bwidth \u200d joiner \x07 control \ufffe",
+        LONG,
+    ],
+    ids=["plain", "spaces", "emoji", "no spaces between words", "invisible", "long"],
+)
+def test_each_entitys_text_is_what_stands_at_its_offsets(text: str) -> None:
+    backbone = double_backbone(1)
+    prompts = domains(backbone)
+    found = tag_texts(backbone, [(prompt, text) for prompt in prompts])
+    for prompt, tagged in zip(prompts, found, strict=True):
+        assert_exact(text, tagged.entities, prompt.labels)
+    assert sum(len(tagged.entities) for tagged in found) > 0
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t \u2003", "\u200b"])
+def test_a_text_without_words_has_no_entities(text: str) -> None:
+    backbone = double_backbone(1)
+    prompt = prompt_of(backbone)
+    tagged = tag_texts(backbone, [(prompt, text), (prompt, "ada"), (prompt, text)])
+    assert [(one.entities, one.windows) for one in (tagged[0], tagged[2])] == [([], 1), ([], 1)]
+    assert tagged[1] == tag_texts(backbone, [(prompt, "ada")])[0]
+    assert tag_texts(backbone, []) == []
+    assert Tagger(backbone, prompt).tag([]) == []
+
+
+def test_words_that_overflow_the_encoder_are_shortened_and_stay_words() -> None:
+    backbone = double_backbone(1)
+    prompt = prompt_of(backbone)
+    blobs = ("a1" * 45, "z9x" * 30, "q" * 99)
+    words = tuple(word for n in range(20) for word in (blobs[n % 3], "ada"))
+    work = prepare(backbone, [Row(prompt, words)])
+    (ids,), (first,) = work.batch.input_ids.tolist(), work.batch.word_first.tolist()
+    tokenizer = backbone.tokenizer
+    assert len(ids) <= backbone.max_pieces
+    assert len(first) == len(words)
+    assert [ids[0], ids[-1]] == [tokenizer.bos_token_id, tokenizer.eos_token_id]
+    assert tokenizer.convert_ids_to_tokens([ids[n] for n in first]) == [w if w == "ada" else w[0] for w in words]
+    sizes = [after - before for before, after in zip(first, [*first[1:], len(ids) - 1], strict=True)]
+    assert set(sizes) == {1, 5}
+    text = " ".join(words)
+    assert_exact(text, tag_texts(backbone, [(prompt, text)])[0].entities, prompt.labels)
+
+
+def test_a_tokenizers_special_tokens_stay_when_words_are_shortened() -> None:
+    plain = tiny_backbone()
+    tokenizer = tiny_tokenizer()
+    tokens = [("<s>", tokenizer.bos_token_id), ("</s>", tokenizer.eos_token_id)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s> <s>", special_tokens=tokens
+    )
+    backbone = replace(plain, tokenizer=tokenizer)
+    work = prepare(backbone, [Row(prompt_of(plain), ("ada", *["q7" * 45] * 3))])
+    (ids,) = work.batch.input_ids.tolist()
+    assert len(ids) <= backbone.max_pieces
+    assert ids[-2:] == [tokenizer.eos_token_id, tokenizer.bos_token_id]
+    assert tokenizer.eos_token_id not in ids[:-2]
+
+
+def test_a_row_of_more_words_than_the_encoder_has_positions_is_refused() -> None:
+    backbone = tiny_backbone()
+    with pytest.raises(InputError, match="found 127 words, expected at most 126"):
+        prepare(backbone, [Row(prompt_of(backbone), ("ada",) * 127)])
+
+
+@pytest.mark.parametrize("count", [119, 120, 121, 150, 209, 210, 211, 300])
+def test_a_long_text_is_its_windows_merged(count: int) -> None:
+    backbone = double_backbone(2)
+    prompt = prompt_of(backbone)
+    words = tuple(split.text for split in split_words(LONG))[:count]
+    ranges = cut(words)
+    alone = []
+    for start, end in ranges:
+        work = prepare(backbone, [Row(prompt, words[start:end])])
+        alone += finish(work, infer(backbone, work))
+    close(tag_words(backbone, [(prompt, words)]), [merge(ranges, alone)])
+    assert len(ranges) == 1 + max(0, math.ceil((count - WINDOW_WORDS) / (WINDOW_WORDS - WINDOW_OVERLAP)))
+    tagged = tag_texts(backbone, [(prompt, " ".join(words))])[0]
+    assert tagged.windows == len(ranges)
+    assert_exact(" ".join(words), tagged.entities, prompt.labels)
+
+
+@st.composite
+def annotated(draw: st.DrawFn) -> tuple[int, tuple[Span, ...]]:
+    """A text's word count and entities of at most half an overlap, some of them at the borders of windows."""
+    count = draw(st.integers(1, 400))
+    borders = sorted({edge for window in cut(range(count)) for edge in window})
+    near = st.builds(lambda edge, shift: max(0, edge + shift), st.sampled_from(borders), st.integers(-40, 20))
+    spans: list[Span] = []
+    for start in sorted(draw(st.lists(st.one_of(near, st.integers(0, count - 1)), max_size=40))):
+        size = draw(st.integers(1, WINDOW_OVERLAP // 2))
+        if start + size <= count and (not spans or spans[-1].end <= start):
+            spans.append(Span(start, start + size, draw(st.sampled_from(["a", "b"]))))
+    return count, tuple(spans)
+
+
+@settings(deadline=None, max_examples=300)
+@given(annotated())
+def test_no_entity_is_lost_or_doubled_at_the_borders_of_windows(text: tuple[int, tuple[Span, ...]]) -> None:
+    count, gold = text
+    ranges = cut(range(count))
+    chance = torch.Generator().manual_seed(count)
+    found: list[ScoredSpans] = []
+    for start, end in ranges:
+        seen: ScoredSpans = []
+        for span in gold:
+            low, high = max(span.start, start), min(span.end, end)
+            if low < high:  # a window that sees only a part of an entity reports that part, as a model would
+                score = 0.1 + 0.8 * float(torch.rand((), generator=chance))
+                seen.append((Span(low - start, high - start, span.label), score))
+        found.append(seen)
+    assert tuple(span for span, _ in merge(ranges, found)) == gold
+
+
+def test_where_windows_disagree_across_the_middle_the_likelier_entity_stays() -> None:
+    ranges = ((0, 120), (90, 210))
+    inside: list[ScoredSpans] = [[(Span(100, 110, "a"), 0.6)], [(Span(106 - 90, 110 - 90, "b"), 0.9)]]
+    assert merge(ranges, inside) == [(Span(106, 110, "b"), 0.9)]
+    # The first window would leave its find to the second, and the second its own to the first.
+    across: list[ScoredSpans] = [[(Span(106, 110, "a"), 0.6)], [(Span(104 - 90, 110 - 90, "a"), 0.5)]]
+    assert merge(ranges, across) == [(Span(104, 110, "a"), 0.5)]
+
+
+def test_order_batch_size_and_company_change_nothing() -> None:
+    backbone = double_backbone(3)
+    rows = [(row.prompt, row.words) for row in mixed_rows(backbone)]
+    rows.insert(3, (rows[0][0], ()))
+    rows.insert(5, (rows[1][0], tuple(word.text for word in split_words(LONG))))
+    expected = [tag_words(backbone, [row])[0] for row in rows]
+    assert sum(map(len, expected)) > 10
+    for size in (1, 4, 32):
+        close(tag_words(backbone, rows, batch_size=size), expected)
+    close(tag_words(backbone, rows[::-1], batch_size=3)[::-1], expected)
+
+
+def test_a_tagger_answers_as_its_parts_do() -> None:
+    backbone = double_backbone(4)
+    prompt = prompt_of(backbone)
+    texts = [" ".join(words) for words in SENTENCES]
+    found = Tagger(backbone, prompt).tag(texts)
+    work = prepare(backbone, [Row(prompt, tuple(word.text for word in split_words(text))) for text in texts])
+    for text, entities, spans in zip(texts, found, finish(work, infer(backbone, work)), strict=True):
+        words = split_words(text)
+        expected = [(words[span.start].start, words[span.end - 1].end, span.label) for span, _ in spans]
+        assert [(entity.start, entity.end, entity.label) for entity in entities] == expected
+
+
+def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) -> None:
+    plain = tiny_backbone()
+    plain.model.save_pretrained(tmp_path / "backbone")
+    plain.tokenizer.save_pretrained(tmp_path / "backbone")
+    backbone = load(str(tmp_path / "backbone"))
+    assert backbone.fingerprint == plain.fingerprint
+    saved = tiny_artifact(backbone)
+    artifact.save(saved, tmp_path / "prompt")
+    loaded = Tagger.load(tmp_path / "prompt", backbone=str(tmp_path / "backbone"))
+    assert loaded.tag([LONG, "ada"]) == Tagger(backbone, artifact.prompt_for(saved, backbone)).tag([LONG, "ada"])
+    assert any(loaded.tag([LONG, "ada"]))
+    artifact.save(tiny_artifact(tiny_backbone(1)), tmp_path / "other")
+    with pytest.raises(InputError, match=rf"found backbone .*{plain.fingerprint}.*expected 'tiny-bart-1'"):
+        Tagger.load(tmp_path / "other", backbone=str(tmp_path / "backbone"))
