@@ -40,7 +40,7 @@ def from_minilm(folder: Path, *, decoder_layers: int) -> tuple[BartModel, PreTra
     weights = folder / "model.safetensors"
     if not weights.exists():
         raise InputError(f"MiniLM: found no {weights}, expected the files of all-MiniLM-L6-v2")
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found = sha256(weights)
     if found != MINILM_SHA256:
         raise InputError(f"MiniLM: found {weights} with sha256 {found}, expected {MINILM_SHA256}")
     tokenizer = _tokenizer(folder)
@@ -49,6 +49,11 @@ def from_minilm(folder: Path, *, decoder_layers: int) -> tuple[BartModel, PreTra
     missing, unexpected = model.load_state_dict(_state(bert, decoder_layers), strict=False)
     assert (missing, unexpected) == ([], []), f"missing {missing}, unexpected {unexpected}"
     return model, tokenizer
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:

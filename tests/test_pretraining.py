@@ -1,0 +1,149 @@
+"""Pretraining: what is mixed, what is minimised, and the warm start from BERT weights."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertConfig, BertModel
+
+from lightner.formats import write_conll
+from lightner.pretraining import convert, mixture, objective
+from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1
+from lightner.training import Saver
+from lightner.types import InputError, LabelSet, Sentence, Span
+from tests.tiny import tiny_backbone
+
+
+def sentence(number: int, *, label: str = "PER") -> Sentence:
+    return Sentence(("Ana", "met", f"Bob{number}", "in", "Oslo", "."), (Span(0, 1, label), Span(4, 5, "LOC")))
+
+
+def source(name: str = "news") -> mixture.Source:
+    filled = tuple(sentence(number) for number in range(20))
+    return mixture.Source(name, filled, (Sentence(("nothing", "here")),), ("LOC", "PER"))
+
+
+def draws(count: int, seed: int = 0) -> list[mixture.Draw]:
+    recipe = mixture.Recipe(batch_size=6, weak_share=0.0)
+    none: list[list[tuple[str, ...]]] = []
+    stream = mixture.draws([source()], iter(none), None, recipe, random.Random(seed))  # type: ignore[arg-type]
+    return list(islice(stream, count))
+
+
+def test_sets_are_read_by_directory_and_those_left_out_are_not(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_conll(tmp_path / name / "train.conll", [sentence(1), sentence(1), Sentence(("empty",))])
+    [found] = mixture.load_sources(tmp_path, leave_out=["two"])
+    assert (found.name, len(found.filled), len(found.empty), found.labels) == ("one", 1, 1, ("LOC", "PER"))
+
+
+def test_no_set_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=str(tmp_path)):
+        mixture.load_sources(tmp_path)
+
+
+def test_every_span_of_a_draw_carries_a_label_of_its_set_and_keeps_its_words() -> None:
+    for draw in draws(30):
+        for drawn in draw.sentences:
+            assert {span.label for span in drawn.spans} <= set(draw.labels.names)
+            assert {drawn.words[span.start] for span in drawn.spans} <= {"Ana", "Oslo"}
+
+
+def test_draws_rename_and_drop_labels_but_the_same_seed_draws_the_same() -> None:
+    names = {name for draw in draws(40) for name in draw.labels.names}
+    assert {"person", "location"} < names
+    assert any(len(draw.labels) == 1 for draw in draws(40))
+    assert draws(5, seed=3) == draws(5, seed=3)
+    assert draws(5, seed=3) != draws(5, seed=4)
+
+
+def test_groups_of_raw_sentences_are_of_about_one_length_and_lose_none() -> None:
+    words = [tuple("w" * length) for length in range(1, 49)]
+    groups = list(islice(mixture.alike(iter(words * 2), size=6, rng=random.Random(0)), 8))
+    assert sorted(map(len, (each for group in groups for each in group))) == sorted(map(len, words))
+    assert all(len(group[-1]) - len(group[0]) <= 6 for group in groups)
+
+
+def test_the_loss_falls_backbone_and_prompts_learn_and_the_state_resumes(tmp_path: Path) -> None:
+    reports: list[Report] = []
+
+    def report(line: Report, save: Saver | None) -> None:
+        reports.append(line)
+        if save is not None and line.step == 20:
+            save(tmp_path / "state")
+
+    def run(resume: Path | None) -> objective.Pretrainer:
+        torch.manual_seed(0)
+        pretrainer = objective.Pretrainer(tiny_backbone(), ["news"])
+        pretrain(
+            pretrainer,
+            lambda step: iter(draws(60, seed=step)),
+            Settings(steps=40, rate=3e-3, report_every=20, evaluate_every=20),
+            wrap=lambda module: module,
+            rank=0,
+            resume=resume,
+            evaluate=lambda: 0.5,
+            report=report,
+        )
+        return pretrainer
+
+    before = tiny_backbone().model.state_dict()
+    after = run(None).backbone.model.state_dict()
+    assert reports[1].loss < reports[0].loss
+    assert [line.step for line in reports] == [20, 40]
+    learned = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("encoder.layers") for name in learned)
+    assert any(name.startswith("decoder.layers") for name in learned)
+    assert "shared.weight" not in learned
+    run(tmp_path / "state")
+    assert [line.step for line in reports] == [20, 40, 40]
+
+
+def test_zero_shot_f1_is_a_share() -> None:
+    pretrainer = objective.Pretrainer(tiny_backbone(), [])
+    labels = LabelSet.of(["PER", "LOC"])
+    assert 0 <= zero_shot_f1(pretrainer, [sentence(1), sentence(2)], labels) <= 1
+
+
+def test_the_warm_start_computes_what_bert_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bert_folder(tmp_path)
+    monkeypatch.setattr(convert, "MINILM_SHA256", convert.sha256(folder / "model.safetensors"))
+    model, tokenizer = convert.from_minilm(folder, decoder_layers=1)
+    bert = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    ids = tokenizer(["a b c a"], return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        theirs = bert(input_ids=ids).last_hidden_state
+        ours = model.eval().get_encoder()(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+    state = model.state_dict()
+    cross, own = "decoder.layers.0.encoder_attn.k_proj.weight", "decoder.layers.0.self_attn.k_proj.weight"
+    assert torch.equal(state[cross], state[own])
+    assert torch.equal(state[own], bert.encoder.layer[1].attention.self.key.weight)
+
+
+def test_other_weights_than_minilm_are_refused_by_hash(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.safetensors with sha256 .* expected 53aa51"):
+        convert.from_minilm(bert_folder(tmp_path), decoder_layers=1)
+
+
+def bert_folder(folder: Path) -> Path:
+    config = BertConfig(
+        vocab_size=12, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=16,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = BertModel(config, add_pooling_layer=False)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    config.save_pretrained(folder)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
