@@ -63,11 +63,15 @@ class Batcher(Generic[R, O]):
 
         Raises:
             Overloaded: the rows do not fit into the queue. An empty queue takes any number.
+            RuntimeError: closed.
         """
         loop = asyncio.get_running_loop()
         self._admit(len(rows))
         if self._worker is None:
             self._worker = loop.create_task(self._work())
+            self._worker.add_done_callback(lambda _: _abandon(self._waiting))
+        if self._worker.done():
+            raise _closed()
         new = [_Waiting(row, _bucket(self._length(row)), loop.time(), loop.create_future()) for row in rows]
         self._waiting += new
         self._arrived.set()
@@ -77,19 +81,17 @@ class Batcher(Generic[R, O]):
     def check(self) -> None:
         """Raises RuntimeError where no batch will be run any more, or one runs for longer than `stuck_s`."""
         if self._worker is not None and self._worker.done():
-            raise RuntimeError("the batching task has ended")
+            raise _closed()
         if self._busy_since_s is not None:
             busy_s = asyncio.get_running_loop().time() - self._busy_since_s
             if busy_s > self.limits.stuck_s:
                 raise RuntimeError(f"a forward pass has been running for {busy_s:.0f} s")
 
     async def close(self) -> None:
-        """Take no more batches; whoever still waits for a row is cancelled."""
+        """Take no more batches; whoever still waits for a row gets RuntimeError."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait({self._worker})
-        for each in self._waiting:
-            each.outcome.cancel()
         self._thread.shutdown(wait=False)
 
     def _admit(self, count: int) -> None:
@@ -101,7 +103,7 @@ class Batcher(Generic[R, O]):
 
     async def _work(self) -> None:
         while True:
-            if not self._waiting:
+            while not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
             await self._company()
@@ -133,9 +135,7 @@ class Batcher(Generic[R, O]):
             rows = [each.row for each in batch]
             outcomes = await loop.run_in_executor(self._thread, _attempt, self._run, rows)
         except BaseException:
-            # Closed, or the thread is gone: nobody may wait for what will not come.
-            for each in batch:
-                each.outcome.cancel()
+            _abandon(batch)
             raise
         finally:
             self._busy_since_s = None
@@ -156,6 +156,17 @@ def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> li
             return [Failed(error)]
     middle = len(rows) // 2
     return _attempt(run, rows[:middle]) + _attempt(run, rows[middle:])
+
+
+def _abandon(rows: Sequence[_Waiting[R, O]]) -> None:
+    """Nobody may wait for what will not come."""
+    for each in rows:
+        if not each.outcome.done():
+            each.outcome.set_exception(_closed())
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("the batching task has ended")
 
 
 def _bucket(length: int) -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import jsonschema  # type: ignore[import-untyped]
@@ -24,8 +24,7 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-if TYPE_CHECKING:
-    from tests.s3 import S3Server
+from tests.s3 import S3Server
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CLUSTER = CHECKOUT / "cluster"
@@ -69,6 +68,13 @@ def filled() -> Config:
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         loaded = yaml.safe_load((CLUSTER / "aws-gpu.yaml").read_text(encoding="utf-8"))
         return _filled(loaded)
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    running = S3Server()
+    yield running
+    running.stop()
 
 
 def test_ray_accepts_the_file(config: Config) -> None:
@@ -248,12 +254,12 @@ def test_all_nodes_install_the_pinned_versions(config: Config, tmp_path: Path) -
 
 
 @pytest.mark.s3
-def test_ray_up_ends_where_the_registry_does_not_answer(config: Config, tmp_path: Path, s3: S3Server) -> None:
+def test_ray_up_ends_where_the_registry_does_not_answer(config: Config, tmp_path: Path, server: S3Server) -> None:
     home = _home(tmp_path)
     _run(config["setup_commands"], home)
     file = home / ".lightner/environment"
-    s3.create_bucket("prompts")
-    store = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": s3.url}
+    server.create_bucket("prompts")
+    store = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": server.url}
     with pytest.raises(subprocess.CalledProcessError) as failed:
         _run(config["head_setup_commands"], home, store)
     assert "CHANGE-ME" in failed.value.stderr
