@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import http
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,11 +106,20 @@ def free_ports(count: int) -> list[int]:
 
 
 def _wait(head: Head, log: Path) -> None:
+    """Return once the dashboard answers: it comes up last, and jobs are submitted to it."""
     deadline = time.monotonic() + _START_S
-    while "Ray runtime started" not in log.read_text(errors="replace"):
+    while not _answers(f"{head.dashboard}/api/version"):
         if head.process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Ray did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.5)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback address
+            return bool(answer.status == http.HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 def _end_with_parent() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from serve.messages import Answer, Ask, Description, Refusal
 from serve.routes import create_app
 
 READ_KEY = "LIGHTNER_READ_KEY"
-ATTEMPTS = 3
+# How long a request is asked again after replicas that died: about as long as a new one takes to start.
+RETRY_S = 60.0
 PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
 
@@ -60,13 +62,15 @@ class RemoteReader:
 
     async def _call(self, method: str, *parameters: Any) -> Any:
         remote = getattr(self._handle, method)
-        for attempt in range(1, ATTEMPTS):
+        last_try_s = time.monotonic() + RETRY_S
+        while True:
             try:
                 return await remote.remote(*parameters)
             except (RayActorError, ReplicaUnavailableError):
-                _log.warning("the replica died during %s, attempt %d of %d", method, attempt, ATTEMPTS)
+                if time.monotonic() > last_try_s:
+                    raise
+                _log.warning("the replica died during %s; asking again", method)
                 await asyncio.sleep(PAUSE_S)
-        return await remote.remote(*parameters)
 
 
 def read_key(*, required: bool) -> str | None:
