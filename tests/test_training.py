@@ -210,6 +210,14 @@ def test_the_backbone_drops_the_plans_share_in_training_steps_only() -> None:
     assert watched_fit(backbone, replace(SHORT, dropout=0.0)).modes == [(False, own)] * 12
 
 
+@pytest.mark.parametrize(("dropout", "different"), [(0.2, 4), (0.0, 1)])
+def test_each_step_drops_something_else(dropout: float, different: int) -> None:
+    losses: list[float] = []
+    chosen = replace(SHORT, steps=4, rounds=4, learning_rate=0.0, dropout=dropout)
+    fit(tiny_backbone(), LABELS, EIGHT[:1], (), chosen, on_round=lambda done, _: losses.append(done.loss))
+    assert len(set(losses)) == different
+
+
 def test_a_failing_step_leaves_the_backbone_as_it_was() -> None:
     class Failing(nn.Module):
         def forward(self, *_: object) -> Tensor:
