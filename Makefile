@@ -1,9 +1,6 @@
 # `make demo` and `make test` are all that a newcomer needs; CI runs `make test`.
 PYTHON ?= python3.11
-# Ray starts its processes by unquoted paths: in a folder with a space, the virtual environment is called by a link.
-VENV := $(shell case "$$PWD" in \
-	*" "*) link=/tmp/lightner-$$(printf %s "$$PWD" | cksum | cut -d" " -f1); ln -sfn "$$PWD" $$link; echo $$link/.venv/bin/python;; \
-	*) echo .venv/bin/python;; esac)
+VENV := $(shell sh scripts/python.sh)
 READY := .venv/.ready
 
 .PHONY: demo test fast check format clean
