@@ -7,6 +7,7 @@ refused by another.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,17 @@ from lightner.prompts import NO_GUIDANCE, Guidance, PromptShape
 from lightner.types import InputError
 
 EMBEDDED = "embedded"
+# Settings that change what equal weights compute; shapes are in the weights themselves.
+_IDENTITY = (
+    "model_type",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "activation_function",
+    "scale_embedding",
+    "pad_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,8 @@ def prepare(
 
 
 def _fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    digest = hashlib.sha256()
+    settings = {name: getattr(model.config, name) for name in _IDENTITY}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(tokenizer.backend_tokenizer.to_str().encode())
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(f"{key} {tuple(tensor.shape)}".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,11 @@ def test_a_folder_of_another_family_is_refused_by_name(tmp_path: Path) -> None:
     tiny_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(InputError, match="found model family 't5'"):
         load(str(tmp_path))
+
+
+def test_equal_weights_with_other_settings_are_another_backbone(tmp_path: Path) -> None:
+    same = saved(tmp_path).fingerprint
+    assert load(str(tmp_path)).fingerprint == same
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "encoder_attention_heads": 4}))
+    assert load(str(tmp_path)).fingerprint != same
