@@ -1,38 +1,108 @@
-"""How a job joins Ray: the cluster it was submitted to, else a local Ray of its own."""
+"""How a job joins Ray, the cluster it was submitted to or else a local Ray of its own, and how it is stopped."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import os
+import signal
+import sys
+import threading
 from pathlib import Path
 
 import ray
 
 from jobs import local
+from jobs.command import SUBMITTED
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+_ADDRESS = "RAY_ADDRESS"
+# Against noise: a watcher that serves only programs that ask it (and writes an error line per run), prints of workers
+# that would come twice, tables beside our own lines. And a controller that looks for a finished round more often than
+# every two seconds, for which its workers wait.
+_SETTINGS = {
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+}
+_CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
+# `ray job stop` kills three seconds after it asked. Tune has saved its state long before, but may be slow to end its
+# trials, which end with this process anyway.
+_PATIENCE_S = 2.5
+_asked, _told = threading.Event(), threading.Event()  # the process's, as signals are
+
+
+class Stopped(KeyboardInterrupt):
+    """The job was asked to stop, by SIGTERM (which `ray job stop` sends) or Ctrl-C; its state is kept.
+
+    Of what a signal handler raises, `ray.get` passes on KeyboardInterrupt and SystemExit only.
+    """
 
 
 def connect() -> None:
-    """Join the cluster of `RAY_ADDRESS` (a submitted job has it), else a Ray of our own that ends with this process.
+    """Join Ray. Workers find this checkout: through the job's working directory, or on their path.
 
-    Workers find this checkout through the job's working directory, or on their path. They are told the address too:
-    Ray Train's clean-up of stopped trials looks for it, and finds none where several Rays share a machine.
+    Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped.
     """
     logging.basicConfig(level=logging.WARNING)
-    submitted = _SUBMITTED in os.environ
-    if "RAY_ADDRESS" not in os.environ:
-        head = local.start()
-        atexit.register(local.stop, head)
-        os.environ |= {"RAY_ADDRESS": head.address, "RAY_AUTH_MODE": "disabled"}
-    variables = {"RAY_ADDRESS": os.environ["RAY_ADDRESS"]}
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    submitted = SUBMITTED in os.environ
+    if not submitted and _ADDRESS not in os.environ:
+        _start_own()
+    # A job's own settings win; Ray refuses to be told one twice.
+    variables = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    os.environ.update(variables)
+    address = os.environ.get(_ADDRESS, "")
+    if address and "://" not in address:
+        # Where a machine has several Rays, Train's clean-up finds its own by this alone; it would leave the places of
+        # stopped trials taken for ever.
+        variables[_ADDRESS] = address
     if not submitted:
-        variables["PYTHONPATH"] = str(CHECKOUT)
+        variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
+    signal.signal(signal.SIGTERM, _stop)
 
 
 def training_slots(*, gpu: bool) -> int:
-    """How many training workers the cluster has room for now, at least one."""
-    return max(1, int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1)))
+    """How many training workers the cluster has room for now, perhaps none."""
+    return int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+
+
+def stop_if_asked() -> None:
+    """Raise Stopped if the job was asked to stop while it could not be interrupted."""
+    if _asked.is_set():
+        raise Stopped
+
+
+def _start_own() -> None:
+    head = local.start()
+    os.environ.update({_ADDRESS: head.address, "RAY_AUTH_MODE": "disabled"})
+
+    def end() -> None:
+        ray.shutdown()  # first, or it would complain of the lost head
+        local.stop(head)
+
+    atexit.register(end)
+
+
+def stopped() -> int:
+    """Say, as the last line, that the job was stopped; returns its exit status."""
+    if not _told.is_set():
+        _told.set()
+        print("stopped: nothing was published; the same command goes on from here", file=sys.stderr, flush=True)
+    return 128 + signal.SIGTERM
+
+
+def _stop(*_: object) -> None:
+    if not _asked.is_set():
+        _asked.set()
+        timer = threading.Timer(_PATIENCE_S, lambda: os._exit(stopped()))
+        timer.daemon = True
+        timer.start()
+    # While Tune runs, SIGUSR1 is its own way to be stopped with its state saved; its handler is there only then.
+    if callable(signal.getsignal(signal.SIGUSR1)):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    else:
+        raise Stopped

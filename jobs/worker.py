@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from ray.train.torch import TorchTrainer, prepare_model
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from jobs.session import Stopped
 from lightner import backbone
+from lightner.checkpoints import load_state
 from lightner.rules import Plan
 from lightner.training import PROMPT, Round, Saver, Worker, fit
-from lightner.types import LabelSet, Sentence
+from lightner.types import InputError, LabelSet, Sentence
 
 # A little less than one, so that the drivers of as many trials as there are CPUs find room beside their workers.
 _WORKER_CPUS = 0.9
+_REPORTED = "reported.json"
+_MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,11 @@ class Run:
 
 
 def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
-    """Train on Ray; a run of the same name and storage goes on from its last checkpoint."""
+    """Train on Ray; a run of the same name and storage goes on from its last checkpoint.
+
+    Raises:
+        InputError: a worker met one.
+    """
     trainer = TorchTrainer(
         _work,
         train_loop_config={"task": task},
@@ -57,12 +66,29 @@ def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
             logging_config=train.LoggingConfig(log_level="WARNING"),
         ),
     )
-    return trainer.fit()
+    try:
+        return trainer.fit()
+    except train.WorkerGroupError as error:
+        # A worker's exception arrives as the text of its traceback, which ends in the exception itself.
+        for failure in error.worker_failures.values():
+            _, found, message = str(failure).rpartition(_MISTAKE)
+            if found:
+                raise InputError(message.strip()) from error
+        raise
 
 
-def learned(result: train.Result) -> dict[str, Tensor]:
-    """The tensors of the prompt that a finished run left in its last checkpoint."""
+def learned(result: train.Result, plan: Plan) -> dict[str, Tensor]:
+    """The tensors of the prompt that a finished run left in its last checkpoint.
+
+    Raises:
+        Stopped: the run did not come to the end of its plan.
+    """
+    if result.checkpoint is None:
+        raise Stopped
     with result.checkpoint.as_directory() as folder:
+        _, counters = load_state(Path(folder))
+        if counters["step"] != plan.steps:
+            raise Stopped
         tensors: dict[str, Tensor] = load_file(Path(folder) / PROMPT)
     return tensors
 
@@ -81,10 +107,13 @@ def _work(config: dict[str, Any]) -> None:
             return
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
+            (Path(folder) / _REPORTED).write_text(json.dumps(metrics), encoding="utf-8")
             kept = train.Checkpoint.from_directory(folder)
             train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{done.epoch:03d}")
 
     with _folder(train.get_checkpoint()) as resume:
+        if resume is not None:
+            _repeat_last_report(Path(resume), task.plan)
         fit(
             base,
             task.labels,
@@ -97,6 +126,13 @@ def _work(config: dict[str, Any]) -> None:
         )
 
 
+def _repeat_last_report(resume: Path, plan: Plan) -> None:
+    """Report the last round again: whoever was killed between the run's end and hearing of it would wait for ever."""
+    metrics = json.loads((resume / _REPORTED).read_text(encoding="utf-8"))
+    if metrics["step"] == plan.steps:
+        train.report(metrics)
+
+
 def _metrics(done: Round, plan: Plan) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "epoch": done.epoch,
@@ -106,8 +142,9 @@ def _metrics(done: Round, plan: Plan) -> dict[str, Any]:
         "learning_rate": plan.learning_rate,
     }
     if done.scores is not None:
-        micro = done.scores.micro
-        metrics |= {"f1": micro.f1, "precision": micro.precision, "recall": micro.recall}
+        # Counts as text: Ray's own logs make a column of every number, and labels may be anything.
+        counts = {name: astuple(each) for name, each in done.scores.types.items()}
+        metrics |= {"f1": done.scores.micro.f1, "counts": json.dumps(counts)}
     return metrics
 
 

@@ -1,0 +1,83 @@
+"""What the jobs' command lines share: where things are kept, and one-line answers to mistakes. Knows no Ray."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from lightner.registry import RegistryUnavailable
+from lightner.types import InputError
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets this in what `ray job submit` runs."""
+_MISTAKE, _FAILURE = 2, 1
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses options in one line, as other bad input is refused; the usage is there for `--help`."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_MISTAKE, f"error: {message} (--help lists all options)\n")
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Do the work. A mistake of the caller is told in one line with status 2, a store that fails with status 1."""
+    try:
+        work()
+    except (InputError, RegistryUnavailable) as error:
+        print("error:", " ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
+        return _MISTAKE if isinstance(error, InputError) else _FAILURE
+    return 0
+
+
+def home() -> Path:
+    """Where prompts and runs are kept unless told otherwise."""
+    return Path(os.environ.get("LIGHTNER_HOME", Path.home() / ".lightner"))
+
+
+def default_registry() -> str:
+    """URL or folder of the prompt registry unless told otherwise."""
+    return os.environ.get("LIGHTNER_REGISTRY", str(home() / "registry"))
+
+
+def place(text: str) -> str:
+    """A URL as it is, a folder as an absolute path. An option's type."""
+    if "://" in text:
+        return text
+    folder = Path(text).expanduser()
+    if SUBMITTED in os.environ and not folder.is_absolute():
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected a URL or an absolute path: a submitted job runs in a copy of its folder"
+        )
+    return str(folder.resolve())
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number from `least` on."""
+
+    def parse(text: str) -> int:
+        number = int(text) if text.strip().lstrip("-").isdecimal() else least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number, at least {least}")
+        return number
+
+    return parse
+
+
+def rate(text: str) -> float:
+    """A learning rate. An option's type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and below 1")
+    return number
