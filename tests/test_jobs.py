@@ -24,7 +24,7 @@ from tests.tiny import tiny_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
-SLOW = "{steps: 3000, rounds: 100, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
+SLOW = "{steps: 120, rounds: 30, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
 
 
 @pytest.fixture(scope="module")
