@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from lightner.backbone import Backbone
 from lightner.batching import collate, encode
-from lightner.model import IGNORE, decode, legal_mask, pointer_loss, shift, stack_labels
+from lightner.model import decode, legal_mask, pointer_loss, shift, stack_labels
 from lightner.model import encode as encode_batch
-from lightner.pointers import Space, encode_spans
 from lightner.pretraining.mixture import Draw
 from lightner.prompts import NO_GUIDANCE, Guidance, concatenate
 from lightner.starts import label_guidance
+from lightner.training import target_ids
 from lightner.types import LabelSet, Sentence
 from lightner.verbalizer import average, label_pieces
 
@@ -76,12 +76,6 @@ def batch_loss(
     targets = target_ids(sentences, labels, encoded.space).to(backbone.device)
     scores = decode(backbone, encoded, guidance, shift(targets))
     return pointer_loss(scores, targets, legal_mask(targets, encoded.real, encoded.space))
-
-
-def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space) -> Tensor:
-    """Target ids [B, T] of the sentences' spans, padded with `IGNORE`."""
-    rows = [torch.tensor(encode_spans(sentence.spans, labels.names, space)) for sentence in sentences]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
 
 
 class _PlainPrompt(nn.Module):
