@@ -1,4 +1,4 @@
-"""Pretrain the embedded backbone on Ray Train: `python jobs/pretrain.py --minilm DIR --sets DIR --raw FILE --out DIR`.
+"""Pretrain the embedded backbone on Ray Train: `python jobs/pretrain.py --start DIR --sets DIR --raw FILE --out DIR`.
 
 Resumable: the same command with the same `--name` and `--storage` goes on where it stopped.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import random
 import shutil
 import tempfile
@@ -40,10 +39,12 @@ def main() -> None:
     trainer = TorchTrainer(
         worker,
         train_loop_config=config,
-        scaling_config=train.ScalingConfig(num_workers=options.workers, use_gpu=options.gpu),
+        scaling_config=train.ScalingConfig(
+            num_workers=options.workers, use_gpu=options.gpu, resources_per_worker={"CPU": options.threads}
+        ),
         run_config=train.RunConfig(
             name=options.name,
-            storage_path=str(Path(options.storage).resolve()),
+            storage_path=options.storage,
             failure_config=train.FailureConfig(max_failures=3),
             checkpoint_config=train.CheckpointConfig(num_to_keep=2),
         ),
@@ -59,11 +60,12 @@ def worker(config: dict[str, Any]) -> None:
     context = train.get_context()
     rank, size = context.get_world_rank(), context.get_world_size()
     torch.manual_seed(config["seed"])
-    model, tokenizer = convert.from_minilm(Path(config["minilm"]), decoder_layers=config["decoder_layers"])
-    base = backbone.prepare("embedded", model, tokenizer, device=_device())
+    torch.set_num_threads(config["threads"])
+    begin = convert.start(Path(config["start"]), decoder_layers=config["decoder_layers"])
+    base = backbone.prepare("embedded", begin.model, begin.tokenizer, device=_device(), default=begin.default)
     sources = mixture.load_sources(Path(config["sets"]), leave_out=config["leave_out"])
     pretrainer = Pretrainer(base, [source.name for source in sources]).to(base.device)
-    settings = Settings(steps=config["steps"], rate=config["rate"], seed=config["seed"], bf16=config["gpu"])
+    settings = Settings(steps=config["steps"], rate=config["rate"], seed=config["seed"], bf16=config["bf16"])
     recipe = mixture.Recipe(batch_size=config["batch_size"] * size)
     thesaurus = wordnet.load(config["wordnet"])
 
@@ -89,7 +91,7 @@ def worker(config: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
             card = f"Embedded backbone at step {line.step}.\n"
-            embedded.save(Path(folder) / FINAL, model, tokenizer, pretrainer.default(), card)
+            embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
             kept = train.Checkpoint.from_directory(folder)
             train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"step_{line.step:07d}")
 
@@ -130,23 +132,35 @@ class _folder_of:  # noqa: N801 - a context manager used like a function
             self.context.__exit__(*problem)
 
 
+def _absolute(path: str) -> str:
+    """A path that means the same in the workers, which run in folders of their own. An option's type."""
+    return str(Path(path).expanduser().resolve())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--minilm", required=True, help="folder with the files of all-MiniLM-L6-v2")
-    add("--sets", required=True, help="folder with one directory of .conll files per labelled set")
-    add("--raw", required=True, help="raw English text, plain or .xz")
-    add("--wordnet", default="/usr/share/wordnet", help="folder of the WordNet database")
-    add("--out", required=True, help="where the finished checkpoint goes")
+    add(
+        "--start",
+        type=_absolute,
+        required=True,
+        help="folder with the files of all-MiniLM-L6-v2, or a checkpoint of this job's",
+    )
+    add("--sets", type=_absolute, required=True, help="folder with one directory of .conll files per labelled set")
+    add("--raw", type=_absolute, required=True, help="raw English text, plain or .xz")
+    add("--wordnet", type=_absolute, default="/usr/share/wordnet", help="folder of the WordNet database")
+    add("--out", type=_absolute, required=True, help="where the finished checkpoint goes")
     add("--name", default="pretrain")
-    add("--storage", default=os.path.expanduser("~/ray_results"))
+    add("--storage", type=_absolute, default="~/ray_results")
     add("--steps", type=int, required=True)
     add("--rate", type=float, default=3e-4)
     add("--batch-size", type=int, default=16, help="sentences per worker and step")
     add("--decoder-layers", type=int, default=2)
     add("--leave-out", nargs="*", default=["wnut17"], help="sets kept for the development check")
     add("--workers", type=int, default=2)
+    add("--threads", type=int, default=1, help="CPU threads of each worker")
     add("--gpu", action="store_true")
+    add("--bf16", action="store_true", help="compute in bfloat16; weights stay in fp32")
     add("--seed", type=int, default=0)
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -123,6 +124,26 @@ def test_forward_and_gradients_equal_the_equations(family: str, mixed: bool) -> 
         for name, gradient in expected.items():
             assert float(gradient.abs().max()) > 1e-3, f"{name} has no leverage: the comparison would say nothing"
             torch.testing.assert_close(by_model[name], gradient, rtol=1e-9, atol=1e-9)
+
+
+def test_bf16_on_a_cpu_stays_near_fp32_and_keeps_attention_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = tiny_backbone(3)
+    prompt = tiny_guidance(backbone, length=4, slots=3)
+    inputs = torch.randn(3, STEPS, WIDTH, generator=torch.Generator().manual_seed(1))
+    hidden, decoded = fast(backbone, prompt, inputs)
+    kernel, seen = torch.nn.functional.scaled_dot_product_attention, set()
+
+    def watched(query: Tensor, *rest: Any, **named: Any) -> Tensor:
+        seen.add((query.dtype, torch.is_autocast_enabled("cpu")))
+        return kernel(query, *rest, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        half_hidden, half_decoded = fast(backbone, prompt, inputs)
+    assert seen == {(torch.float32, False)}
+    for full, half in ((hidden, half_hidden), (decoded, half_decoded)):
+        assert not torch.equal(full, half)
+        torch.testing.assert_close(half.float(), full, rtol=0, atol=0.15)
 
 
 def stock_and_installed(family: str) -> tuple[PreTrainedModel, PreTrainedModel]:

@@ -12,9 +12,12 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel
 
+from lightner import embedded
+from lightner.backbone import prepare
 from lightner.formats import write_conll
 from lightner.pretraining import convert, mixture, objective
-from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1
+from lightner.pretraining.loop import Report, Settings, pretrain, rate_share, zero_shot_f1
+from lightner.prompts import NO_GUIDANCE
 from lightner.training import Saver
 from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.tiny import tiny_backbone
@@ -53,7 +56,7 @@ def test_every_span_of_a_draw_carries_a_label_of_its_set_and_keeps_its_words() -
     for draw in draws(30):
         for drawn in draw.sentences:
             assert {span.label for span in drawn.spans} <= set(draw.labels.names)
-            assert {drawn.words[span.start] for span in drawn.spans} <= {"Ana", "Oslo"}
+            assert {drawn.words[span.start].title() for span in drawn.spans} <= {"Ana", "Oslo"}
 
 
 def test_draws_rename_and_drop_labels_but_the_same_seed_draws_the_same() -> None:
@@ -62,6 +65,41 @@ def test_draws_rename_and_drop_labels_but_the_same_seed_draws_the_same() -> None
     assert any(len(draw.labels) == 1 for draw in draws(40))
     assert draws(5, seed=3) == draws(5, seed=3)
     assert draws(5, seed=3) != draws(5, seed=4)
+
+
+def test_some_batches_come_in_lower_case_whole() -> None:
+    cases = [{word == word.lower() for each in draw.sentences for word in each.words} for draw in draws(60)]
+    assert cases.count({True}) > 5
+    assert cases.count({True, False}) > 30
+
+
+def test_the_rate_warms_up_stays_and_falls_only_at_the_end() -> None:
+    settings = Settings(steps=1000, warm_up=100)
+    assert rate_share(settings, 50) == 0.5
+    assert {rate_share(settings, step) for step in range(100, 701)} == {1.0}
+    assert rate_share(settings, 851) == pytest.approx(0.5)
+    assert rate_share(settings, 1000) == pytest.approx(1 / 300)
+    longer = Settings(steps=2000, warm_up=100)
+    assert [rate_share(longer, step) for step in (20, 500, 700)] == [rate_share(settings, s) for s in (20, 500, 700)]
+
+
+def test_a_checkpoint_of_our_own_is_a_start_with_its_default_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bert_folder(tmp_path)
+    monkeypatch.setattr(convert, "MINILM_SHA256", convert.sha256(folder / "model.safetensors"))
+    first = convert.start(folder, decoder_layers=1)
+    assert first.default == NO_GUIDANCE
+    base = prepare("first", first.model, first.tokenizer)
+    default = objective.Pretrainer(base, []).default()
+    embedded.save(tmp_path / "made", first.model, first.tokenizer, default, "A card.\n")
+    again = convert.start(tmp_path / "made", decoder_layers=5)
+    assert again.model.config.decoder_layers == 1
+    assert again.tokenizer.get_vocab() == first.tokenizer.get_vocab()
+    begun = objective.Pretrainer(prepare("again", again.model, again.tokenizer, default=again.default), ["news"])
+    for name, tensor in begun.default().tensors().items():
+        assert torch.equal(tensor, default.tensors()[name].half().float()), name
+        assert torch.equal(begun.prompts["news"]().tensors()[name], tensor), name
 
 
 def test_groups_of_raw_sentences_are_of_about_one_length_and_lose_none() -> None:
@@ -142,7 +180,7 @@ def bert_folder(folder: Path) -> Path:
     model = BertModel(config, add_pooling_layer=False)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
     config.save_pretrained(folder)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
+    words = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -15,6 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import BartConfig, BartModel, PreTrainedTokenizerFast
 
+from lightner import embedded
+from lightner.embedded import Checkpoint
+from lightner.pretraining.case_marks import with_case_marks
+from lightner.prompts import NO_GUIDANCE
 from lightner.types import InputError
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -29,6 +33,19 @@ _LAYER = {
     "fc2": "output.dense",
     "final_layer_norm": "output.LayerNorm",
 }
+
+
+def start(folder: Path, *, decoder_layers: int) -> Checkpoint:
+    """Where pretraining begins: a checkpoint that it made before, or the MiniLM files; case marks in the tokenizer.
+
+    Raises:
+        InputError: the folder holds neither, or files that are not the official ones.
+    """
+    if (folder / embedded.MANIFEST).exists():
+        found = embedded.load(folder)
+    else:
+        found = Checkpoint(*from_minilm(folder, decoder_layers=decoder_layers), NO_GUIDANCE)
+    return Checkpoint(found.model, with_case_marks(found.tokenizer), found.default)
 
 
 def from_minilm(folder: Path, *, decoder_layers: int) -> tuple[BartModel, PreTrainedTokenizerFast]:

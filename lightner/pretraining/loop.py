@@ -1,4 +1,4 @@
-"""The pretraining loop: steps over drawn batches with a linear schedule, reports and a resumable state.
+"""The pretraining loop: steps over drawn batches, reports and a resumable state.
 
 Knows no Ray: whoever calls it passes how to wrap the model for several workers, and what to do with reports.
 """
@@ -30,15 +30,20 @@ from lightner.verbalizer import average, label_pieces
 _CLIP = 1.0
 _ENCODER_RATE = 0.4
 _PROMPT_RATE = 10.0
+_DECAY = 0.3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast: `rate` is the decoder's; the encoder takes 0.4 of it and prompts ten times."""
+    """How long and how fast: `rate` is the decoder's; the encoder takes 0.4 of it and prompts ten times.
+
+    The rate warms up over the first `warm_up` steps, stays, and falls to zero over the last 30 %. So a run may be
+    made longer or shorter while it goes on, as long as the fall has not begun.
+    """
 
     steps: int
     rate: float = 3e-4
-    warm_up: float = 0.03
+    warm_up: int = 200
     report_every: int = 50
     evaluate_every: int = 250
     seed: int = 0
@@ -114,9 +119,8 @@ def _step(
     settings: Settings,
     step: int,
 ) -> float:
-    share = min(step / max(1, settings.warm_up * settings.steps), 1 - (step - 1) / settings.steps)
     for group in optimizer.param_groups:
-        group["lr"] = settings.rate * share * group["share"]
+        group["lr"] = settings.rate * rate_share(settings, step) * group["share"]
     device = next(model.parameters()).device.type
     with torch.autocast(device, torch.bfloat16, enabled=settings.bf16):
         loss: Tensor = model(draw, rng)
@@ -127,6 +131,12 @@ def _step(
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return float(loss.detach())
+
+
+def rate_share(settings: Settings, step: int) -> float:
+    """Share of the full rate at `step`, counted from 1."""
+    falling = (settings.steps - step + 1) / max(1.0, _DECAY * settings.steps)
+    return min(1.0, step / max(1, settings.warm_up), falling)
 
 
 def _saver(pretrainer: Pretrainer, optimizer: torch.optim.Optimizer, step: int) -> Callable[[Path], None]:

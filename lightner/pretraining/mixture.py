@@ -21,6 +21,7 @@ PARAPHRASES = Path(__file__).parent / "paraphrases.json"
 _KEEP_LABEL = 0.8
 _PARAPHRASE = 0.5
 _DROP_PUNCTUATION = 0.15
+_LOWER_CASE = 0.25
 _TEMPERATURE = 0.5
 _MOST_WORDS = 64
 _MOST_LABELS = 20
@@ -88,11 +89,12 @@ def draws(
         if rng.random() < recipe.weak_share:
             words = next(weak)
             sentences, names = wordnet.label_sentences(words, thesaurus, rng)
-            if any(sentence.spans for sentence in sentences):
-                yield Draw(WEAK, tuple(sentences), LabelSet.of(names))
-            continue
-        source = rng.choices(sources, weights)[0]
-        yield _draw(source, phrases, recipe, rng)
+            if not any(sentence.spans for sentence in sentences):
+                continue
+            draw = Draw(WEAK, tuple(sentences), LabelSet.of(names))
+        else:
+            draw = _draw(rng.choices(sources, weights)[0], phrases, recipe, rng)
+        yield _lowered(draw) if rng.random() < _LOWER_CASE else draw
 
 
 def endless_raw(path: Path, *, seed: int) -> Iterator[tuple[str, ...]]:
@@ -152,6 +154,12 @@ def _rename(kept: Sequence[str], phrases: Mapping[str, Sequence[str]], rng: rand
 def _relabel(sentence: Sentence, names: Mapping[str, str]) -> Sentence:
     spans = tuple(replace(span, label=names[span.label]) for span in sentence.spans if span.label in names)
     return Sentence(sentence.words, spans)
+
+
+def _lowered(draw: Draw) -> Draw:
+    """The batch as people type who use no capitals, so that letter case helps but is never relied on."""
+    lowered = tuple(replace(each, words=tuple(word.lower() for word in each.words)) for each in draw.sentences)
+    return replace(draw, sentences=lowered)
 
 
 def _bare(sentence: Sentence) -> Sentence:

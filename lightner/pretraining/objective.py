@@ -79,6 +79,8 @@ def batch_loss(
 
 
 class _PlainPrompt(nn.Module):
+    """Free slots that begin at the backbone's default ones where it has some, else at random."""
+
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         shape = backbone.shape
@@ -87,6 +89,9 @@ class _PlainPrompt(nn.Module):
             size = (layers, 1, shape.heads[site], PROMPT_LENGTH, shape.head_size(site))
             self.slots[f"key_{site}"] = nn.Parameter(0.3 * torch.randn(size))
             self.slots[f"value_{site}"] = nn.Parameter(0.1 * torch.randn(size))
+        if backbone.default.length == PROMPT_LENGTH:
+            for name, tensor in backbone.default.tensors().items():
+                self.slots[name.replace(".", "_")].data.copy_(tensor)
 
     def forward(self) -> Guidance:
         return Guidance.from_tensors({name.replace("_", ".", 1): slot for name, slot in self.slots.items()})
