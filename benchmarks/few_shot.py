@@ -52,17 +52,20 @@ def measure(
 ) -> dict[str, Any]:
     """Test F1 of every seed, with mean and spread."""
     runs = [tune(base, train, test, seed) for seed in range(seeds)]
-    scores = [run["test_f1"] for run in runs]
-    spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
     return {
         "name": name,
         "train_sentences": len(train),
         "test_sentences": len(test),
-        "f1_mean": statistics.mean(scores),
-        "f1_stdev": spread,
-        "seeds": seeds,
+        **spread(runs),
         "runs": runs,
     }
+
+
+def spread(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation of the runs' test F1."""
+    scores = [run["test_f1"] for run in runs]
+    stdev = statistics.stdev(scores) if len(scores) > 1 else None
+    return {"f1_mean": statistics.mean(scores), "f1_stdev": stdev, "seeds": len(runs)}
 
 
 def tune(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], seed: int) -> dict[str, Any]:

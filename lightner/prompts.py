@@ -158,11 +158,11 @@ class PromptShape:
 
 
 class PromptEncoder(nn.Module):
-    """The trainable form of a prompt: reparametrised attention slots and plain feed-forward slots.
+    """The trainable form of a prompt: attention slots, reparametrised or plain, and plain feed-forward slots.
 
-    Per site `Embedding(P, D) -> Linear(D, M) -> Tanh -> Linear(M, 2 L D)` (paper, section 3.3). Where a `start` is
-    given the network learns the difference to it and begins at zero. Feed-forward values begin at zero, so they
-    change nothing at first. `forward` folds all of it into a `Guidance`.
+    Per site `Embedding(P, D) -> Linear(D, M) -> Tanh -> Linear(M, 2 L D)` (paper, section 3.3); with a width M of 0 the
+    slots themselves learn. Where a `start` is given the difference to it is learned and begins at zero. Feed-forward
+    values begin at zero, so they change nothing at first. `forward` folds all of it into a `Guidance`.
     """
 
     def __init__(
@@ -174,6 +174,11 @@ class PromptEncoder(nn.Module):
         self.project = nn.ModuleDict()
         if length:
             for site, layers in shape.site_layers.items():
+                if not width:
+                    size = (length, 2 * layers * shape.width)
+                    self.embedding[site] = nn.Parameter(torch.zeros(size) if start.length else torch.randn(size))
+                    self.project[site] = nn.Identity()
+                    continue
                 self.embedding[site] = nn.Parameter(torch.randn(length, shape.width))
                 last = nn.Linear(width, 2 * layers * shape.width)
                 if start.length:

@@ -16,7 +16,7 @@ PROMPT_LENGTHS = (8, 16)
 LEARNING_RATES = (7e-4, 2e-3)
 HELD_OUT = 0.25
 _FEWEST_FOR_SLOTS = 40
-_AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1, "reparametrisation_width": 1}
+_AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
 _BELOW = {"dropout": 1}
 
 

@@ -130,10 +130,14 @@ def test_joined_prompts_have_the_slots_of_both_in_order() -> None:
     assert same(concatenate(first, NO_GUIDANCE), first)
 
 
-def test_a_prompt_encoder_begins_exactly_at_its_start() -> None:
+both_forms = pytest.mark.parametrize("width", [8, 0], ids=["reparametrised", "plain"])
+
+
+@both_forms
+def test_a_prompt_encoder_begins_exactly_at_its_start(width: int) -> None:
     backbone = tiny_backbone()
     start = start_of(backbone, length=3)
-    learned = PromptEncoder(backbone.shape, length=start.length, slots=4, width=8, start=start)
+    learned = PromptEncoder(backbone.shape, length=start.length, slots=4, width=width, start=start)
     guidance = learned()
     assert start.length == len(LABELS) + 3
     for name, tensor in start.tensors().items():
@@ -142,17 +146,19 @@ def test_a_prompt_encoder_begins_exactly_at_its_start() -> None:
     assert all(key.any() for key in guidance.slot_key.values())
 
 
-def test_a_prompt_encoder_begins_exactly_at_a_start_with_feed_forward_slots() -> None:
+@both_forms
+def test_a_prompt_encoder_begins_exactly_at_a_start_with_feed_forward_slots(width: int) -> None:
     backbone = tiny_backbone()
     start = tiny_guidance(backbone, length=3, slots=2, seed=5)
-    learned = PromptEncoder(backbone.shape, length=3, slots=2, width=8, start=start)
+    learned = PromptEncoder(backbone.shape, length=3, slots=2, width=width, start=start)
     assert same(learned(), start)
 
 
-def test_without_a_start_the_prompt_is_the_networks_own() -> None:
+@both_forms
+def test_without_a_start_the_prompt_is_the_networks_own(width: int) -> None:
     backbone = tiny_backbone()
     torch.manual_seed(0)
-    guidance = PromptEncoder(backbone.shape, length=3, slots=0, width=8)()
+    guidance = PromptEncoder(backbone.shape, length=3, slots=0, width=width)()
     assert guidance.length == 3
     assert all(tensor.std() > 0.01 for tensor in guidance.tensors().values())
 
@@ -170,9 +176,10 @@ def test_new_feed_forward_slots_change_nothing_at_first() -> None:
     assert float((hidden(tiny_guidance(backbone, length=0, slots=4)) - hidden(NO_GUIDANCE)).abs().max()) > 1e-2
 
 
-def test_the_folded_prompt_equals_the_trained_one_and_is_free_of_it() -> None:
+@both_forms
+def test_the_folded_prompt_equals_the_trained_one_and_is_free_of_it(width: int) -> None:
     backbone = tiny_backbone()
-    learned = PromptEncoder(backbone.shape, length=3, slots=2, width=8)
+    learned = PromptEncoder(backbone.shape, length=3, slots=2, width=width)
     with torch.no_grad():
         for parameter in learned.parameters():
             parameter.add_(0.3)
@@ -186,9 +193,10 @@ def test_the_folded_prompt_equals_the_trained_one_and_is_free_of_it() -> None:
     assert same(folded, before)
 
 
-def test_every_parameter_of_a_prompt_encoder_learns() -> None:
+@both_forms
+def test_every_parameter_of_a_prompt_encoder_learns(width: int) -> None:
     backbone = tiny_backbone()
-    learned = PromptEncoder(backbone.shape, length=3, slots=2, width=8)
+    learned = PromptEncoder(backbone.shape, length=3, slots=2, width=width)
     torch.autograd.backward([tensor.sin().sum() for tensor in learned().tensors().values()])
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in learned.parameters())
 

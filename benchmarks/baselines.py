@@ -1,0 +1,189 @@
+"""What prompt tuning is held against, on the same backbone: full fine-tuning, and a token classifier on its encoder.
+
+    python -m benchmarks.baselines NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out FILE.json
+
+Both learn all of the weights that they use, for as many steps and with batches as large as the rules give a prompt. The
+rate is chosen on the held-out quarter that `benchmarks/few_shot.py` chooses on; then everything is learned. Test files
+are only scored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.few_shot import circumstances, spread
+from lightner import backbone, batching, rules, starts
+from lightner.backbone import Backbone
+from lightner.formats import labels_of, read
+from lightner.metrics import score
+from lightner.pretraining.objective import batch_loss
+from lightner.prompts import Prompt
+from lightner.sampling import hold_out
+from lightner.training import evaluate
+from lightner.types import LabelSet, Scores, Sentence, Span
+from lightner.verbalizer import Verbalizer, label_pieces
+
+Sentences: TypeAlias = Sequence[Sentence]
+Learner: TypeAlias = Callable[[Backbone, LabelSet, Sentences, Sentences, float, int], Scores]
+RATES = {"fine_tuning": (1e-4, 3e-4), "token_classifier": (1e-4, 3e-4)}
+_CLIP = 1.0
+_OUTSIDE = 0
+_EVALUATED_AT_ONCE = 32
+
+
+def main() -> None:
+    """Measure every data set with both methods and write one JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
+    parser.add_argument("--methods", nargs="+", choices=sorted(RATES), default=sorted(RATES))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--backbone")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    learners: dict[str, Learner] = {"fine_tuning": fine_tune, "token_classifier": classify_tokens}
+    rows: list[dict[str, Any]] = []
+    for text in options.sets:
+        name, _, files = text.partition("=")
+        train, test = map(read, files.split(":"))
+        for method in options.methods:
+            runs = [
+                choose_and_learn(options.backbone, learners[method], RATES[method], train, test, seed)
+                for seed in range(options.seeds)
+            ]
+            rows.append({"name": name, "method": method, **spread(runs), "runs": runs})
+            print(json.dumps({key: value for key, value in rows[-1].items() if key != "runs"}), flush=True)
+            about = circumstances(backbone.load(options.backbone))
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+def choose_and_learn(
+    name: str | None, learner: Learner, rates: Sequence[float], train: Sentences, test: Sentences, seed: int
+) -> dict[str, Any]:
+    """The rate of the highest held-out F1, then test scores of learning everything at that rate."""
+    began = time.monotonic()
+    labels = LabelSet.of(labels_of(train))
+    learn, held = hold_out(train, fraction=rules.HELD_OUT, seed=seed)
+    found = {rate: learner(backbone.load(name), labels, learn, held, rate, seed).micro.f1 for rate in rates}
+    rate = max(found, key=lambda each: (found[each], -each))
+    micro = learner(backbone.load(name), labels, train, test, rate, seed).micro
+    seconds = time.monotonic() - began
+    return {"seed": seed, "rate": rate, "held_out_f1": found[rate], "test_f1": micro.f1, "seconds": seconds}
+
+
+def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
+    """Scores of the whole model, learned with its label words and default slots as a prompt that is not learned."""
+    torch.manual_seed(seed)
+    base.model.requires_grad_(True).train()
+    base.embedding.requires_grad_(False)
+    rng = random.Random(seed)
+
+    def loss(batch: Sentences) -> Tensor:
+        # Label slots are always there: without free slots they are never dropped.
+        return batch_loss(base, batch, labels, base.default.map(lambda slots: slots[..., :0, :]), rng)
+
+    _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, rate, seed)
+    base.model.eval().requires_grad_(False)
+    verbalizer = Verbalizer(label_pieces(base.tokenizer, labels))
+    with torch.no_grad():
+        vectors = verbalizer(base.embedding)
+        guidance = starts.label_guidance(base, verbalizer.pieces, vectors)
+    return evaluate(base, Prompt(labels, guidance, vectors), test)
+
+
+def classify_tokens(
+    base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int
+) -> Scores:
+    """Scores of a linear classifier of IOB2 tags on each word's first sub-word, learned with the encoder."""
+    torch.manual_seed(seed)
+    encoder = base.model.get_encoder()
+    head = nn.Linear(base.shape.width, 1 + 2 * len(labels))
+    encoder.requires_grad_(True).train()
+    base.embedding.requires_grad_(False)
+
+    def logits(batch: Sentences) -> tuple[Tensor, Tensor]:
+        examples = batching.encode(base.tokenizer, [sentence.words for sentence in batch])
+        packed = batching.collate(examples, pad=base.tokenizer.pad_token_id)
+        hidden = encoder(input_ids=packed.input_ids, attention_mask=packed.attention_mask).last_hidden_state
+        at = packed.word_first[..., None].expand(-1, -1, hidden.shape[-1])
+        return head(hidden.gather(1, at)), packed.word_count
+
+    def loss(batch: Sentences) -> Tensor:
+        scores, _ = logits(batch)
+        tags = [torch.tensor(tags_of(sentence, labels)) for sentence in batch]
+        wanted = nn.utils.rnn.pad_sequence(tags, batch_first=True, padding_value=-100)
+        return F.cross_entropy(scores.flatten(0, 1), wanted.flatten())
+
+    parameters = [p for p in encoder.parameters() if p.requires_grad]
+    _learn([*parameters, *head.parameters()], loss, train, rate, seed)
+    encoder.eval()
+    predicted: list[list[Span]] = []
+    for start in range(0, len(test), _EVALUATED_AT_ONCE):
+        with torch.no_grad():
+            scores, counts = logits(test[start : start + _EVALUATED_AT_ONCE])
+        rows = zip(scores.argmax(-1).tolist(), counts.tolist(), strict=True)
+        predicted += [spans_of(row[:count], labels) for row, count in rows]
+    return score([sentence.spans for sentence in test], predicted, labels.names)
+
+
+def _learn(
+    parameters: Sequence[nn.Parameter],
+    loss: Callable[[Sentences], Tensor],
+    train: Sentences,
+    rate: float,
+    seed: int,
+) -> None:
+    plan = rules.plan(train, prompt_length=0, learning_rate=rate, seed=seed)
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=plan.weight_decay)
+    for step, batch in zip(range(1, plan.steps + 1), _endless(train, plan.batch_size, seed), strict=False):
+        share = min(step / plan.warm_up_steps, (plan.steps - step + 1) / (plan.steps - plan.warm_up_steps))
+        optimizer.param_groups[0]["lr"] = rate * min(1.0, share)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss(batch))
+        nn.utils.clip_grad_norm_(parameters, _CLIP)
+        optimizer.step()
+
+
+def _endless(train: Sentences, size: int, seed: int) -> Iterator[Sentences]:
+    rng, order = random.Random(seed), list(train)
+    while True:
+        rng.shuffle(order)
+        for start in range(0, len(order) - min(size, len(order)) + 1, size):
+            yield order[start : start + size]
+
+
+def tags_of(sentence: Sentence, labels: LabelSet) -> list[int]:
+    """0 outside; label k begins with 1 + 2k and goes on with 2 + 2k."""
+    tags = [_OUTSIDE] * len(sentence.words)
+    for span in sentence.spans:
+        begin = 1 + 2 * labels.names.index(span.label)
+        tags[span.start : span.end] = [begin, *[begin + 1] * (span.end - span.start - 1)]
+    return tags
+
+
+def spans_of(tags: Sequence[int], labels: LabelSet) -> list[Span]:
+    """Spans of predicted tags as seqeval reads them: an inside tag of another type, or behind none, begins one."""
+    spans: list[Span] = []
+    for place, tag in enumerate(tags):
+        if tag == _OUTSIDE:
+            continue
+        label, goes_on = labels.names[(tag - 1) // 2], tag % 2 == 0
+        if goes_on and spans and spans[-1].end == place and spans[-1].label == label:
+            spans[-1] = Span(spans[-1].start, place + 1, label)
+        else:
+            spans.append(Span(place, place + 1, label))
+    return spans
+
+
+if __name__ == "__main__":
+    main()
