@@ -110,6 +110,14 @@ def prepare(
     return Backbone(name, model, tokenizer, shape, fingerprint, default.to(device, dtype))
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16, so that it is faster there and not only emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def _fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
     settings = {name: getattr(model.config, name) for name in _IDENTITY}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

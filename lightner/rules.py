@@ -25,7 +25,8 @@ class Plan:
     """One tuning run, fixed before it starts.
 
     `prompt_length` free slots stand behind one slot per label; `feed_forward_slots` rows join each feed-forward block
-    and learn at `slot_rate` times the rate; a run of `steps` is reported in `rounds`.
+    and learn at `slot_rate` times the rate; a run of `steps` is reported in `rounds`. `bf16`: compute in bfloat16 on
+    devices made for it; what is learned stays in float32.
     """
 
     prompt_length: int
@@ -39,6 +40,7 @@ class Plan:
     slot_rate: float
     reparametrisation_width: int
     dropout: float
+    bf16: bool
     seed: int
 
     def with_pins(self, pins: dict[str, Any]) -> Plan:
@@ -51,9 +53,7 @@ class Plan:
         for name, value in pins.items():
             if name not in known:
                 raise InputError(f"pinned setting: found {name!r}, expected one of {sorted(known)}")
-            own = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float) if isinstance(own, float) else int):
-                raise InputError(f"pinned setting {name!r}: found {value!r}, expected a {type(own).__name__}")
+            _check_type(name, value, getattr(self, name))
             if not _AT_LEAST.get(name, 0) <= value < _BELOW.get(name, math.inf):
                 raise InputError(
                     f"pinned setting {name!r}: found {value!r}, expected at least {_AT_LEAST.get(name, 0)}"
@@ -66,6 +66,13 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _check_type(name: str, value: object, own: float) -> None:
+    """A float's pin may be a whole number; truth is no number."""
+    accepted = (int, float) if isinstance(own, float) else int
+    if isinstance(value, bool) != isinstance(own, bool) or not isinstance(value, accepted):
+        raise InputError(f"pinned setting {name!r}: found {value!r}, expected a {type(own).__name__}")
 
 
 def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: float, seed: int = 0) -> Plan:
@@ -85,5 +92,6 @@ def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: fl
         slot_rate=0.3,
         reparametrisation_width=128,
         dropout=0.1,
+        bf16=True,
         seed=seed,
     )

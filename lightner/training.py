@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lightner import metrics
 from lightner._attention import dropping
-from lightner.backbone import Backbone
+from lightner.backbone import Backbone, computes_in_bf16
 from lightner.batching import Example, collate
 from lightner.batching import encode as encode_words
 from lightner.checkpoints import load_state, save_state
@@ -131,11 +131,13 @@ def fit(
     module = worker.wrap(tuned)
     rounds = {plan.steps * number // plan.rounds: number for number in range(1, plan.rounds + 1)}
     losses: list[float] = []
+    half = plan.bf16 and computes_in_bf16(backbone.device)
+    precision = torch.autocast(backbone.device.type, torch.bfloat16, enabled=half)
     for step, indices in _batches(train, plan, begin):
         _set_rate(optimizer, plan, step)
         torch.manual_seed(random.Random(f"{plan.seed}-{step}-{worker.rank}").getrandbits(63))
         with dropping(backbone.model, plan.dropout):
-            losses.append(_step(module, optimizer, [(train[i], examples[i]) for i in indices], worker))
+            losses.append(_step(module, optimizer, [(train[i], examples[i]) for i in indices], worker, precision))
         if step in rounds:
             scores = evaluate(backbone, tuned.fold(), dev) if dev and worker.rank == 0 else None
             done = Round(rounds[step], step, sum(losses) / len(losses), scores)
@@ -215,7 +217,11 @@ def _batches(train: Sequence[Sentence], plan: Plan, begin: int) -> Iterator[tupl
 
 
 def _step(
-    module: nn.Module, optimizer: torch.optim.Optimizer, rows: Sequence[tuple[Sentence, Example]], worker: Worker
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Sequence[tuple[Sentence, Example]],
+    worker: Worker,
+    precision: torch.autocast,
 ) -> float:
     """One step on this worker's share of the batch; the loss is the mean over the steps of the whole batch."""
     total = sum(3 * len(sentence.spans) + 1 for sentence, _ in rows)
@@ -223,7 +229,8 @@ def _step(
     mine, weight = rows[worker.rank :: worker.count], 1.0
     if not mine:
         mine, weight = rows[:1], 0.0
-    loss: Tensor = module([s for s, _ in mine], [e for _, e in mine]) * (weight * worker.count / total)
+    with precision:
+        loss: Tensor = module([s for s, _ in mine], [e for _, e in mine]) * (weight * worker.count / total)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], _CLIP)

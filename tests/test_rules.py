@@ -29,6 +29,7 @@ def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
     assert isinstance(pinned.slot_rate, float)
     assert pinned.as_dict() == {**planned(10).as_dict(), "steps": 24, "slot_rate": 1.0, "dropout": 0.0}
     assert planned(10).with_pins({}) == planned(10)
+    assert planned(10).with_pins({"bf16": False}).bf16 is False
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
         ({"dropout": 1.0}, r"'dropout': found 1.0, expected at least 0 and below 1"),
         ({"learning_rate": float("nan")}, r"'learning_rate': found nan, expected at least 0"),
         ({"learning_rate": float("inf")}, r"'learning_rate': found inf"),
+        ({"bf16": 1}, r"'bf16': found 1, expected a bool"),
         ({"batch_size": 0}, r"'batch_size': found 0, expected at least 1"),
         ({"prompt_length": -1}, r"'prompt_length': found -1, expected at least 0"),
         ({"steps": 4}, r"found 8 rounds of 4 steps"),

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lightner.backbone import Backbone
+from lightner.backbone import Backbone, computes_in_bf16
 from lightner.batching import encode
 from lightner.rules import Plan, plan
 from lightner.training import PromptModel, Round, Saver, Worker, evaluate, fit, folded_tensors
@@ -84,11 +84,13 @@ class Watched(nn.Module):
         self.module, self.backbone = module, backbone
         self.batches: list[tuple[Sentence, ...]] = []
         self.modes: list[tuple[bool, float]] = []
+        self.autocast: list[bool] = []
 
     def forward(self, sentences: Sequence[Sentence], examples: Sequence[object]) -> Tensor:
         model = self.backbone.model
         self.batches.append(tuple(sentences))
         self.modes.append((model.training, model.get_encoder().layers[0].dropout))
+        self.autocast.append(torch.is_autocast_enabled("cpu"))
         loss: Tensor = self.module(sentences, examples)
         return loss
 
@@ -208,6 +210,14 @@ def test_the_backbone_drops_the_plans_share_in_training_steps_only() -> None:
     own = backbone.model.get_encoder().layers[0].dropout
     assert watched_fit(backbone, replace(SHORT, dropout=0.25)).modes == [(True, 0.25)] * 12
     assert watched_fit(backbone, replace(SHORT, dropout=0.0)).modes == [(False, own)] * 12
+
+
+@pytest.mark.skipif(not computes_in_bf16(torch.device("cpu")), reason="this processor does not compute in bfloat16")
+def test_steps_compute_in_bf16_where_the_plan_lets_them_and_learn_in_fp32() -> None:
+    for allowed in (True, False):
+        seen = watched_fit(tiny_backbone(), replace(SHORT, bf16=allowed))
+        assert seen.autocast == [allowed] * 12
+        assert {parameter.dtype for parameter in seen.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize(("dropout", "different"), [(0.2, 4), (0.0, 1)])

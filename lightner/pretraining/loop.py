@@ -30,14 +30,14 @@ from lightner.verbalizer import average, label_pieces
 _CLIP = 1.0
 _ENCODER_RATE = 0.4
 _PROMPT_RATE = 10.0
-_DECAY = 0.3
+_DECAY = 0.5
 
 
 @dataclass(frozen=True)
 class Settings:
     """How long and how fast: `rate` is the decoder's; the encoder takes 0.4 of it and prompts ten times.
 
-    The rate warms up over the first `warm_up` steps, stays, and falls to zero over the last 30 %. So a run may be
+    The rate warms up over the first `warm_up` steps, stays, and falls to zero over the last half. So a run may be
     made longer or shorter while it goes on, as long as the fall has not begun.
     """
 
