@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.few_shot import circumstances, spread
 from lightner import backbone, batching, rules, starts
-from lightner.backbone import Backbone
+from lightner.backbone import Backbone, computes_in_bf16
 from lightner.formats import labels_of, read
 from lightner.metrics import score
 from lightner.pretraining.objective import batch_loss
@@ -144,12 +144,15 @@ def _learn(
     seed: int,
 ) -> None:
     plan = rules.plan(train, prompt_length=0, learning_rate=rate, seed=seed)
+    half = plan.bf16 and computes_in_bf16(torch.device("cpu"))
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=plan.weight_decay)
     for step, batch in zip(range(1, plan.steps + 1), _endless(train, plan.batch_size, seed), strict=False):
         share = min(step / plan.warm_up_steps, (plan.steps - step + 1) / (plan.steps - plan.warm_up_steps))
         optimizer.param_groups[0]["lr"] = rate * min(1.0, share)
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss(batch))
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found = loss(batch)
+        torch.autograd.backward(found)
         nn.utils.clip_grad_norm_(parameters, _CLIP)
         optimizer.step()
 

@@ -6,6 +6,7 @@ Resumable: the same command with the same `--name` and `--storage` goes on where
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import random
 import shutil
@@ -22,13 +23,15 @@ from ray.train.torch import TorchTrainer, prepare_model
 from torch import nn
 
 from lightner import backbone, embedded
+from lightner.embedded import Checkpoint
 from lightner.pretraining import convert, mixture, wordnet
 from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1
 from lightner.pretraining.objective import Pretrainer
 from lightner.types import LabelSet
 
 logger = logging.getLogger(__name__)
-FINAL = "checkpoint"
+FINAL, CURVE = "checkpoint", "curve.jsonl"
+_CHECKED = 200
 
 
 def main() -> None:
@@ -52,7 +55,8 @@ def main() -> None:
     result = trainer.fit()
     with result.checkpoint.as_directory() as folder:
         shutil.copytree(Path(folder) / FINAL, options.out, dirs_exist_ok=True)
-    print(f"checkpoint: {options.out}")
+        curve = shutil.copy(Path(folder) / CURVE, f"{options.out}.{CURVE}")
+    print(f"checkpoint: {options.out}\ncurve: {curve}")
 
 
 def worker(config: dict[str, Any]) -> None:
@@ -65,7 +69,8 @@ def worker(config: dict[str, Any]) -> None:
     base = backbone.prepare("embedded", begin.model, begin.tokenizer, device=_device(), default=begin.default)
     sources = mixture.load_sources(Path(config["sets"]), leave_out=config["leave_out"])
     pretrainer = Pretrainer(base, [source.name for source in sources]).to(base.device)
-    settings = Settings(steps=config["steps"], rate=config["rate"], seed=config["seed"], bf16=config["bf16"])
+    names = ("steps", "rate", "seed", "bf16", "report_every")
+    settings = Settings(evaluate_every=config["save_every"], **{name: config[name] for name in names})
     recipe = mixture.Recipe(batch_size=config["batch_size"] * size)
     thesaurus = wordnet.load(config["wordnet"])
 
@@ -78,25 +83,9 @@ def worker(config: dict[str, Any]) -> None:
             yield replace(draw, sentences=draw.sentences[rank::size] or draw.sentences[:1])
 
     held = mixture.load_sources(Path(config["sets"]), leave_out=[source.name for source in sources])
-    sample = random.Random(0).sample([*held[0].filled, *held[0].empty], 200)
-
-    def report(line: Report, save: Callable[[Path], None] | None) -> None:
-        metrics = {"step": line.step, "loss": line.loss, "f1": line.zero_shot_f1, "speed": line.sentences_per_s * size}
-        if rank == 0:
-            logger.warning("step %d/%d %s", line.step, settings.steps, metrics)
-        if save is None or rank != 0:
-            if save is not None:
-                train.report(metrics)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder))
-            card = f"Embedded backbone at step {line.step}.\n"
-            embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
-            kept = train.Checkpoint.from_directory(folder)
-            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"step_{line.step:07d}")
-
-    found = train.get_checkpoint()
-    with _folder_of(found) as resume:
+    left_out = [*held[0].filled, *held[0].empty]
+    sample = random.Random(0).sample(left_out, min(_CHECKED, len(left_out)))
+    with _folder_of(train.get_checkpoint()) as resume:
         pretrain(
             pretrainer,
             batches,
@@ -105,8 +94,34 @@ def worker(config: dict[str, Any]) -> None:
             rank=rank,
             resume=resume,
             evaluate=lambda: zero_shot_f1(pretrainer, sample, LabelSet.of(held[0].labels)),
-            report=report,
+            report=_reporter(pretrainer, begin, rank=rank, size=size, steps=settings.steps, resume=resume),
         )
+
+
+def _reporter(
+    pretrainer: Pretrainer, begin: Checkpoint, *, rank: int, size: int, steps: int, resume: Path | None
+) -> Callable[[Report, Callable[[Path], None] | None], None]:
+    """Logs every report, and keeps a state, the curve so far and a whole checkpoint where there is one to keep."""
+    curve = [] if resume is None else (resume / CURVE).read_text(encoding="utf-8").splitlines()
+
+    def report(line: Report, save: Callable[[Path], None] | None) -> None:
+        metrics = {"step": line.step, "loss": line.loss, "f1": line.zero_shot_f1, "speed": line.sentences_per_s * size}
+        curve.append(json.dumps(metrics))
+        if rank == 0:
+            logger.warning("step %d/%d %s", line.step, steps, metrics)
+        if save is None or rank != 0:
+            if save is not None:
+                train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            (Path(folder) / CURVE).write_text("\n".join(curve) + "\n", encoding="utf-8")
+            card = f"Embedded backbone at step {line.step}.\n"
+            embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
+            kept = train.Checkpoint.from_directory(folder)
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"step_{line.step:07d}")
+
+    return report
 
 
 def _wrap(module: nn.Module) -> nn.Module:
@@ -161,6 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=1, help="CPU threads of each worker")
     add("--gpu", action="store_true")
     add("--bf16", action="store_true", help="compute in bfloat16; weights stay in fp32")
+    add("--report-every", type=int, default=50, help="steps between reports")
+    add("--save-every", type=int, default=250, help="steps between saved states")
     add("--seed", type=int, default=0)
     return parser
 

@@ -47,8 +47,9 @@ TAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def write_database(folder: Path) -> Path:
+    """The files of a WordNet of `SYNSETS`."""
+    folder.mkdir(exist_ok=True)
     licence = "  1 This software and database is provided as is\n"
     index: dict[str, list[int]] = {}
     lines = []
@@ -63,21 +64,26 @@ def folder(tmp_path: Path) -> Path:
         )
         for name in names:
             index.setdefault(name.lower(), []).append(number)
-    (tmp_path / "data.noun").write_text(licence + "\n".join(lines) + "\n", encoding="latin-1")
-    (tmp_path / "index.noun").write_text(
+    (folder / "data.noun").write_text(licence + "\n".join(lines) + "\n", encoding="latin-1")
+    (folder / "index.noun").write_text(
         licence
         + "".join(
             f"{name} n {len(those)} 1 @ {len(those)} 0 {' '.join(f'{number:08d}' for number in those)}  \n"
             for name, those in sorted(index.items())
         )
     )
-    (tmp_path / "index.verb").write_text("".join(f"{verb} v 1 0 1 0 00000001  \n" for verb in VERBS))
-    (tmp_path / "index.adj").write_text("parisian a 1 0 1 0 00000001  \n")
-    (tmp_path / "index.adv").write_text("")
-    (tmp_path / "cntlist.rev").write_text("".join(f"{key} {rank} {count}\n" for key, rank, count in TAGS))
-    (tmp_path / "noun.exc").write_text("geese goose\n")
-    (tmp_path / "verb.exc").write_text("saw see\n")
-    return tmp_path
+    (folder / "index.verb").write_text("".join(f"{verb} v 1 0 1 0 00000001  \n" for verb in VERBS))
+    (folder / "index.adj").write_text("parisian a 1 0 1 0 00000001  \n")
+    (folder / "index.adv").write_text("")
+    (folder / "cntlist.rev").write_text("".join(f"{key} {rank} {count}\n" for key, rank, count in TAGS))
+    (folder / "noun.exc").write_text("geese goose\n")
+    (folder / "verb.exc").write_text("saw see\n")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_database(tmp_path)
 
 
 @pytest.fixture
