@@ -13,9 +13,10 @@ from typing import Any
 from lightner.types import InputError, Sentence
 
 PROMPT_LENGTHS = (8, 16)
-LEARNING_RATES = (7e-4, 2e-3)
+LEARNING_RATES = (1e-2, 3e-2)
 HELD_OUT = 0.25
-_FEWEST_FOR_SLOTS = 40
+_PASSES = 32
+_ROUNDS = 8
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
 _BELOW = {"dropout": 1}
 
@@ -79,18 +80,18 @@ def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: fl
     """The plan for tuning on `sentences` with the two scanned values."""
     count = len(sentences)
     batch_size = min(16, max(4, count // 8))
-    steps = min(1200, max(160, 4 * count)) // 8 * 8
+    steps = min(1200, max(120, _PASSES * count // batch_size)) // _ROUNDS * _ROUNDS
     return Plan(
         prompt_length=prompt_length,
         learning_rate=learning_rate,
         batch_size=batch_size,
         steps=steps,
-        rounds=8,
+        rounds=_ROUNDS,
         warm_up_steps=math.ceil(0.06 * steps),
         weight_decay=0.01,
-        feed_forward_slots=2 * prompt_length if count >= _FEWEST_FOR_SLOTS else 0,
-        slot_rate=0.3,
-        reparametrisation_width=128,
+        feed_forward_slots=4 * prompt_length,
+        slot_rate=0.1,
+        reparametrisation_width=0,
         dropout=0.1,
         bf16=True,
         seed=seed,
