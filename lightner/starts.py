@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lightner._attention import guided, recording
 from lightner.backbone import Backbone
-from lightner.prompts import NO_GUIDANCE, Guidance, concatenate
+from lightner.prompts import NO_GUIDANCE, Guidance, Prompt, concatenate
+from lightner.types import LabelSet
 from lightner.verbalizer import LabelPieces
 
 
@@ -58,6 +59,31 @@ def start_guidance(backbone: Backbone, pieces: LabelPieces, vectors: Tensor, *, 
             fresh[name] = torch.randn(size, device=tensor.device, dtype=tensor.dtype) * scale
         free = concatenate(free, Guidance.from_tensors(fresh))
     return concatenate(labels, free)
+
+
+@torch.no_grad()
+def transferred_start(
+    backbone: Backbone, pieces: LabelPieces, vectors: Tensor, *, labels: LabelSet, source: Prompt
+) -> Guidance:
+    """The start of a domain's prompt from another domain's (paper, section 4: the CoNLL03 source).
+
+    A label that both have keeps the source's slot, other labels get the slot of their own words; free slots and
+    feed-forward slots are the source's.
+    """
+    fresh = label_guidance(backbone, pieces, vectors)
+    known = {name: place for place, name in enumerate(source.labels.names)}
+    start: dict[str, Tensor] = {}
+    for name, tensor in source.guidance.tensors().items():
+        if name not in fresh.tensors():
+            start[name] = tensor
+            continue
+        own = fresh.tensors()[name]
+        slots = [
+            tensor[..., known[label], :] if label in known else own[..., place, :]
+            for place, label in enumerate(labels.names)
+        ]
+        start[name] = torch.cat([torch.stack(slots, dim=-2), tensor[..., len(known) :, :]], dim=-2)
+    return Guidance.from_tensors(start)
 
 
 def _wrapped(backbone: Backbone, pieces: LabelPieces) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,8 @@ from torch import Tensor
 from lightner import model
 from lightner.backbone import Backbone
 from lightner.decoding import greedy
-from lightner.prompts import NO_GUIDANCE, Guidance, PromptEncoder, concatenate, stack
-from lightner.starts import label_guidance, start_guidance
+from lightner.prompts import NO_GUIDANCE, Guidance, Prompt, PromptEncoder, concatenate, stack
+from lightner.starts import label_guidance, start_guidance, transferred_start
 from lightner.tagger import Row
 from lightner.types import LabelSet
 from lightner.verbalizer import Verbalizer, average, label_pieces
@@ -227,6 +227,28 @@ def test_a_start_takes_the_backbones_default_slots_first() -> None:
         assert torch.equal(longer.tensors()[name][..., count : count + 3, :], tensor)
         fresh = longer.tensors()[name][..., count + 3 :, :]
         assert bool(fresh.any()) == name.startswith("key")
+
+
+def test_a_transferred_start_keeps_shared_labels_and_all_that_is_not_a_labels() -> None:
+    backbone = tiny_backbone()
+    old, new = LabelSet.of(["food", "place"]), LabelSet.of(["group", "place", "time"])
+    learned = tiny_guidance(backbone, length=len(old) + 3, slots=2, seed=9)
+    pieces = label_pieces(backbone.tokenizer, new)
+    vectors = average(torch.zeros(pieces.ids.shape), pieces, backbone.embedding)
+    source = Prompt(old, learned, torch.zeros(2, backbone.shape.width))
+    start = transferred_start(backbone, pieces, vectors, labels=new, source=source)
+    fresh = label_guidance(backbone, pieces, vectors).tensors()
+    assert (start.length, start.slots) == (len(new) + 3, 2)
+    for name, tensor in start.tensors().items():
+        theirs = learned.tensors()[name]
+        if name.startswith("slot_"):
+            assert torch.equal(tensor, theirs)
+            continue
+        assert torch.equal(tensor[..., new.names.index("place"), :], theirs[..., old.names.index("place"), :])
+        for label in ("group", "time"):
+            place = new.names.index(label)
+            assert torch.equal(tensor[..., place, :], fresh[name][..., place, :])
+        assert torch.equal(tensor[..., len(new) :, :], theirs[..., len(old) :, :])
 
 
 def test_label_vectors_begin_as_the_plain_average_of_the_labels_pieces() -> None:
