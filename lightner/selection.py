@@ -45,6 +45,11 @@ def folds_of(sentences: Sequence[Sentence], dev: Sequence[Sentence], *, seed: in
     return tuple(Fold(*parts) for parts in folds(sentences, count=count, seed=seed))
 
 
+def trial_plan(whole: Plan, parts: Sequence[Fold], *, of: int) -> Plan:
+    """The plan by which the folds of `of` sentences learn, where `whole` is that of the final run."""
+    return rules.in_proportion(whole, learned=sum(len(fold.train) for fold in parts) / len(parts), of=of)
+
+
 def run_folds(
     backbone: Backbone,
     labels: LabelSet,

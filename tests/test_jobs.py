@@ -9,18 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobs import local, scan
+from jobs import gate, local, scan
 from lightner import backbone, metrics
-from lightner.artifact import prompt_for
+from lightner.artifact import PromptArtifact, prompt_for
 from lightner.formats import read, write_conll
 from lightner.registry import Registry
 from lightner.tagger import tag_words
+from lightner.training import Round
 from lightner.types import Counts, Scores, Sentence, Span
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny_artifact, tiny_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
@@ -103,10 +105,19 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
 
     first = run()
     assert "published houses v000001" in first
-    assert re.search(r"length +rate +rounds +precision +recall +f1", first)
+    assert re.search(r"length +rate +rounds +best +precision +recall +f1", first)
+    assert "each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in first
+    assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
-    assert len(artifact.card.tuning["scan"]) == 1
+    tuning, measured = artifact.card.tuning, artifact.card.metrics
+    [row] = tuning["scan"]
+    assert (tuning["folds"], len(row["f1_by_round"])) == (3, 4)
+    assert tuning["stopped_after_round"] == row["best_round"] >= 2
+    assert measured["f1"] == row["f1"] == row["f1_by_round"][row["best_round"] - 1]
+    assert measured["f1_interval"]["low"] <= measured["f1"] <= measured["f1_interval"]["high"]
+    assert measured["support"] == 40, "every mention of the training file was held out once"
+    assert set(measured["types"]) == {"building", "person"}
     assert artifact.card.data["sentences"] == 20
     assert "nothing to do: houses v000001" in run()
     assert Registry.open(str(place / "registry")).versions("houses") == ("v000001",)
@@ -153,6 +164,34 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
     assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
 
 
+@pytest.mark.ray
+def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, place: Path, tmp_path: Path) -> None:
+    registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
+    found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
+    card = replace(found.card, metrics={"f1": 1.0}, data=gate.traces(sentences, sentences))
+    registry.publish(PromptArtifact(card, found.tensors))
+
+    def run(*more: str, ray: bool = False) -> str:
+        log = tmp_path / "log"
+        environment = {"RAY_ADDRESS": head.address if ray else "127.0.0.1:1"}  # where nothing listens
+        with log.open("wb") as output:
+            subprocess.run(
+                [sys.executable, *words(place, "gated", *more)],
+                cwd=ROOT, env={**local.environment(), **environment}, stdout=output, stderr=output, timeout=400,
+                check=True,
+            )  # fmt: skip
+        return log.read_text().splitlines()[-1]
+
+    assert "published gated v000002" in (last := run(ray=True))
+    assert "as candidate only: the live version is better" in last
+    assert registry.aliases("gated") == {"live": "v000001", "candidate": "v000002"}
+    assert "measured on the same sentences" in registry.fetch("gated", "candidate")[1].card.tuning["gate"]
+    assert "nothing to do: gated v000002 is the candidate" in run()
+    assert "now it is live" in run("--force")
+    assert registry.resolve("gated") == "v000002"
+    assert "nothing to do: gated v000002 is live" in run()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -182,8 +221,10 @@ def test_bad_input_is_one_line_and_starts_nothing(place: Path, more: list[str], 
     assert "refused" not in Registry.open(str(place / "registry")).domains()
 
 
-def trial(f1_hits: int, *, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
-    return scan.Trial(length, rate, 4, Scores({"x": Counts(f1_hits, 10, 10)}), 1.0, finished)
+def trial(*hits: int, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
+    """A trial that found so many of ten entities after each round."""
+    history = tuple(Round(n, n, 1.0, Scores({"x": Counts(hit, 10, 10)})) for n, hit in enumerate(hits, 1))
+    return scan.Trial(length, rate, history, 1.0, finished)
 
 
 def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower() -> None:
@@ -193,3 +234,11 @@ def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower(
     shown = scan.table([trial(7), early], trial(7)).splitlines()
     assert shown[1].endswith("(stopped early)")
     assert shown[2].startswith("*")
+
+
+def test_a_trial_is_judged_at_its_best_round_and_not_at_its_last() -> None:
+    overfitted = trial(1, 4, 8, 9, 8, 4)
+    assert (overfitted.rounds, overfitted.f1) == (4, 0.9)
+    assert overfitted.chosen.scores == Scores({"x": Counts(9, 10, 10)})
+    assert scan.best([trial(1, 2, 3, 4, 5, 5), overfitted]) == overfitted
+    assert trial(1, 9, 8, finished=False).rounds == 3
