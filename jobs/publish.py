@@ -22,8 +22,8 @@ from lightner.bootstrap import f1_interval
 from lightner.card import JSON, Card, metrics_of
 from lightner.prompts import Guidance
 from lightner.registry import Registry, UnknownPrompt
-from lightner.selection import Fold
-from lightner.types import InputError, Scores, Sentence
+from lightner.selection import Fold, held_in, measured_on
+from lightner.types import InputError, Scores
 
 _PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def make(
             **source,
             "sentences": len(everything),
             "mentions": dict(sorted(mentions.items())),
-            **gate.traces(everything, held(folds)),
+            **gate.traces(everything, held_in(folds)),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
     )
@@ -84,19 +84,6 @@ def measured(chosen: Trial, folds: Sequence[Fold], *, seed: int) -> dict[str, JS
         },
         "measured_on": measured_on(folds),
     }
-
-
-def held(folds: Sequence[Fold]) -> tuple[Sentence, ...]:
-    """All that trials are measured on, in the order of their counts."""
-    return tuple(sentence for fold in folds for sentence in fold.held)
-
-
-def measured_on(folds: Sequence[Fold]) -> str:
-    """On what trials are compared, in words."""
-    count = len(held(folds))
-    if len(folds) > 1:
-        return f"{count} sentences, each by the one of {len(folds)} folds that did not learn from it"
-    return f"{count} sentences that the trial did not learn from"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,45 +8,30 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, publish, scan, session  # noqa: E402
+from jobs import command, publish, rehearsal, scan, session  # noqa: E402
 from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
+from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
 from jobs.worker import Run, learned, run  # noqa: E402
-from lightner import backbone, check, metrics, rules  # noqa: E402
+from lightner import backbone, metrics, rules  # noqa: E402
 from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
 from lightner.backbone import Backbone  # noqa: E402
 from lightner.bootstrap import f1_interval  # noqa: E402
 from lightner.card import check_name  # noqa: E402
-from lightner.formats import labels_of, read  # noqa: E402
 from lightner.registry import LIVE, Registry  # noqa: E402
-from lightner.selection import Fold, folds_of, trial_plan  # noqa: E402
+from lightner.selection import Fold, held_in, measured_on, trial_plan  # noqa: E402
 from lightner.training import evaluate, fit  # noqa: E402
-from lightner.types import InputError, LabelSet, Scores, Sentence  # noqa: E402
+from lightner.types import Scores  # noqa: E402
 
 say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a job learns from, how that is split for the scan, and what is measured at the end."""
-
-    everything: tuple[Sentence, ...]
-    folds: tuple[Fold, ...]
-    test: tuple[Sentence, ...]
-    labels: LabelSet
-    warnings: tuple[str, ...]
 
 
 def main() -> int:
@@ -61,14 +46,17 @@ def main() -> int:
 def tune_domain(options: argparse.Namespace) -> None:
     """Check, scan, learn, evaluate and publish."""
     check_name(options.domain, "--domain")
-    material = _material(options)
-    plans = _plans(options, material)
-    for warning in material.warnings:
-        say(f"warning: {warning}")
+    material = material_of(options)
+    plans = plans_of(options, material)
     base = backbone.load(options.backbone)
-    _rehearse(base, material, plans[0])
+    _refuse_unlearnable(base, material, plans[0])
+    if options.dry_run:
+        say(rehearsal.describe(material, plans, rehearsal.measure(base, material, plans)))
+        return
+    for warning in material.report.warnings:
+        say(f"warning: {warning}")
     registry = Registry.open(options.registry)
-    key = _run_key(material, plans, base.fingerprint)
+    key = run_key(material, plans, base.fingerprint)
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
         return
@@ -124,11 +112,11 @@ def _tune(
     # Tuning again is a new run, which a killed one resumes just as well.
     task = _task(options, material, plans, name="-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again])))
     at_once = _at_once(options)
-    say(f"{sentences} sentences, {len(plans)} trials, each measured on {publish.measured_on(folds)}")
+    say(f"{sentences} sentences, {len(plans)} trials, each measured on {measured_on(folds)}")
     trials = scan.scan(task, [trial_plan(plan, folds, of=sentences) for plan in plans], at_once=at_once)
     chosen = scan.best(trials)
     say(scan.table(trials, chosen))
-    say(f"by the trial marked *, on {publish.measured_on(folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
+    say(f"by the trial marked *, on {measured_on(folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
     interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
     plan = next(each for each in plans if scan.pair(each) == chosen.pair)
@@ -136,9 +124,12 @@ def _tune(
     whole = (Fold(material.everything, ()),)
     final = replace(task, name=f"{task.name}-final", folds=whole, plan=plan, last=chosen.rounds)
     tensors = learned(run(final), final)
-    measured = Measured(publish.held(folds), chosen.chosen.sentences)
+    measured = Measured(held_in(folds), chosen.chosen.sentences)
     verdict = judge(measured, live.artifact if live else None, base, seed=options.seed)
-    source = {"sha256": hashlib.sha256(Path(options.train).read_bytes()).hexdigest(), "warnings": material.warnings}
+    source = {
+        "sha256": hashlib.sha256(Path(options.train).read_bytes()).hexdigest(),
+        "warnings": material.report.warnings,
+    }
     made = publish.make(
         options.domain,
         base,
@@ -179,70 +170,9 @@ def _at_once(options: argparse.Namespace) -> int:
     return max(1, slots // int(options.workers))
 
 
-def _material(options: argparse.Namespace) -> Material:
-    everything = read(options.train)
-    dev = () if options.dev is None else read(options.dev)
-    test = () if options.test is None else read(options.test)
-    report = check.inspect(everything, dev)
-    if report.errors:
-        raise InputError(f"{options.train}: " + " ".join(report.errors))
-    words = {} if options.label_words is None else _label_words(options.label_words)
-    labels = LabelSet.of(labels_of([*everything, *dev]), words)
-    folds = folds_of(everything, dev, seed=options.seed)
-    return Material(everything, folds, test, labels, report.warnings)
-
-
-def _label_words(file: str) -> dict[str, list[str]]:
-    try:
-        found = json.loads(_text(file))
-    except ValueError as error:
-        raise InputError(f"{file}: found no JSON ({error}), expected an object of lists of words") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: found {type(found).__name__}, expected an object of lists of words")
-    for name, words in found.items():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            raise InputError(f"{file}: found {words!r} for label {name!r}, expected a list of words")
-    return found
-
-
-def _plans(options: argparse.Namespace, material: Material) -> list[rules.Plan]:
-    """One plan per scanned pair, by all the sentences: the scan must try what the final run will do."""
-    pins = {} if options.pin is None else _pins(options.pin)
-    pairs = [(length, rate) for length in options.lengths for rate in options.rates]
-    plans = [
-        rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed).with_pins(pins)
-        for length, rate in pairs
-    ]
-    return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
-
-
-def _pins(file: str) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(_text(file))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: found no YAML ({error}), expected a mapping of settings") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: found {type(found).__name__}, expected a mapping of settings")
-    return found
-
-
-def _text(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: found no readable text ({error}), expected a UTF-8 file") from error
-
-
-def _rehearse(base: Backbone, material: Material, plan: rules.Plan) -> None:
+def _refuse_unlearnable(base: Backbone, material: Material, plan: rules.Plan) -> None:
     """A run of no steps: whatever a run would refuse is refused here, before any time is spent."""
     fit(base, material.labels, material.everything, (), replace(plan, steps=0))
-
-
-def _run_key(material: Material, plans: Sequence[rules.Plan], fingerprint: str) -> str:
-    """Names a run by all that determines its result, so that the same command finds its own traces."""
-    digest = hashlib.sha256(fingerprint.encode())
-    digest.update(repr((material.folds, material.labels, [plan.as_dict() for plan in plans])).encode())
-    return digest.hexdigest()
 
 
 def _resolved(name: str | None) -> str | None:
@@ -274,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=command.at_least(1), default=1, help="data-parallel workers of each run")
     add("--gpu", action="store_true", help="train on GPUs")
     add("--seed", type=int, default=0)
+    add("--dry-run", action="store_true", help="say what would be done and how long it would take, then end")
     add("--force", action="store_true", help="tune although nothing has changed, publish although live is better")
     return parser
 

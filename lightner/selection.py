@@ -45,6 +45,19 @@ def folds_of(sentences: Sequence[Sentence], dev: Sequence[Sentence], *, seed: in
     return tuple(Fold(*parts) for parts in folds(sentences, count=count, seed=seed))
 
 
+def held_in(parts: Sequence[Fold]) -> Sentences:
+    """All that a run on these folds is measured on, in the order of its counts."""
+    return tuple(sentence for fold in parts for sentence in fold.held)
+
+
+def measured_on(parts: Sequence[Fold]) -> str:
+    """On what a run on these folds is measured, in words."""
+    count = len(held_in(parts))
+    if len(parts) > 1:
+        return f"{count} sentences, each by the one of {len(parts)} folds that did not learn from it"
+    return f"{count} sentences that the trial did not learn from"
+
+
 def trial_plan(whole: Plan, parts: Sequence[Fold], *, of: int) -> Plan:
     """The plan by which the folds of `of` sentences learn, where `whole` is that of the final run."""
     return rules.in_proportion(whole, learned=sum(len(fold.train) for fold in parts) / len(parts), of=of)

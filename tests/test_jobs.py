@@ -192,6 +192,26 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, pla
     assert "nothing to do: gated v000002 is live" in run()
 
 
+def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    more = ["--dry-run", "--lengths", "2", "3", "--registry", str(home / "registry"), "--storage", str(home / "runs")]
+    done = subprocess.run(
+        [sys.executable, *words(place, "rehearsed", *more)],
+        cwd=ROOT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["20 sentences, 100 words, 2 types", "  building  20 mentions", "  person    20 mentions"]
+    settings = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
+    assert settings["prompt_length"] == "2, 3  (scanned)"
+    assert (settings["steps"], settings["learning_rate"]) == ("16", "0.01")
+    assert "2 trials, each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in lines
+    assert "a trial: 11 steps for each of 3 folds, scored after each of 4 rounds" in lines
+    assert re.search(r"^at most \d+ s for the scan if no trial is stopped early", done.stdout, re.MULTILINE)
+    assert not home.exists()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
