@@ -29,6 +29,8 @@ class Material:
     test: tuple[Sentence, ...]
     labels: LabelSet
     report: DataReport
+    seed: int
+    """Of the folds."""
 
 
 def material_of(options: argparse.Namespace) -> Material:
@@ -41,7 +43,8 @@ def material_of(options: argparse.Namespace) -> Material:
         raise InputError(f"{options.train}: " + " ".join(report.errors))
     words = {} if options.label_words is None else _label_words(options.label_words)
     labels = LabelSet.of(labels_of([*everything, *dev]), words)
-    return Material(everything, dev, folds_of(everything, dev, seed=options.seed), test, labels, report)
+    folds = folds_of(everything, dev, seed=options.seed)
+    return Material(everything, dev, folds, test, labels, report, options.seed)
 
 
 def plans_of(options: argparse.Namespace, material: Material) -> list[rules.Plan]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
+import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -29,27 +30,37 @@ _PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a job has found: the scan, F1 of the chosen trial with other seeds, and the final run with its tensors."""
+
+    trials: tuple[Trial, ...]
+    chosen: Trial
+    folds: tuple[Fold, ...]
+    repeats: tuple[float, ...]
+    final: Run
+    tensors: Mapping[str, Tensor]
+
+
 def make(
     domain: str,
     backbone: Backbone,
-    final: Run,
-    tensors: Mapping[str, Tensor],
+    outcome: Outcome,
     *,
-    trials: Sequence[Trial],
-    chosen: Trial,
-    folds: Sequence[Fold],
     verdict: Verdict,
     key: str,
     source: Mapping[str, JSON],
 ) -> PromptArtifact:
-    """The artefact of a finished run. Its metrics are the chosen trial's on the held parts of `folds`.
+    """The artefact of a finished job. Its metrics are the chosen trial's on held sentences, not the final run's.
 
     `source` joins what the card says of the data.
     """
+    final, tensors = outcome.final, outcome.tensors
     guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
     (everything,) = (fold.train for fold in final.folds)
     mentions = Counter(span.label for sentence in everything for span in sentence.spans)
-    tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(folds)}
+    tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
+    scan = [_row(trial) for trial in outcome.trials]
     card = Card(
         domain=domain,
         labels=final.labels.names,
@@ -58,32 +69,17 @@ def make(
         backbone_fingerprint=backbone.fingerprint,
         length=guidance.length,
         slots=guidance.slots,
-        tuning={**tuning, "scan": [_row(trial) for trial in trials], "gate": verdict.comparison, "run": key},
-        metrics=measured(chosen, folds, seed=final.plan.seed),
+        tuning={**tuning, "scan": scan, "gate": verdict.comparison, "run": key},
+        metrics=_metrics(outcome),
         data={
             **source,
             "sentences": len(everything),
             "mentions": dict(sorted(mentions.items())),
-            **gate.traces(everything, held_in(folds)),
+            **gate.traces(everything, held_in(outcome.folds)),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
     )
     return PromptArtifact.of(card, guidance, tensors[WEIGHTS])
-
-
-def measured(chosen: Trial, folds: Sequence[Fold], *, seed: int) -> dict[str, JSON]:
-    """What a card says of the chosen trial's scores: per type and overall, how sure, and on what."""
-    interval = f1_interval(chosen.chosen.sentences, seed=seed)
-    return {
-        **metrics_of(chosen.chosen.scores or Scores()),
-        "f1_interval": {
-            "low": interval.low,
-            "high": interval.high,
-            "level": bootstrap.LEVEL,
-            "resamples": bootstrap.RESAMPLES,
-        },
-        "measured_on": measured_on(folds),
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +103,29 @@ def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
     except InputError as error:
         _log.warning("the %s prompt cannot be read and counts as none: %s", alias, error)
         return None
+
+
+def _metrics(outcome: Outcome) -> dict[str, JSON]:
+    """Scores of the chosen trial per type and overall, how sure they are, and on what they were measured."""
+    chosen = outcome.chosen.chosen
+    interval = f1_interval(chosen.sentences, seed=outcome.final.plan.seed)
+    found: dict[str, JSON] = {
+        **metrics_of(chosen.scores or Scores()),
+        "f1_interval": {
+            "low": interval.low,
+            "high": interval.high,
+            "level": bootstrap.LEVEL,
+            "resamples": bootstrap.RESAMPLES,
+        },
+        "measured_on": measured_on(outcome.folds),
+    }
+    if again := outcome.repeats:
+        found["other_seeds"] = {
+            "f1": again,
+            "f1_mean": statistics.mean(again),
+            "f1_stdev": statistics.stdev(again),
+        }
+    return found
 
 
 def _row(trial: Trial) -> dict[str, JSON]:

@@ -46,6 +46,7 @@ def describe(material: Material, plans: Sequence[Plan], pace: Pace) -> str:
             f"a trial: {part.steps} steps for each of {len(folds)} folds, scored after each of {part.rounds} rounds",
             f"measured here: {pace.step_s:.2f} s a step, {pace.sentence_s:.3f} s a sentence to score",
             f"at most {_minutes(len(plans) * trial_s)} for the scan if no trial is stopped early, one after the other",
+            f"{_minutes(trial_s)} for each further seed (--seeds)",
             f"at most {_minutes(final_s)} for the final run; starting Ray comes on top",
         ]
     )

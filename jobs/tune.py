@@ -17,7 +17,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, publish, rehearsal, scan, session  # noqa: E402
+from jobs import command, publish, rehearsal, repeats, scan, session  # noqa: E402
 from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
 from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
 from jobs.worker import Run, learned, run  # noqa: E402
@@ -105,12 +105,22 @@ def _tune(
     key: str,
     live: publish.Standing | None,
 ) -> tuple[PromptArtifact, Verdict]:
-    """Scan, then learn the winner on everything for as many rounds as were best."""
+    """The learned prompt, and whether it may go live."""
     session.connect()
-    folds, sentences = material.folds, len(material.everything)
     again = live.version if live and live.came_from(key) else None
     # Tuning again is a new run, which a killed one resumes just as well.
-    task = _task(options, material, plans, name="-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again])))
+    name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
+    outcome = _learn(options, material, plans, _task(options, material, plans, name=name))
+    measured = Measured(held_in(material.folds), outcome.chosen.chosen.sentences)
+    verdict = judge(measured, live.artifact if live else None, base, seed=options.seed)
+    sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
+    source = {"sha256": sha256, "warnings": material.report.warnings}
+    return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=source), verdict
+
+
+def _learn(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], task: Run) -> publish.Outcome:
+    """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best."""
+    folds, sentences = material.folds, len(material.everything)
     at_once = _at_once(options)
     say(f"{sentences} sentences, {len(plans)} trials, each measured on {measured_on(folds)}")
     trials = scan.scan(task, [trial_plan(plan, folds, of=sentences) for plan in plans], at_once=at_once)
@@ -120,29 +130,14 @@ def _tune(
     interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
     plan = next(each for each in plans if scan.pair(each) == chosen.pair)
+    seeds = range(1, options.seeds + 1)
+    again = tuple(repeats.repeat(task, plan, material, last=chosen.rounds, number=number) for number in seeds)
+    if again:
+        say(repeats.describe(again))
     say(f"learning the winner on all {sentences} sentences, {chosen.rounds} of {plan.rounds} rounds")
     whole = (Fold(material.everything, ()),)
     final = replace(task, name=f"{task.name}-final", folds=whole, plan=plan, last=chosen.rounds)
-    tensors = learned(run(final), final)
-    measured = Measured(held_in(folds), chosen.chosen.sentences)
-    verdict = judge(measured, live.artifact if live else None, base, seed=options.seed)
-    source = {
-        "sha256": hashlib.sha256(Path(options.train).read_bytes()).hexdigest(),
-        "warnings": material.report.warnings,
-    }
-    made = publish.make(
-        options.domain,
-        base,
-        final,
-        tensors,
-        trials=trials,
-        chosen=chosen,
-        folds=folds,
-        verdict=verdict,
-        key=key,
-        source=source,
-    )
-    return made, verdict
+    return publish.Outcome(trials, chosen, folds, again, final, learned(run(final), final))
 
 
 def _task(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], *, name: str) -> Run:
@@ -204,6 +199,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=command.at_least(1), default=1, help="data-parallel workers of each run")
     add("--gpu", action="store_true", help="train on GPUs")
     add("--seed", type=int, default=0)
+    add(
+        "--seeds",
+        type=command.at_least(2),
+        default=0,
+        metavar="N",
+        help="measure the winner again with N other seeds, for mean and spread of its F1",
+    )
     add("--dry-run", action="store_true", help="say what would be done and how long it would take, then end")
     add("--force", action="store_true", help="tune although nothing has changed, publish although live is better")
     return parser

@@ -172,6 +172,10 @@ def _remarks(metrics: Mapping[str, JSON]) -> list[str]:
     if isinstance(interval, Mapping):
         low, high = (_number(interval.get(end)) for end in ("low", "high"))
         found.append(f"F1 lies between {low} and {high} in 95 % of resamples of those sentences.")
+    seeds = metrics.get("other_seeds")
+    if isinstance(seeds, Mapping) and isinstance(each := seeds.get("f1"), Sequence):
+        mean, spread = (_number(seeds.get(name)) for name in ("f1_mean", "f1_stdev"))
+        found.append(f"With {len(each)} other seeds, which chose nothing, F1 is {mean} (standard deviation {spread}).")
     return [" ".join(found)] if found else []
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,7 @@ def descendants(title: str, head: local.Head) -> list[int]:
 def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.Head, place: Path) -> None:
     submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
     submit += ["--working-dir", ".", "--", "python", *words(place, "houses", "--test", str(place / "train.conll"))]
+    submit += ["--seeds", "2"]
 
     def run() -> str:
         done = subprocess.run(submit, cwd=ROOT, env=local.environment(), capture_output=True, text=True, timeout=400)
@@ -110,13 +112,18 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
-    tuning, measured = artifact.card.tuning, artifact.card.metrics
+    tuning: Any = artifact.card.tuning
+    measured: Any = artifact.card.metrics
     [row] = tuning["scan"]
     assert (tuning["folds"], len(row["f1_by_round"])) == (3, 4)
     assert tuning["stopped_after_round"] == row["best_round"] >= 2
     assert measured["f1"] == row["f1"] == row["f1_by_round"][row["best_round"] - 1]
     assert measured["f1_interval"]["low"] <= measured["f1"] <= measured["f1_interval"]["high"]
     assert measured["support"] == 40, "every mention of the training file was held out once"
+    seeds = measured["other_seeds"]
+    assert len(seeds["f1"]) == 2
+    assert seeds["f1_mean"] == pytest.approx(sum(seeds["f1"]) / 2)
+    assert f"f1 over 2 other seeds: mean {100 * seeds['f1_mean']:.1f}, standard deviation" in first
     assert set(measured["types"]) == {"building", "person"}
     assert artifact.card.data["sentences"] == 20
     assert "nothing to do: houses v000001" in run()
@@ -185,7 +192,9 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, pla
     assert "published gated v000002" in (last := run(ray=True))
     assert "as candidate only: the live version is better" in last
     assert registry.aliases("gated") == {"live": "v000001", "candidate": "v000002"}
-    assert "measured on the same sentences" in registry.fetch("gated", "candidate")[1].card.tuning["gate"]
+    compared = registry.fetch("gated", "candidate")[1].card.tuning["gate"]
+    assert isinstance(compared, str)
+    assert compared.endswith("measured on the same sentences")
     assert "nothing to do: gated v000002 is the candidate" in run()
     assert "now it is live" in run("--force")
     assert registry.resolve("gated") == "v000002"
@@ -219,6 +228,7 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--domain", "No Name"], "--domain: found 'No Name'"),
         (["--rates", "-1"], "found '-1', expected a number above 0"),
         (["--lengths", "many"], "found 'many', expected a whole number"),
+        (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
         (["--pin", "bad.yaml"], "stepps"),
         (["--train", "bad.conll"], "bad.conll:1: found"),
         (["--label-words", "words.json"], "['nobody']"),
