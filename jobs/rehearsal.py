@@ -72,7 +72,7 @@ def _values(name: str, plans: Sequence[Plan]) -> str:
     """One value where all plans agree, else those that occur."""
     found = dict.fromkeys(getattr(plan, name) for plan in plans)
     note = "  (scanned)" if name in _SCANNED and len(found) > 1 else ""
-    return ", ".join(f"{value:g}" for value in found) + note
+    return ", ".join(str(value) if isinstance(value, bool) else f"{value:g}" for value in found) + note
 
 
 def _minutes(seconds: float) -> str:

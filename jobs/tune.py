@@ -17,7 +17,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, publish, rehearsal, repeats, scan, session  # noqa: E402
+from jobs import command, plot, publish, rehearsal, repeats, scan, session  # noqa: E402
 from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
 from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
 from jobs.worker import Run, learned, run  # noqa: E402
@@ -126,6 +126,7 @@ def _learn(options: argparse.Namespace, material: Material, plans: Sequence[rule
     trials = scan.scan(task, [trial_plan(plan, folds, of=sentences) for plan in plans], at_once=at_once)
     chosen = scan.best(trials)
     say(scan.table(trials, chosen))
+    say(f"kept as {plot.PICTURE} and {plot.TABLE} in {plot.keep(task.storage, task.name, trials, chosen)}")
     say(f"by the trial marked *, on {measured_on(folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
     interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")

@@ -110,6 +110,8 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     assert re.search(r"length +rate +rounds +best +precision +recall +f1", first)
     assert "each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in first
     assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
+    assert (kept := re.search(r"^kept as scan.png and scan.txt in (.+)$", first, re.MULTILINE))
+    assert (Path(kept[1]) / "scan.txt").read_text() in first
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
     tuning: Any = artifact.card.tuning
