@@ -174,6 +174,25 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
 
 
 @pytest.mark.ray
+def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
+    head: local.Head, place: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = words(place, "stopped", "--workers", "2", "--dev", str(place / "train.conll"), pin="slow.yaml")
+    process = start(head, *command, log=first)
+    wait_for(first, r"scan .* round [2-9] ", process)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
+    said = first.read_text().splitlines()
+    assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    process = start(head, *command, log=second)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert "published stopped v000001" in second.read_text()
+    assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
+    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+
+
+@pytest.mark.ray
 def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, place: Path, tmp_path: Path) -> None:
     registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
     found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
