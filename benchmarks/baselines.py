@@ -3,8 +3,8 @@
     python -m benchmarks.baselines NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out FILE.json
 
 Both learn all of the weights that they use, for as many steps and with batches as large as the rules give a prompt. The
-rate is chosen on the held-out quarter that `benchmarks/few_shot.py` chooses on; then everything is learned. Test files
-are only scored.
+rate is chosen by F1 pooled over the folds that `benchmarks/few_shot.py` chooses on; then everything is learned. Test
+files are only scored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lightner.formats import labels_of, read
 from lightner.metrics import score
 from lightner.pretraining.objective import batch_loss
 from lightner.prompts import Prompt
-from lightner.sampling import hold_out
+from lightner.selection import folds_of
 from lightner.training import evaluate
 from lightner.types import LabelSet, Scores, Sentence, Span
 from lightner.verbalizer import Verbalizer, label_pieces
@@ -70,15 +70,20 @@ def main() -> None:
 def choose_and_learn(
     name: str | None, learner: Learner, rates: Sequence[float], train: Sentences, test: Sentences, seed: int
 ) -> dict[str, Any]:
-    """The rate of the highest held-out F1, then test scores of learning everything at that rate."""
+    """The rate of the highest cross-validated F1, then test scores of learning everything at that rate."""
     began = time.monotonic()
     labels = LabelSet.of(labels_of(train))
-    learn, held = hold_out(train, fraction=rules.HELD_OUT, seed=seed)
-    found = {rate: learner(backbone.load(name), labels, learn, held, rate, seed).micro.f1 for rate in rates}
+    folds = folds_of(train, (), seed=seed)
+
+    def pooled(rate: float) -> float:
+        each = (learner(backbone.load(name), labels, fold.train, fold.held, rate, seed) for fold in folds)
+        return sum(each, Scores()).micro.f1
+
+    found = {rate: pooled(rate) for rate in rates}
     rate = max(found, key=lambda each: (found[each], -each))
     micro = learner(backbone.load(name), labels, train, test, rate, seed).micro
     seconds = time.monotonic() - began
-    return {"seed": seed, "rate": rate, "held_out_f1": found[rate], "test_f1": micro.f1, "seconds": seconds}
+    return {"seed": seed, "rate": rate, "cross_validated_f1": found[rate], "test_f1": micro.f1, "seconds": seconds}
 
 
 def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:

@@ -3,7 +3,7 @@
     python benchmarks/few_shot.py NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out benchmarks/results/few_shot.json
 
 The scan runs in this process, one trial after the other and none stopped early; otherwise it is the job's. Seeds change
-the held-out part, the order of batches and the random parts of the start. Test files are only scored.
+the folds, the order of batches and the random parts of the start. Test files are only scored.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 from lightner import backbone, rules
 from lightner.backbone import Backbone
 from lightner.formats import labels_of, read
-from lightner.sampling import hold_out
-from lightner.training import evaluate, fit
+from lightner.selection import Fold, History, folds_of, run_folds, trial_plan
+from lightner.training import Tuning, evaluate
 from lightner.types import LabelSet, Sentence
 
 
@@ -69,30 +69,40 @@ def spread(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def tune(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], seed: int) -> dict[str, Any]:
-    """Scan on a held-out quarter, learn the winner on everything, score the test sentences."""
+    """Scan by cross-validation, learn the winner on everything to its best round, score the test sentences."""
     began = time.monotonic()
-    labels = LabelSet.of(labels_of(train))
-    learn, held = hold_out(train, fraction=rules.HELD_OUT, seed=seed)
+    labels, folds = LabelSet.of(labels_of(train)), folds_of(train, (), seed=seed)
     trials = []
     for length in rules.PROMPT_LENGTHS:
         for rate in rules.LEARNING_RATES:
             plan = rules.plan(train, prompt_length=length, learning_rate=rate, seed=seed)
-            f1 = evaluate(base, fit(base, labels, learn, (), plan).fold(), held).micro.f1
-            trials.append((f1, -length, -rate, plan))
+            found = curve(base, labels, folds, trial_plan(plan, folds, of=len(train)))
+            best = rules.best_round(found)
+            trials.append((found[best - 1], -length, -rate, best, plan))
     chosen = max(trials, key=lambda trial: trial[:3])
-    final = fit(base, labels, train, (), chosen[3])
+    final = Tuning(base, labels, train, (), chosen[4])
+    for _ in final.rounds(chosen[3]):
+        pass
     seconds = time.monotonic() - began
-    micro = evaluate(base, final.fold(), test).micro
+    micro = evaluate(base, final.tuned.fold(), test).micro
     return {
         "seed": seed,
         "prompt_length": -chosen[1],
         "learning_rate": -chosen[2],
-        "held_out_f1": chosen[0],
+        "rounds": chosen[3],
+        "cross_validated_f1": chosen[0],
         "test_precision": micro.precision,
         "test_recall": micro.recall,
         "test_f1": micro.f1,
         "tuning_seconds": seconds,
     }
+
+
+def curve(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plan: rules.Plan) -> list[float]:
+    """Pooled F1 after every round of a trial."""
+    histories: list[History] = [()]
+    run_folds(base, labels, folds, plan, last=plan.rounds, on_round=lambda history, _: histories.append(history))
+    return [done.scores.micro.f1 for done in histories[-1] if done.scores is not None]
 
 
 def circumstances(base: Backbone) -> dict[str, Any]:

@@ -1,45 +1,66 @@
-"""A finished run to a published prompt: the artefact with its card, and whether the registry has it already."""
+"""A finished run to a published prompt: the artefact with its card, and what the registry has already."""
 
 from __future__ import annotations
 
 import logging
 import platform
+import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from torch import Tensor
 
+from jobs import gate
+from jobs.gate import Verdict
 from jobs.scan import Trial
 from jobs.worker import Run
+from lightner import bootstrap
 from lightner.artifact import WEIGHTS, PromptArtifact
 from lightner.backbone import Backbone
+from lightner.bootstrap import f1_interval
 from lightner.card import JSON, Card, metrics_of
 from lightner.prompts import Guidance
 from lightner.registry import Registry, UnknownPrompt
-from lightner.types import InputError
+from lightner.selection import Fold, held_in, measured_on
+from lightner.types import InputError, Scores
 
 _PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a job has found: the scan, F1 of the chosen trial with other seeds, and the final run with its tensors."""
+
+    trials: tuple[Trial, ...]
+    chosen: Trial
+    folds: tuple[Fold, ...]
+    repeats: tuple[float, ...]
+    final: Run
+    tensors: Mapping[str, Tensor]
+
+
 def make(
     domain: str,
     backbone: Backbone,
-    final: Run,
-    tensors: Mapping[str, Tensor],
+    outcome: Outcome,
     *,
-    trials: Sequence[Trial],
-    chosen: Trial,
+    verdict: Verdict,
     key: str,
     source: Mapping[str, JSON],
 ) -> PromptArtifact:
-    """The artefact of a finished run. Its metrics are the chosen trial's on held-out sentences, not the final run's.
+    """The artefact of a finished job. Its metrics are the chosen trial's on held sentences, not the final run's.
 
     `source` joins what the card says of the data.
     """
+    final, tensors = outcome.final, outcome.tensors
     guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
-    mentions = Counter(span.label for sentence in final.train for span in sentence.spans)
+    (everything,) = (fold.train for fold in final.folds)
+    mentions = Counter(span.label for sentence in everything for span in sentence.spans)
+    tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
+    scan = [_row(trial) for trial in outcome.trials]
     card = Card(
         domain=domain,
         labels=final.labels.names,
@@ -48,32 +69,73 @@ def make(
         backbone_fingerprint=backbone.fingerprint,
         length=guidance.length,
         slots=guidance.slots,
-        tuning={**final.plan.as_dict(), "scan": [_row(trial) for trial in trials], "run": key},
-        metrics={**metrics_of(chosen.scores), "measured_on": "held-out sentences, by the trial that won the scan"},
-        data={**source, "sentences": len(final.train), "mentions": dict(sorted(mentions.items()))},
+        tuning={**tuning, "scan": scan, "gate": verdict.comparison, "run": key},
+        metrics=_metrics(outcome),
+        data={
+            **source,
+            "sentences": len(everything),
+            "mentions": dict(sorted(mentions.items())),
+            **gate.traces(everything, held_in(outcome.folds)),
+        },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
     )
     return PromptArtifact.of(card, guidance, tensors[WEIGHTS])
 
 
-def live_version(registry: Registry, domain: str, key: str) -> str | None:
-    """The domain's live version if it came from the run named by `key`. A damaged one counts as none."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A published version that an alias names."""
+
+    version: str
+    artifact: PromptArtifact
+
+    def came_from(self, key: str) -> bool:
+        """Whether it is the result of the run named by `key`."""
+        return self.artifact.card.tuning.get("run") == key
+
+
+def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
+    """The version of the domain that `alias` names. A damaged one counts as none."""
     try:
-        found, artifact = registry.fetch(domain)
+        return Standing(*registry.fetch(domain, alias))
     except UnknownPrompt:
         return None
     except InputError as error:
-        _log.warning("the live prompt cannot be read and will be replaced: %s", error)
+        _log.warning("the %s prompt cannot be read and counts as none: %s", alias, error)
         return None
-    return found if artifact.card.tuning.get("run") == key else None
+
+
+def _metrics(outcome: Outcome) -> dict[str, JSON]:
+    """Scores of the chosen trial per type and overall, how sure they are, and on what they were measured."""
+    chosen = outcome.chosen.chosen
+    interval = f1_interval(chosen.sentences, seed=outcome.final.plan.seed)
+    found: dict[str, JSON] = {
+        **metrics_of(chosen.scores or Scores()),
+        "f1_interval": {
+            "low": interval.low,
+            "high": interval.high,
+            "level": bootstrap.LEVEL,
+            "resamples": bootstrap.RESAMPLES,
+        },
+        "measured_on": measured_on(outcome.folds),
+    }
+    if again := outcome.repeats:
+        found["other_seeds"] = {
+            "f1": again,
+            "f1_mean": statistics.mean(again),
+            "f1_stdev": statistics.stdev(again),
+        }
+    return found
 
 
 def _row(trial: Trial) -> dict[str, JSON]:
-    micro = trial.scores.micro
+    micro = (trial.chosen.scores or Scores()).micro
     return {
         "prompt_length": trial.prompt_length,
         "learning_rate": trial.learning_rate,
-        "rounds": trial.epoch,
+        "rounds": len(trial.history),
+        "best_round": trial.rounds,
+        "f1_by_round": trial.curve,
         "precision": micro.precision,
         "recall": micro.recall,
         "f1": micro.f1,

@@ -1,38 +1,38 @@
-"""The scan: Ray Tune over prompt length and learning rate, each trial a Ray Train run on held-out sentences."""
+"""The scan: Ray Tune over prompt length and learning rate, each trial a Ray Train run of all folds."""
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ray import tune
+from ray import train, tune
 from ray.exceptions import RayTaskError
 from ray.tune import Callback
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler
 
 from jobs import session
-from jobs.worker import Run, run
-from lightner.rules import Plan
-from lightner.types import Counts, InputError, Scores
+from jobs.worker import Run, run, so_far
+from lightner.rules import Plan, best_round
+from lightner.selection import History
+from lightner.training import Round
+from lightner.types import InputError, Scores
 
 _DRIVER_CPUS = 0.01  # a trial's driver only waits; with a whole CPU two trials would starve each other's workers
-_GRACE_ROUNDS = 3
+_GRACE = 4  # trials are compared for the first time after this part of their rounds
 Pair: TypeAlias = "tuple[int, float]"
 """What is scanned: prompt length and learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One scanned pair: how far it came, and its last scores on the held-out sentences."""
+    """One scanned pair, and its rounds with their scores pooled over the folds."""
 
     prompt_length: int
     learning_rate: float
-    epoch: int
-    scores: Scores
+    history: History
     seconds: float
     finished: bool
 
@@ -41,8 +41,23 @@ class Trial:
         return self.prompt_length, self.learning_rate
 
     @property
+    def curve(self) -> tuple[float, ...]:
+        """F1 by round."""
+        return tuple(0.0 if done.scores is None else done.scores.micro.f1 for done in self.history)
+
+    @property
+    def rounds(self) -> int:
+        """After how many rounds a run with this pair should end; all that there are of a trial stopped early."""
+        return best_round(self.curve) if self.finished else len(self.history)
+
+    @property
+    def chosen(self) -> Round:
+        """The round at which the run should end."""
+        return self.history[self.rounds - 1]
+
+    @property
     def f1(self) -> float:
-        return self.scores.micro.f1
+        return self.curve[self.rounds - 1]
 
 
 def scan(base: Run, plans: Sequence[Plan], *, at_once: int) -> tuple[Trial, ...]:
@@ -58,7 +73,7 @@ def scan(base: Run, plans: Sequence[Plan], *, at_once: int) -> tuple[Trial, ...]
     if tune.Tuner.can_restore(where):
         tuner = tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=True)
     else:
-        tuner = _new(base, trainable, list(by_pair), rounds=plans[0].rounds, at_once=at_once)
+        tuner = _new(base, trainable, list(by_pair), at_once=at_once)
     try:
         results = tuner.fit()
     finally:
@@ -66,7 +81,7 @@ def scan(base: Run, plans: Sequence[Plan], *, at_once: int) -> tuple[Trial, ...]
     session.stop_if_asked()
     if results.num_terminated + results.num_errors < len(results):
         raise session.Stopped
-    return _trials(results, by_pair)
+    return _trials(base, results, by_pair)
 
 
 def pair(plan: Plan) -> Pair:
@@ -84,21 +99,22 @@ def best(trials: Sequence[Trial]) -> Trial:
 
 def table(trials: Sequence[Trial], chosen: Trial) -> str:
     """The scan as plain text, best first; the chosen trial is marked."""
-    lines = ["  length      rate  rounds  precision  recall      f1  seconds"]
+    lines = ["  length      rate  rounds  best  precision  recall      f1  seconds"]
     for trial in sorted(trials, key=lambda those: (-those.f1, those.prompt_length, those.learning_rate)):
         mark = "*" if trial == chosen else " "
         note = "" if trial.finished else "  (stopped early)"
-        micro = trial.scores.micro
+        micro = (trial.chosen.scores or Scores()).micro
         lines.append(
-            f"{mark} {trial.prompt_length:6d} {trial.learning_rate:9.4g} {trial.epoch:7d} {100 * micro.precision:10.1f}"
-            f" {100 * micro.recall:7.1f} {100 * micro.f1:7.1f} {trial.seconds:8.0f}{note}"
+            f"{mark} {trial.prompt_length:6d} {trial.learning_rate:9.4g} {len(trial.history):7d} {trial.rounds:5d}"
+            f" {100 * micro.precision:10.1f} {100 * micro.recall:7.1f} {100 * micro.f1:7.1f}"
+            f" {trial.seconds:8.0f}{note}"
         )
     return "\n".join(lines)
 
 
-def _new(base: Run, trainable: Any, pairs: list[Pair], *, rounds: int, at_once: int) -> tune.Tuner:
+def _new(base: Run, trainable: Any, pairs: list[Pair], *, at_once: int) -> tune.Tuner:
     scheduler = ASHAScheduler(
-        time_attr="epoch", max_t=rounds, grace_period=min(_GRACE_ROUNDS, rounds), reduction_factor=2
+        time_attr="epoch", max_t=base.last, grace_period=max(1, base.last // _GRACE), reduction_factor=2
     )
     return tune.Tuner(
         trainable,
@@ -116,27 +132,32 @@ def _new(base: Run, trainable: Any, pairs: list[Pair], *, rounds: int, at_once: 
 
 def _trial(base: Run, by_pair: Mapping[Pair, Plan]) -> Any:
     def drive(config: dict[str, Any]) -> None:
-        name = f"{base.name}-{tune.get_context().get_trial_id()}"
+        name = _run_name(base, tune.get_context().get_trial_id())
         run(replace(base, name=name, plan=by_pair[tuple(config["pair"])]), callbacks=[TuneReportCallback()])
 
     return drive
 
 
-def _trials(results: tune.ResultGrid, by_pair: Mapping[Pair, Plan]) -> tuple[Trial, ...]:
+def _run_name(base: Run, trial_id: str) -> str:
+    return f"{base.name}-{trial_id}"
+
+
+def _trials(base: Run, results: tune.ResultGrid, by_pair: Mapping[Pair, Plan]) -> tuple[Trial, ...]:
     trials = []
     for result in results:
         metrics = result.metrics or {}
-        if "counts" not in metrics:
+        if "f1" not in metrics:
             continue
         plan = by_pair[tuple(result.config["pair"])]
+        kept = train.Result.from_path(f"{base.storage.rstrip('/')}/{_run_name(base, metrics['trial_id'])}")
+        history = so_far(kept)[: metrics["epoch"]]  # a run that is being stopped may be a round ahead
         trials.append(
             Trial(
                 prompt_length=plan.prompt_length,
                 learning_rate=plan.learning_rate,
-                epoch=metrics["epoch"],
-                scores=Scores({name: Counts(*each) for name, each in json.loads(metrics["counts"]).items()}),
+                history=history,
                 seconds=metrics["time_total_s"],
-                finished=metrics["epoch"] == plan.rounds,
+                finished=len(history) == base.last,
             )
         )
     if not any(trial.finished for trial in trials):

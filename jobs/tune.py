@@ -1,51 +1,37 @@
 """Tune a prompt for a domain and publish it: `python jobs/tune.py --train FILE --domain NAME`.
 
-Scans prompt length and learning rate on held-out sentences, learns the winner again on all of them, and publishes
-the result into the prompt registry. The same command goes on where a killed one stopped.
+Scans prompt length and learning rate by cross-validation, learns the winner again on all sentences, and publishes the
+result into the prompt registry. The same command goes on where a killed one stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, publish, scan, session  # noqa: E402
+from jobs import command, plot, publish, rehearsal, repeats, scan, session  # noqa: E402
+from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
+from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
 from jobs.worker import Run, learned, run  # noqa: E402
-from lightner import backbone, check, metrics, rules  # noqa: E402
+from lightner import backbone, metrics, rules  # noqa: E402
 from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
 from lightner.backbone import Backbone  # noqa: E402
+from lightner.bootstrap import f1_interval  # noqa: E402
 from lightner.card import check_name  # noqa: E402
-from lightner.formats import labels_of, read  # noqa: E402
-from lightner.registry import Registry  # noqa: E402
-from lightner.sampling import hold_out  # noqa: E402
+from lightner.registry import LIVE, Registry  # noqa: E402
+from lightner.selection import Fold, held_in, measured_on, trial_plan  # noqa: E402
 from lightner.training import evaluate, fit  # noqa: E402
-from lightner.types import InputError, LabelSet, Sentence  # noqa: E402
+from lightner.types import Scores  # noqa: E402
 
 say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a job learns from, how that is split for the scan, and what is measured at the end."""
-
-    everything: tuple[Sentence, ...]
-    train: tuple[Sentence, ...]
-    dev: tuple[Sentence, ...]
-    test: tuple[Sentence, ...]
-    labels: LabelSet
-    warnings: tuple[str, ...]
 
 
 def main() -> int:
@@ -60,24 +46,54 @@ def main() -> int:
 def tune_domain(options: argparse.Namespace) -> None:
     """Check, scan, learn, evaluate and publish."""
     check_name(options.domain, "--domain")
-    material = _material(options)
-    plans = _plans(options, material)
-    for warning in material.warnings:
-        say(f"warning: {warning}")
+    material = material_of(options)
+    plans = plans_of(options, material)
     base = backbone.load(options.backbone)
-    _rehearse(base, material, plans[0])
-    registry = Registry.open(options.registry)
-    key = _run_key(material, plans, base.fingerprint)
-    live = publish.live_version(registry, options.domain, key)
-    if live and not options.force:
-        say(f"nothing to do: {options.domain} {live} is live with this data and these rules (--force tunes again)")
+    _refuse_unlearnable(base, material, plans[0])
+    if options.dry_run:
+        say(rehearsal.describe(material, plans, rehearsal.measure(base, material, plans)))
         return
-    made = _tune(options, material, plans, base=base, key=key, live=live)
+    for warning in material.report.warnings:
+        say(f"warning: {warning}")
+    registry = Registry.open(options.registry)
+    key = run_key(material, plans, base.fingerprint)
+    live = publish.standing(registry, options.domain, LIVE)
+    if _is_done(registry, options, live, key):
+        return
+    made, verdict = _tune(options, material, plans, base=base, key=key, live=live)
     if material.test:
         scores = evaluate(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{metrics.report(scores)}")
-    published = registry.publish(made)
-    say(f"published {options.domain} {published.version} into {options.registry}")
+    _publish(registry, options, made, verdict)
+
+
+def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Standing | None, key: str) -> bool:
+    """Whether the registry has the result of this run; then what is left to do is done."""
+    same, domain = "with this data and these rules", options.domain
+    if live and live.came_from(key):
+        if not options.force:
+            say(f"nothing to do: {domain} {live.version} is live {same} (--force tunes again)")
+        return not options.force
+    waiting = publish.standing(registry, domain, CANDIDATE)
+    if waiting is None or not waiting.came_from(key):
+        return False
+    if options.force:
+        registry.set_alias(domain, LIVE, waiting.version)
+        say(f"{domain} {waiting.version} was the {CANDIDATE} {same}; now it is live in {options.registry}")
+    else:
+        say(f"nothing to do: {domain} {waiting.version} is the {CANDIDATE} {same} (--force lets it go live)")
+    return True
+
+
+def _publish(registry: Registry, options: argparse.Namespace, made: PromptArtifact, verdict: Verdict) -> None:
+    """Under the alias that the gate allows; the last line says which."""
+    say(f"gate: {verdict.comparison}")
+    passed = verdict.passed or options.force
+    published = registry.publish(made, alias=LIVE if passed else CANDIDATE)
+    say(
+        f"published {options.domain} {published.version} into {options.registry}"
+        + ("" if passed else f" as {CANDIDATE} only: the live version is better (--force lets this one go live)")
+    )
 
 
 def _tune(
@@ -87,105 +103,72 @@ def _tune(
     *,
     base: Backbone,
     key: str,
-    live: str | None,
-) -> PromptArtifact:
-    """Scan, then learn the winner on everything."""
+    live: publish.Standing | None,
+) -> tuple[PromptArtifact, Verdict]:
+    """The learned prompt, and whether it may go live."""
     session.connect()
-    task = Run(
-        # Tuning again is a new run, which a killed one resumes just as well.
-        name="-after-".join(filter(None, [f"{options.domain}-{key[:12]}", live])),
+    again = live.version if live and live.came_from(key) else None
+    # Tuning again is a new run, which a killed one resumes just as well.
+    name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
+    outcome = _learn(options, material, plans, _task(options, material, plans, name=name))
+    measured = Measured(held_in(material.folds), outcome.chosen.chosen.sentences)
+    verdict = judge(measured, live.artifact if live else None, base, seed=options.seed)
+    sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
+    source = {"sha256": sha256, "warnings": material.report.warnings}
+    return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=source), verdict
+
+
+def _learn(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], task: Run) -> publish.Outcome:
+    """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best."""
+    folds, sentences = material.folds, len(material.everything)
+    at_once = _at_once(options)
+    say(f"{sentences} sentences, {len(plans)} trials, each measured on {measured_on(folds)}")
+    trials = scan.scan(task, [trial_plan(plan, folds, of=sentences) for plan in plans], at_once=at_once)
+    chosen = scan.best(trials)
+    say(scan.table(trials, chosen))
+    say(f"kept as {plot.PICTURE} and {plot.TABLE} in {plot.keep(task.storage, task.name, trials, chosen)}")
+    say(f"by the trial marked *, on {measured_on(folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
+    interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
+    say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
+    plan = next(each for each in plans if scan.pair(each) == chosen.pair)
+    seeds = range(1, options.seeds + 1)
+    again = tuple(repeats.repeat(task, plan, material, last=chosen.rounds, number=number) for number in seeds)
+    if again:
+        say(repeats.describe(again))
+    say(f"learning the winner on all {sentences} sentences, {chosen.rounds} of {plan.rounds} rounds")
+    whole = (Fold(material.everything, ()),)
+    final = replace(task, name=f"{task.name}-final", folds=whole, plan=plan, last=chosen.rounds)
+    return publish.Outcome(trials, chosen, folds, again, final, learned(run(final), final))
+
+
+def _task(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], *, name: str) -> Run:
+    """What all trials have in common."""
+    plan = trial_plan(plans[0], material.folds, of=len(material.everything))
+    return Run(
+        name=name,
         storage=options.storage,
         backbone=_resolved(options.backbone),
         labels=material.labels,
-        train=material.train,
-        dev=material.dev,
-        plan=plans[0],
+        folds=material.folds,
+        plan=plan,
+        last=plan.rounds,
         workers=options.workers,
         gpu=options.gpu,
     )
+
+
+def _at_once(options: argparse.Namespace) -> int:
+    """How many runs the cluster has room for."""
     slots = session.training_slots(gpu=options.gpu)
     if slots < options.workers:
         kind = "GPUs" if options.gpu else "CPUs"
         say(f"warning: the cluster has {slots} {kind} now, a run needs {options.workers}: waiting for more to join")
-    say(f"{len(task.train)} sentences to learn from, {len(task.dev)} held out, {len(plans)} trials")
-    trials = scan.scan(task, plans, at_once=max(1, slots // options.workers))
-    chosen = scan.best(trials)
-    say(scan.table(trials, chosen))
-    say(f"held out: {len(task.dev)} sentences, by the trial marked *\n{metrics.report(chosen.scores)}")
-    plan = next(each for each in plans if scan.pair(each) == chosen.pair)
-    say(f"learning the winner on all {len(material.everything)} sentences")
-    final = replace(task, name=f"{task.name}-final", train=material.everything, dev=(), plan=plan)
-    tensors = learned(run(final), plan)
-    source = {"sha256": hashlib.sha256(Path(options.train).read_bytes()).hexdigest(), "warnings": material.warnings}
-    return publish.make(options.domain, base, final, tensors, trials=trials, chosen=chosen, key=key, source=source)
+    return max(1, slots // int(options.workers))
 
 
-def _material(options: argparse.Namespace) -> Material:
-    everything = read(options.train)
-    dev = () if options.dev is None else read(options.dev)
-    test = () if options.test is None else read(options.test)
-    report = check.inspect(everything, dev)
-    if report.errors:
-        raise InputError(f"{options.train}: " + " ".join(report.errors))
-    words = {} if options.label_words is None else _label_words(options.label_words)
-    labels = LabelSet.of(labels_of([*everything, *dev]), words)
-    train = everything
-    if not dev:
-        train, dev = hold_out(everything, fraction=rules.HELD_OUT, seed=options.seed)
-    return Material(everything, tuple(train), tuple(dev), test, labels, report.warnings)
-
-
-def _label_words(file: str) -> dict[str, list[str]]:
-    try:
-        found = json.loads(_text(file))
-    except ValueError as error:
-        raise InputError(f"{file}: found no JSON ({error}), expected an object of lists of words") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: found {type(found).__name__}, expected an object of lists of words")
-    for name, words in found.items():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            raise InputError(f"{file}: found {words!r} for label {name!r}, expected a list of words")
-    return found
-
-
-def _plans(options: argparse.Namespace, material: Material) -> list[rules.Plan]:
-    """One plan per scanned pair, by all the sentences: the scan must try what the final run will do."""
-    pins = {} if options.pin is None else _pins(options.pin)
-    pairs = [(length, rate) for length in options.lengths for rate in options.rates]
-    plans = [
-        rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed).with_pins(pins)
-        for length, rate in pairs
-    ]
-    return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
-
-
-def _pins(file: str) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(_text(file))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: found no YAML ({error}), expected a mapping of settings") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: found {type(found).__name__}, expected a mapping of settings")
-    return found
-
-
-def _text(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: found no readable text ({error}), expected a UTF-8 file") from error
-
-
-def _rehearse(base: Backbone, material: Material, plan: rules.Plan) -> None:
+def _refuse_unlearnable(base: Backbone, material: Material, plan: rules.Plan) -> None:
     """A run of no steps: whatever a run would refuse is refused here, before any time is spent."""
     fit(base, material.labels, material.everything, (), replace(plan, steps=0))
-
-
-def _run_key(material: Material, plans: Sequence[rules.Plan], fingerprint: str) -> str:
-    """Names a run by all that determines its result, so that the same command finds its own traces."""
-    digest = hashlib.sha256(fingerprint.encode())
-    digest.update(repr((material.train, material.dev, material.labels, [plan.as_dict() for plan in plans])).encode())
-    return digest.hexdigest()
 
 
 def _resolved(name: str | None) -> str | None:
@@ -198,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--train", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON Lines")
     add("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
-    add("--dev", metavar="FILE", help="sentences to select on (default: a quarter of --train is held out)")
+    add("--dev", metavar="FILE", help="sentences to select on (default: cross-validation on those of --train)")
     add("--test", metavar="FILE", help="sentences to report the published prompt on; nothing is selected on them")
     add("--backbone", metavar="NAME", help="hub name or folder (default: the one that comes with the package)")
     add("--registry", type=command.place, default=command.default_registry(), metavar="URL")
@@ -217,7 +200,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=command.at_least(1), default=1, help="data-parallel workers of each run")
     add("--gpu", action="store_true", help="train on GPUs")
     add("--seed", type=int, default=0)
-    add("--force", action="store_true", help="tune again although nothing has changed")
+    add(
+        "--seeds",
+        type=command.at_least(2),
+        default=0,
+        metavar="N",
+        help="measure the winner again with N other seeds, for mean and spread of its F1",
+    )
+    add("--dry-run", action="store_true", help="say what would be done and how long it would take, then end")
+    add("--force", action="store_true", help="tune although nothing has changed, publish although live is better")
     return parser
 
 

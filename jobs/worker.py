@@ -1,11 +1,10 @@
-"""The only bridge from Ray Train to `lightner.training.fit`: one worker of a tuning run."""
+"""The only bridge from Ray Train to `lightner.selection.run_folds`: one worker of a tuning run."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,30 @@ from torch import Tensor, nn
 
 from jobs.session import Stopped
 from lightner import backbone
-from lightner.checkpoints import load_state
 from lightner.rules import Plan
-from lightner.training import PROMPT, Round, Saver, Worker, fit
-from lightner.types import InputError, LabelSet, Sentence
+from lightner.selection import Fold, History, fold_folder, read_history, run_folds
+from lightner.training import PROMPT, Saver, Worker
+from lightner.types import InputError, LabelSet
 
 # A little less than one, so that the drivers of as many trials as there are CPUs find room beside their workers.
 _WORKER_CPUS = 0.9
-_REPORTED = "reported.json"
 _MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: what to learn from, by which plan, and where it keeps its checkpoints."""
+    """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
+
+    All folds learn in the same workers, in turn.
+    """
 
     name: str
     storage: str
     backbone: str | None
     labels: LabelSet
-    train: tuple[Sentence, ...]
-    dev: tuple[Sentence, ...]
+    folds: tuple[Fold, ...]
     plan: Plan
+    last: int
     workers: int = 1
     gpu: bool = False
 
@@ -77,20 +78,36 @@ def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
         raise
 
 
-def learned(result: train.Result, plan: Plan) -> dict[str, Tensor]:
-    """The tensors of the prompt that a finished run left in its last checkpoint.
+def learned(result: train.Result, task: Run) -> dict[str, Tensor]:
+    """The tensors of the prompt that a finished run of one fold left in its last checkpoint.
 
     Raises:
-        Stopped: the run did not come to the end of its plan.
+        Stopped: the run did not come to its end.
     """
-    if result.checkpoint is None:
-        raise Stopped
+    measured(result, task)
     with result.checkpoint.as_directory() as folder:
-        _, counters = load_state(Path(folder))
-        if counters["step"] != plan.steps:
-            raise Stopped
-        tensors: dict[str, Tensor] = load_file(Path(folder) / PROMPT)
+        tensors: dict[str, Tensor] = load_file(fold_folder(Path(folder), 0) / PROMPT)
     return tensors
+
+
+def measured(result: train.Result, task: Run) -> History:
+    """The scores that a finished run left in its last checkpoint, by round.
+
+    Raises:
+        Stopped: the run did not come to its end.
+    """
+    history = so_far(result)
+    if len(history) != task.last:
+        raise Stopped
+    return history
+
+
+def so_far(result: train.Result) -> History:
+    """The scores in the last checkpoint of a run, by round; none where it has no checkpoint."""
+    if result.checkpoint is None:
+        return ()
+    with result.checkpoint.as_directory() as folder:
+        return read_history(Path(folder))
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -100,40 +117,39 @@ def _work(config: dict[str, Any]) -> None:
     base = backbone.load(task.backbone, device=device)
     worker = Worker(rank=context.get_world_rank(), count=context.get_world_size(), wrap=_wrap)
 
-    def on_round(done: Round, save: Saver) -> None:
-        metrics = _metrics(done, task.plan)
+    def on_round(history: History, save: Saver) -> None:
+        metrics = _metrics(history, task.plan)
         if worker.rank != 0:
             train.report(metrics)
             return
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
-            (Path(folder) / _REPORTED).write_text(json.dumps(metrics), encoding="utf-8")
             kept = train.Checkpoint.from_directory(folder)
-            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{done.epoch:03d}")
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{len(history):03d}")
 
     with _folder(train.get_checkpoint()) as resume:
         if resume is not None:
-            _repeat_last_report(Path(resume), task.plan)
-        fit(
+            _repeat_last_report(read_history(Path(resume)), task)
+        run_folds(
             base,
             task.labels,
-            task.train,
-            task.dev,
+            task.folds,
             task.plan,
+            last=task.last,
             worker=worker,
             resume=None if resume is None else Path(resume),
             on_round=on_round,
         )
 
 
-def _repeat_last_report(resume: Path, plan: Plan) -> None:
+def _repeat_last_report(history: History, task: Run) -> None:
     """Report the last round again: whoever was killed between the run's end and hearing of it would wait for ever."""
-    metrics = json.loads((resume / _REPORTED).read_text(encoding="utf-8"))
-    if metrics["step"] == plan.steps:
-        train.report(metrics)
+    if len(history) == task.last:
+        train.report(_metrics(history, task.plan))
 
 
-def _metrics(done: Round, plan: Plan) -> dict[str, Any]:
+def _metrics(history: History, plan: Plan) -> dict[str, Any]:
+    done = history[-1]
     metrics: dict[str, Any] = {
         "epoch": done.epoch,
         "step": done.step,
@@ -141,11 +157,7 @@ def _metrics(done: Round, plan: Plan) -> dict[str, Any]:
         "prompt_length": plan.prompt_length,
         "learning_rate": plan.learning_rate,
     }
-    if done.scores is not None:
-        # Counts as text: Ray's own logs make a column of every number, and labels may be anything.
-        counts = {name: astuple(each) for name, each in done.scores.types.items()}
-        metrics |= {"f1": done.scores.micro.f1, "counts": json.dumps(counts)}
-    return metrics
+    return metrics if done.scores is None else {**metrics, "f1": done.scores.micro.f1}
 
 
 def _folder(checkpoint: train.Checkpoint | None) -> AbstractContextManager[str | None]:

@@ -147,6 +147,7 @@ def readme(card: Card) -> str:
 
 
 _SECTIONS = (("How it was tuned", "tuning"), ("Training data", "data"), ("Versions", "versions"))
+_LONG = 400
 _COLUMNS = ("precision", "recall", "f1", "support")
 
 
@@ -159,12 +160,35 @@ def _scores_table(card: Card) -> str:
     for name, row in rows:
         scores = row if isinstance(row, Mapping) else {}
         lines.append(f"| {_cell(name)} | {' | '.join(_number(scores.get(column)) for column in _COLUMNS)} |")
-    return "## Scores\n\n" + "\n".join(lines)
+    return "\n\n".join(["## Scores", "\n".join(lines), *_remarks(card.metrics)])
+
+
+def _remarks(metrics: Mapping[str, JSON]) -> list[str]:
+    """On what the scores were measured and how sure they are, where the card says so."""
+    found = []
+    if isinstance(on := metrics.get("measured_on"), str):
+        found.append(f"Measured on {_cell(on)}.")
+    interval = metrics.get("f1_interval")
+    if isinstance(interval, Mapping):
+        low, high = (_number(interval.get(end)) for end in ("low", "high"))
+        found.append(f"F1 lies between {low} and {high} in 95 % of resamples of those sentences.")
+    seeds = metrics.get("other_seeds")
+    if isinstance(seeds, Mapping) and isinstance(each := seeds.get("f1"), Sequence):
+        mean, spread = (_number(seeds.get(name)) for name in ("f1_mean", "f1_stdev"))
+        found.append(f"With {len(each)} other seeds, which chose nothing, F1 is {mean} (standard deviation {spread}).")
+    return [" ".join(found)] if found else []
 
 
 def _section(title: str, values: Mapping[str, JSON]) -> str:
-    lines = [f"- {_cell(name)}: {_cell(json.dumps(value, ensure_ascii=False))}" for name, value in values.items()]
+    lines = [f"- {_cell(name)}: {_cell(_shown(value))}" for name, value in values.items()]
     return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _shown(value: JSON) -> str:
+    """As JSON; of a text that is not for people, such as many hashes in a row, the beginning."""
+    if isinstance(value, str) and len(value) > _LONG:
+        return f"{json.dumps(value[: _LONG // 4], ensure_ascii=False)}... ({len(value)} characters, all in card.json)"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _number(value: JSON) -> str:

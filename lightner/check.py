@@ -66,6 +66,20 @@ def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = ()) -> DataRepo
     )
 
 
+def describe(report: DataReport) -> str:
+    """The report as plain text: counts, a line per type, then errors and warnings."""
+    width = max((len(name) for name in report.types), default=0)
+    counts = (report.sentences, "sentence"), (report.words, "word"), (len(report.types), "type")
+    return "\n".join(
+        [
+            ", ".join(_count(number, noun) for number, noun in counts),
+            *(f"  {name:{width}}  {_count(count, 'mention')}" for name, count in report.mentions.items()),
+            *(f"error: {error}" for error in report.errors),
+            *(f"warning: {warning}" for warning in report.warnings),
+        ]
+    )
+
+
 def _mentions(sentences: Sequence[Sentence]) -> dict[str, int]:
     return dict(sorted(Counter(span.label for sentence in sentences for span in sentence.spans).items()))
 

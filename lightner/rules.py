@@ -17,6 +17,8 @@ LEARNING_RATES = (1e-2, 3e-2)
 HELD_OUT = 0.25
 _PASSES = 32
 _ROUNDS = 8
+_FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from the last number on a hold-out
+_SMOOTHED = 1  # rounds on either side
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
 _BELOW = {"dropout": 1}
 
@@ -96,3 +98,38 @@ def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: fl
         bf16=True,
         seed=seed,
     )
+
+
+def fold_count(sentences: int) -> int:
+    """Folds of a cross-validation on so many different sentences; 1 stands for a hold-out of the share HELD_OUT.
+
+    Raises:
+        InputError: there are fewer than two.
+    """
+    if sentences < 2:
+        raise InputError(f"selection: found {sentences} different sentences, expected at least 2, or --dev")
+    return min(sentences, next((folds for below, folds in _FOLDS if sentences < below), 1))
+
+
+def in_proportion(whole: Plan, *, learned: float, of: int) -> Plan:
+    """The plan of a trial that learns `learned` of the `of` sentences: as many passes over them as `whole` makes."""
+    steps = max(whole.rounds, round(whole.steps * learned / of))
+    return replace(whole, steps=steps, warm_up_steps=math.ceil(whole.warm_up_steps * steps / max(1, whole.steps)))
+
+
+def round_end(plan: Plan, number: int) -> int:
+    """The step behind which round `number`, from 1 on, of a plan ends."""
+    return plan.steps * number // plan.rounds
+
+
+def best_round(curve: Sequence[float]) -> int:
+    """The round, from 1 on, at which a run with these scores by round should have ended.
+
+    The highest of the curve smoothed over neighbours, the earlier of equals, and never before half of the rounds.
+    """
+    count = len(curve)
+    smooth = {}
+    for number in range((count + 1) // 2, count + 1):
+        near = curve[max(0, number - 1 - _SMOOTHED) : number + _SMOOTHED]
+        smooth[number] = round(sum(near) / len(near), 9)  # equals are equal whatever the order of their sum
+    return max(smooth, key=lambda number: (smooth[number], -number))

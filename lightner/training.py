@@ -6,7 +6,7 @@ Knows no Ray: the caller passes how to wrap the module for several workers and w
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,10 @@ from lightner.checkpoints import load_state, save_state
 from lightner.model import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
 from lightner.pointers import Space, encode_spans
 from lightner.prompts import Guidance, Prompt, PromptEncoder
-from lightner.rules import Plan
+from lightner.rules import Plan, round_end
 from lightner.starts import start_guidance
 from lightner.tagger import tag_words
-from lightner.types import InputError, LabelSet, Scores, Sentence
+from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
 from lightner.verbalizer import Verbalizer, label_pieces
 
 PROMPT = "prompt.safetensors"
@@ -36,12 +36,16 @@ _CLIP = 1.0
 
 @dataclass(frozen=True)
 class Round:
-    """Progress after one round: mean loss per step since the last, and scores on the development sentences."""
+    """Progress after one round: mean loss per step since the last, and scores on the development sentences.
+
+    `sentences` has the counts of each development sentence, over all types.
+    """
 
     epoch: int
     step: int
     loss: float
     scores: Scores | None
+    sentences: tuple[Counts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,72 @@ def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space) ->
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
 
 
+class Tuning:
+    """One run under way: made ready (from `resume` on where a state is given), then advanced round by round.
+
+    The same seed gives the same batches whatever the number of workers; each takes its share of every batch. What
+    runs between two rounds changes nothing, so several runs may take turns.
+
+    Raises:
+        InputError: there is nothing to learn from, or a sentence that cannot be learned: longer than the backbone
+            reads, entities that overlap, or labels that are not in `labels`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        labels: LabelSet,
+        train: Sequence[Sentence],
+        dev: Sequence[Sentence],
+        plan: Plan,
+        *,
+        worker: Worker | None = None,
+        resume: Path | None = None,
+    ) -> None:
+        self._backbone, self._train, self._dev, self._plan = backbone, train, dev, plan
+        self._worker = worker or Worker()
+        self._examples = _examples(backbone, labels, train)
+        self.tuned = PromptModel(backbone, labels, plan)
+        _assert_trainable(self.tuned)
+        self._optimizer = _optimizer(self.tuned, plan)
+        self._done = 0 if resume is None else _resume(self.tuned, self._optimizer, resume)
+        self._module = self._worker.wrap(self.tuned)
+        half = plan.bf16 and computes_in_bf16(backbone.device)
+        self._precision = torch.autocast(backbone.device.type, torch.bfloat16, enabled=half)
+
+    def rounds(self, last: int | None = None) -> Iterator[Round]:
+        """Each round once it is done, to the end of the plan or to its round `last`, on the plan's schedule."""
+        plan = self._plan
+        ends = {round_end(plan, number): number for number in range(1, plan.rounds + 1)}
+        until = plan.steps if last is None else round_end(plan, last)
+        losses: list[float] = []
+        for step, indices in _batches(self._train, plan, self._done, until):
+            losses.append(self._learn(step, indices))
+            self._done = step
+            if step in ends:
+                yield self._round(ends[step], sum(losses) / len(losses))
+                losses = []
+
+    def save(self, folder: Path) -> None:
+        """A `Saver`."""
+        save_state(folder, dict(self.tuned.named_parameters()), self._optimizer, {"step": self._done})
+        save_file(folded_tensors(self.tuned), folder / PROMPT)
+
+    def _learn(self, step: int, indices: Sequence[int]) -> float:
+        _set_rate(self._optimizer, self._plan, step)
+        torch.manual_seed(random.Random(f"{self._plan.seed}-{step}-{self._worker.rank}").getrandbits(63))
+        with dropping(self._backbone.model, self._plan.dropout):
+            rows = [(self._train[i], self._examples[i]) for i in indices]
+            return _step(self._module, self._optimizer, rows, self._worker, self._precision)
+
+    def _round(self, number: int, loss: float) -> Round:
+        if not self._dev or self._worker.rank != 0:
+            return Round(number, self._done, loss, None)
+        prompt = self.tuned.fold()
+        each = evaluate_each(self._backbone, prompt, self._dev)
+        return Round(number, self._done, loss, _pooled(each, prompt.labels), tuple(scores.micro for scores in each))
+
+
 def fit(
     backbone: Backbone,
     labels: LabelSet,
@@ -112,46 +182,30 @@ def fit(
     resume: Path | None = None,
     on_round: Callable[[Round, Saver], None] | None = None,
 ) -> PromptModel:
-    """Tune a prompt by `plan`, reporting each round, from `resume` on where a state is given.
-
-    The same seed gives the same batches whatever the number of workers; each takes its share of every batch.
-
-    Raises:
-        InputError: there is nothing to learn from, or a sentence that cannot be learned: longer than the backbone
-            reads, entities that overlap, or labels that are not in `labels`.
-    """
-    worker = worker or Worker()
-    examples = _examples(backbone, labels, train)
-    tuned = PromptModel(backbone, labels, plan)
-    _assert_trainable(tuned)
-    optimizer = _optimizer(tuned, plan)
-    begin = 0
-    if resume is not None:
-        begin = _resume(tuned, optimizer, resume)
-    module = worker.wrap(tuned)
-    rounds = {plan.steps * number // plan.rounds: number for number in range(1, plan.rounds + 1)}
-    losses: list[float] = []
-    half = plan.bf16 and computes_in_bf16(backbone.device)
-    precision = torch.autocast(backbone.device.type, torch.bfloat16, enabled=half)
-    for step, indices in _batches(train, plan, begin):
-        _set_rate(optimizer, plan, step)
-        torch.manual_seed(random.Random(f"{plan.seed}-{step}-{worker.rank}").getrandbits(63))
-        with dropping(backbone.model, plan.dropout):
-            losses.append(_step(module, optimizer, [(train[i], examples[i]) for i in indices], worker, precision))
-        if step in rounds:
-            scores = evaluate(backbone, tuned.fold(), dev) if dev and worker.rank == 0 else None
-            done = Round(rounds[step], step, sum(losses) / len(losses), scores)
-            losses = []
-            if on_round is not None:
-                on_round(done, _saver(tuned, optimizer, step))
-    return tuned
+    """Tune a prompt by `plan` from start to end, reporting each round. Raises InputError as `Tuning` does."""
+    run = Tuning(backbone, labels, train, dev, plan, worker=worker, resume=resume)
+    for done in run.rounds():
+        if on_round is not None:
+            on_round(done, run.save)
+    return run.tuned
 
 
 def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Scores:
     """Strict entity-level scores of a prompt on labelled sentences."""
+    return _pooled(evaluate_each(backbone, prompt, sentences), prompt.labels)
+
+
+def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> tuple[Scores, ...]:
+    """Strict entity-level scores of a prompt on each sentence; their sum is what `evaluate` gives."""
     found = tag_words(backbone, [(prompt, sentence.words) for sentence in sentences])
-    predicted = [[span for span, _ in spans] for spans in found]
-    return metrics.score([sentence.spans for sentence in sentences], predicted, prompt.labels.names)
+    return tuple(
+        metrics.score([sentence.spans], [[span for span, _ in spans]])
+        for sentence, spans in zip(sentences, found, strict=True)
+    )
+
+
+def _pooled(each: Iterable[Scores], labels: LabelSet) -> Scores:
+    return sum(each, Scores({name: Counts() for name in labels.names}))
 
 
 def _examples(backbone: Backbone, labels: LabelSet, sentences: Sequence[Sentence]) -> list[Example]:
@@ -204,11 +258,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
         group["lr"] = plan.learning_rate * group["share"] * min(1.0, rising, falling)
 
 
-def _batches(train: Sequence[Sentence], plan: Plan, begin: int) -> Iterator[tuple[int, list[int]]]:
-    """Numbered batches of indices from step `begin + 1` on; every pass over the data has an order of its own."""
+def _batches(train: Sequence[Sentence], plan: Plan, begin: int, end: int) -> Iterator[tuple[int, list[int]]]:
+    """Numbered batches of indices, steps `begin + 1` to `end`; every pass over the data has an order of its own."""
     size = min(plan.batch_size, len(train))
     per_pass = len(train) // size
-    for step in range(begin + 1, plan.steps + 1):
+    for step in range(begin + 1, end + 1):
         passed, within = divmod(step - 1, per_pass)
         order = list(range(len(train)))
         random.Random(f"{plan.seed}-{passed}").shuffle(order)
@@ -236,14 +290,6 @@ def _step(
     nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], _CLIP)
     optimizer.step()
     return float(loss.detach())
-
-
-def _saver(tuned: PromptModel, optimizer: torch.optim.Optimizer, step: int) -> Saver:
-    def save(folder: Path) -> None:
-        save_state(folder, dict(tuned.named_parameters()), optimizer, {"step": step})
-        save_file(folded_tensors(tuned), folder / PROMPT)
-
-    return save
 
 
 def folded_tensors(tuned: PromptModel) -> dict[str, Tensor]:

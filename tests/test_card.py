@@ -57,6 +57,25 @@ def test_metrics_and_readme_give_the_scores_of_every_type() -> None:
     assert CARD.backbone_fingerprint in text
 
 
+def test_the_readme_says_on_what_scores_were_measured_and_how_sure_they_are() -> None:
+    metrics = metrics_of(Scores({"PER": Counts(1, 2, 2)}))
+    sure: dict[str, Any] = {
+        "f1_interval": {"low": 0.25, "high": 0.75},
+        "measured_on": "9 sentences",
+        "other_seeds": {"f1": [0.5, 0.75], "f1_mean": 0.625, "f1_stdev": 0.125},
+    }
+    text = readme(replace(CARD, metrics={**metrics, **sure}))
+    assert "Measured on 9 sentences. F1 lies between 0.2500 and 0.7500 in 95 % of resamples" in text
+    assert "With 2 other seeds, which chose nothing, F1 is 0.6250 (standard deviation 0.1250)." in text
+    assert "Measured on" not in readme(replace(CARD, metrics=metrics))
+
+
+def test_the_readme_shortens_what_nobody_reads() -> None:
+    text = readme(replace(CARD, data={"learned_from": "0123abcd" * 100}))
+    assert "(800 characters, all in card.json)" in text
+    assert len(text) < 1000
+
+
 def test_a_card_without_scores_says_so() -> None:
     assert "Not measured." in readme(CARD)
 

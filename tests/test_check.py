@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightner.check import inspect
+from lightner.check import describe, inspect
 from lightner.types import Sentence, Span
 
 PARIS = Sentence(("Paris", "sleeps"), (Span(0, 1, "LOC"),))
@@ -67,3 +67,13 @@ def test_types_of_dev_that_train_lacks_are_a_warning_and_no_error() -> None:
 def test_a_development_set_without_entities_is_a_warning() -> None:
     assert "The development set has no entities: scores on it say nothing." in inspect([PARIS], [EMPTY]).warnings
     assert not any("development" in warning for warning in inspect([PARIS]).warnings)
+
+
+def test_a_description_has_a_line_for_every_type_and_every_warning() -> None:
+    report = inspect([PARIS] * 3 + [ADA, EMPTY])
+    first, *rest = describe(report).splitlines()
+    assert first == "5 sentences, 11 words, 2 types"
+    assert rest[:2] == ["  LOC  3 mentions", "  PER  1 mention"]
+    assert rest[2:] == [f"warning: {warning}" for warning in report.warnings]
+    assert len(report.warnings) == 2
+    assert "error: The training set has no sentences." in describe(inspect([])).splitlines()

@@ -9,18 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobs import local, scan
+from jobs import gate, local, scan
 from lightner import backbone, metrics
-from lightner.artifact import prompt_for
+from lightner.artifact import PromptArtifact, prompt_for
 from lightner.formats import read, write_conll
 from lightner.registry import Registry
 from lightner.tagger import tag_words
+from lightner.training import Round
 from lightner.types import Counts, Scores, Sentence, Span
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny_artifact, tiny_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
@@ -95,6 +98,7 @@ def descendants(title: str, head: local.Head) -> list[int]:
 def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.Head, place: Path) -> None:
     submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
     submit += ["--working-dir", ".", "--", "python", *words(place, "houses", "--test", str(place / "train.conll"))]
+    submit += ["--seeds", "2"]
 
     def run() -> str:
         done = subprocess.run(submit, cwd=ROOT, env=local.environment(), capture_output=True, text=True, timeout=400)
@@ -103,10 +107,26 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
 
     first = run()
     assert "published houses v000001" in first
-    assert re.search(r"length +rate +rounds +precision +recall +f1", first)
+    assert re.search(r"length +rate +rounds +best +precision +recall +f1", first)
+    assert "each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in first
+    assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
+    assert (kept := re.search(r"^kept as scan.png and scan.txt in (.+)$", first, re.MULTILINE))
+    assert (Path(kept[1]) / "scan.txt").read_text() in first
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
-    assert len(artifact.card.tuning["scan"]) == 1
+    tuning: Any = artifact.card.tuning
+    measured: Any = artifact.card.metrics
+    [row] = tuning["scan"]
+    assert (tuning["folds"], len(row["f1_by_round"])) == (3, 4)
+    assert tuning["stopped_after_round"] == row["best_round"] >= 2
+    assert measured["f1"] == row["f1"] == row["f1_by_round"][row["best_round"] - 1]
+    assert measured["f1_interval"]["low"] <= measured["f1"] <= measured["f1_interval"]["high"]
+    assert measured["support"] == 40, "every mention of the training file was held out once"
+    seeds = measured["other_seeds"]
+    assert len(seeds["f1"]) == 2
+    assert seeds["f1_mean"] == pytest.approx(sum(seeds["f1"]) / 2)
+    assert f"f1 over 2 other seeds: mean {100 * seeds['f1_mean']:.1f}, standard deviation" in first
+    assert set(measured["types"]) == {"building", "person"}
     assert artifact.card.data["sentences"] == 20
     assert "nothing to do: houses v000001" in run()
     assert Registry.open(str(place / "registry")).versions("houses") == ("v000001",)
@@ -153,6 +173,75 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
     assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
 
 
+@pytest.mark.ray
+def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
+    head: local.Head, place: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = words(place, "stopped", "--workers", "2", "--dev", str(place / "train.conll"), pin="slow.yaml")
+    process = start(head, *command, log=first)
+    wait_for(first, r"scan .* round [2-9] ", process)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
+    said = first.read_text().splitlines()
+    assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    process = start(head, *command, log=second)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert "published stopped v000001" in second.read_text()
+    assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
+    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+
+
+@pytest.mark.ray
+def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, place: Path, tmp_path: Path) -> None:
+    registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
+    found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
+    card = replace(found.card, metrics={"f1": 1.0}, data=gate.traces(sentences, sentences))
+    registry.publish(PromptArtifact(card, found.tensors))
+
+    def run(*more: str, ray: bool = False) -> str:
+        log = tmp_path / "log"
+        environment = {"RAY_ADDRESS": head.address if ray else "127.0.0.1:1"}  # where nothing listens
+        with log.open("wb") as output:
+            subprocess.run(
+                [sys.executable, *words(place, "gated", *more)],
+                cwd=ROOT, env={**local.environment(), **environment}, stdout=output, stderr=output, timeout=400,
+                check=True,
+            )  # fmt: skip
+        return log.read_text().splitlines()[-1]
+
+    assert "published gated v000002" in (last := run(ray=True))
+    assert "as candidate only: the live version is better" in last
+    assert registry.aliases("gated") == {"live": "v000001", "candidate": "v000002"}
+    compared = registry.fetch("gated", "candidate")[1].card.tuning["gate"]
+    assert isinstance(compared, str)
+    assert compared.endswith("measured on the same sentences")
+    assert "nothing to do: gated v000002 is the candidate" in run()
+    assert "now it is live" in run("--force")
+    assert registry.resolve("gated") == "v000002"
+    assert "nothing to do: gated v000002 is live" in run()
+
+
+def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    more = ["--dry-run", "--lengths", "2", "3", "--registry", str(home / "registry"), "--storage", str(home / "runs")]
+    done = subprocess.run(
+        [sys.executable, *words(place, "rehearsed", *more)],
+        cwd=ROOT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["20 sentences, 100 words, 2 types", "  building  20 mentions", "  person    20 mentions"]
+    settings = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
+    assert settings["prompt_length"] == "2, 3  (scanned)"
+    assert (settings["steps"], settings["learning_rate"]) == ("16", "0.01")
+    assert "2 trials, each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in lines
+    assert "a trial: 11 steps for each of 3 folds, scored after each of 4 rounds" in lines
+    assert re.search(r"^at most \d+ s for the scan if no trial is stopped early", done.stdout, re.MULTILINE)
+    assert not home.exists()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -160,6 +249,7 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
         (["--domain", "No Name"], "--domain: found 'No Name'"),
         (["--rates", "-1"], "found '-1', expected a number above 0"),
         (["--lengths", "many"], "found 'many', expected a whole number"),
+        (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
         (["--pin", "bad.yaml"], "stepps"),
         (["--train", "bad.conll"], "bad.conll:1: found"),
         (["--label-words", "words.json"], "['nobody']"),
@@ -182,8 +272,10 @@ def test_bad_input_is_one_line_and_starts_nothing(place: Path, more: list[str], 
     assert "refused" not in Registry.open(str(place / "registry")).domains()
 
 
-def trial(f1_hits: int, *, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
-    return scan.Trial(length, rate, 4, Scores({"x": Counts(f1_hits, 10, 10)}), 1.0, finished)
+def trial(*hits: int, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
+    """A trial that found so many of ten entities after each round."""
+    history = tuple(Round(n, n, 1.0, Scores({"x": Counts(hit, 10, 10)})) for n, hit in enumerate(hits, 1))
+    return scan.Trial(length, rate, history, 1.0, finished)
 
 
 def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower() -> None:
@@ -193,3 +285,11 @@ def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower(
     shown = scan.table([trial(7), early], trial(7)).splitlines()
     assert shown[1].endswith("(stopped early)")
     assert shown[2].startswith("*")
+
+
+def test_a_trial_is_judged_at_its_best_round_and_not_at_its_last() -> None:
+    overfitted = trial(1, 4, 8, 9, 8, 4)
+    assert (overfitted.rounds, overfitted.f1) == (4, 0.9)
+    assert overfitted.chosen.scores == Scores({"x": Counts(9, 10, 10)})
+    assert scan.best([trial(1, 2, 3, 4, 5, 5), overfitted]) == overfitted
+    assert trial(1, 9, 8, finished=False).rounds == 3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lightner.rules import Plan, plan
+from lightner.rules import LEARNING_RATES, PROMPT_LENGTHS, Plan, best_round, fold_count, in_proportion, plan, round_end
 from lightner.types import InputError, Sentence
 
 
@@ -52,3 +53,48 @@ def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
 def test_a_pin_that_no_run_can_have_is_refused(pins: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         planned(10).with_pins(pins)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "count"), [(2, 2), (3, 3), (50, 3), (99, 3), (100, 2), (999, 2), (1000, 1), (9999, 1)]
+)
+def test_fewer_sentences_have_more_folds(sentences: int, count: int) -> None:
+    assert fold_count(sentences) == count
+
+
+@pytest.mark.parametrize("sentences", [50, 200])
+def test_a_whole_scan_of_which_half_is_stopped_costs_at_most_four_full_runs(sentences: int) -> None:
+    whole, folds = planned(sentences), fold_count(sentences)
+    part = in_proportion(whole, learned=sentences * (folds - 1) / folds, of=sentences)
+    trials = len(PROMPT_LENGTHS) * len(LEARNING_RATES)
+    assert 0.5 * trials * folds * part.steps <= 4.05 * whole.steps
+
+
+def test_a_trials_plan_makes_as_many_passes_over_fewer_sentences() -> None:
+    whole = replace(planned(60), steps=240, rounds=8, warm_up_steps=15)
+    part = in_proportion(whole, learned=40, of=60)
+    assert (part.steps, part.warm_up_steps) == (160, 10)
+    assert replace(part, steps=240, warm_up_steps=15) == whole
+    assert in_proportion(whole, learned=60, of=60) == whole
+    assert in_proportion(replace(whole, steps=8), learned=30, of=60).steps == 8, "a step for every round"
+
+
+def test_the_last_round_ends_with_the_plan() -> None:
+    plan = replace(planned(10), steps=11, rounds=4)
+    assert [round_end(plan, number) for number in range(1, 5)] == [2, 5, 8, 11]
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        ([0.5], 1),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], 8),
+        ([0.1, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5], 4),  # what falls early is not cut off early
+        ([0.1, 0.2, 0.3, 0.6, 0.7, 0.6, 0.3, 0.2], 5),
+        ([0.1, 0.2, 0.3, 0.5, 0.9, 0.5, 0.7, 0.75], 8),  # one lucky round does not count for much
+        ([0.0, 0.0, 0.0, 0.0], 2),
+        ([0.2, 0.4, 0.6, 0.6, 0.6, 0.6], 4),
+    ],
+)
+def test_a_run_ends_at_the_best_round_of_its_smoothed_curve(curve: list[float], expected: int) -> None:
+    assert best_round(curve) == expected

@@ -1,0 +1,95 @@
+"""What a tuning job is given: sentences, labels, pins, and the plans that follow. Knows neither Ray nor models."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightner import check, rules
+from lightner.check import DataReport
+from lightner.formats import labels_of, read
+from lightner.selection import Fold, folds_of
+from lightner.types import InputError, LabelSet, Sentence
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a job learns from, how that is split for the scan, and what is measured at the end."""
+
+    everything: tuple[Sentence, ...]
+    dev: tuple[Sentence, ...]
+    folds: tuple[Fold, ...]
+    test: tuple[Sentence, ...]
+    labels: LabelSet
+    report: DataReport
+    seed: int
+    """Of the folds."""
+
+
+def material_of(options: argparse.Namespace) -> Material:
+    """Read the files that the options name. Raises InputError for whatever is wrong with them."""
+    everything = read(options.train)
+    dev = () if options.dev is None else read(options.dev)
+    test = () if options.test is None else read(options.test)
+    report = check.inspect(everything, dev)
+    if report.errors:
+        raise InputError(f"{options.train}: " + " ".join(report.errors))
+    words = {} if options.label_words is None else _label_words(options.label_words)
+    labels = LabelSet.of(labels_of([*everything, *dev]), words)
+    folds = folds_of(everything, dev, seed=options.seed)
+    return Material(everything, dev, folds, test, labels, report, options.seed)
+
+
+def plans_of(options: argparse.Namespace, material: Material) -> list[rules.Plan]:
+    """One plan of a final run per scanned pair, by all the sentences."""
+    pins = {} if options.pin is None else _pins(options.pin)
+    pairs = [(length, rate) for length in options.lengths for rate in options.rates]
+    plans = [
+        rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed).with_pins(pins)
+        for length, rate in pairs
+    ]
+    return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
+
+
+def run_key(material: Material, plans: Sequence[rules.Plan], fingerprint: str) -> str:
+    """Names a run by all that determines its result, so that the same command finds its own traces."""
+    digest = hashlib.sha256(fingerprint.encode())
+    digest.update(repr((material.folds, material.labels, [plan.as_dict() for plan in plans])).encode())
+    return digest.hexdigest()
+
+
+def _label_words(file: str) -> dict[str, list[str]]:
+    try:
+        found = json.loads(_text(file))
+    except ValueError as error:
+        raise InputError(f"{file}: found no JSON ({error}), expected an object of lists of words") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: found {type(found).__name__}, expected an object of lists of words")
+    for name, words in found.items():
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            raise InputError(f"{file}: found {words!r} for label {name!r}, expected a list of words")
+    return found
+
+
+def _pins(file: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(_text(file))
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: found no YAML ({error}), expected a mapping of settings") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: found {type(found).__name__}, expected a mapping of settings")
+    return found
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: found no readable text ({error}), expected a UTF-8 file") from error

@@ -1,0 +1,93 @@
+"""The gate: what a new version is compared with, and when it may not go live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from jobs.gate import Measured, judge, traces
+from lightner.artifact import PromptArtifact
+from lightner.card import JSON
+from lightner.training import fit, folded_tensors
+from lightner.types import Counts, Sentence, Span
+from tests.test_training import EIGHT, LABELS, SHORT
+from tests.tiny import tiny_artifact, tiny_backbone
+
+BASE = tiny_backbone()
+OTHERS = tuple(Sentence((*sentence.words, "too"), sentence.spans) for sentence in EIGHT)
+
+
+def counted(sentences: Sequence[Sentence], *, right: bool) -> Measured:
+    """A version that finds everything, or as many entities in all the wrong places."""
+    golds = [len(sentence.spans) for sentence in sentences]
+    return Measured(tuple(sentences), tuple(Counts(gold if right else 0, gold, gold) for gold in golds))
+
+
+def live(
+    *, f1: float | None, learned: Sequence[Sentence], held: Sequence[Sentence] = (), backbone_seed: int = 0
+) -> PromptArtifact:
+    """A random prompt, whose card says that it was so good."""
+    found = tiny_artifact(tiny_backbone(backbone_seed), labels=LABELS)
+    metrics: dict[str, JSON] = {} if f1 is None else {"f1": f1}
+    return PromptArtifact(replace(found.card, metrics=metrics, data=traces(learned, held)), found.tensors)
+
+
+@pytest.fixture(scope="module")
+def good() -> PromptArtifact:
+    """A prompt that has memorised EIGHT, and whose card denies it."""
+    plan = replace(SHORT, learning_rate=3e-2, batch_size=8, steps=60, rounds=2, feed_forward_slots=0, dropout=0.0)
+    tensors = folded_tensors(fit(BASE, LABELS, EIGHT, (), plan))
+    length = tensors["key.encoder"].shape[-2]
+    card = tiny_artifact(BASE, labels=LABELS, length=length, slots=0).card
+    return PromptArtifact(replace(card, metrics={"f1": 0.5}, data=traces(OTHERS, OTHERS)), tensors)
+
+
+def test_the_first_version_goes_live() -> None:
+    verdict = judge(counted(EIGHT, right=False), None, BASE, seed=0)
+    assert verdict.passed
+    assert "no live version" in verdict.comparison
+
+
+@pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
+def test_scores_on_the_same_sentences_are_compared_whatever_their_order(right: bool, passed: bool) -> None:
+    new = counted(EIGHT[::-1], right=right)
+    verdict = judge(new, live(f1=0.9, learned=EIGHT, held=EIGHT), BASE, seed=0)
+    assert verdict.passed is passed
+    assert verdict.comparison.endswith("against 90.0 of the live version, measured on the same sentences")
+
+
+def test_a_score_within_the_interval_is_no_worse() -> None:
+    half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
+    for theirs, passed in [(0.6, True), (0.99, False)]:
+        assert judge(half, live(f1=theirs, learned=EIGHT, held=EIGHT), BASE, seed=0).passed is passed
+
+
+@pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
+def test_on_other_sentences_the_live_prompt_itself_is_measured(good: PromptArtifact, right: bool, passed: bool) -> None:
+    verdict = judge(counted(EIGHT, right=right), good, BASE, seed=0)
+    assert verdict.passed is passed
+    theirs = "100.0 of the live version on 8 sentences from which neither learned"
+    assert theirs in verdict.comparison
+
+
+def test_sentences_that_the_live_prompt_learned_from_do_not_count_for_it_even_if_their_labels_changed() -> None:
+    learned = [Sentence(sentence.words, (Span(0, 1, "time"),)) for sentence in EIGHT[:6]]
+    verdict = judge(counted(EIGHT, right=True), live(f1=0.5, learned=learned, held=learned), BASE, seed=0)
+    assert "on 2 sentences from which neither learned" in verdict.comparison
+
+
+def test_where_the_live_prompt_cannot_be_measured_its_own_score_counts() -> None:
+    all_seen = live(f1=0.9, learned=EIGHT, held=OTHERS)
+    of_another_backbone = live(f1=0.9, learned=(), backbone_seed=1)
+    for theirs in (all_seen, of_another_backbone):
+        verdict = judge(counted(EIGHT, right=False), theirs, BASE, seed=0)
+        assert not verdict.passed
+        assert verdict.comparison.endswith("against 90.0 of the live version, measured on other sentences")
+
+
+def test_a_live_version_that_cannot_be_compared_bars_nobody() -> None:
+    verdict = judge(counted(EIGHT, right=False), live(f1=None, learned=EIGHT), BASE, seed=0)
+    assert verdict.passed
+    assert "neither be run on this backbone nor has it a score" in verdict.comparison
