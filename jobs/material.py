@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,21 +47,30 @@ def material_of(options: argparse.Namespace) -> Material:
     return Material(everything, dev, folds, test, labels, report, options.seed)
 
 
-def plans_of(options: argparse.Namespace, material: Material) -> list[rules.Plan]:
-    """One plan of a final run per scanned pair, by all the sentences."""
+def plans_of(
+    options: argparse.Namespace, material: Material, fixed: Mapping[str, int] | None = None
+) -> list[rules.Plan]:
+    """One plan of a final run per scanned pair, by all the sentences.
+
+    `fixed` are the settings of a prompt that the runs start from; its length is not scanned.
+    """
     pins = {} if options.pin is None else _pins(options.pin)
-    pairs = [(length, rate) for length in options.lengths for rate in options.rates]
+    lengths = [fixed["prompt_length"]] if fixed else options.lengths
     plans = [
-        rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed).with_pins(pins)
-        for length, rate in pairs
+        rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed)
+        .with_pins(pins)
+        .with_pins(dict(fixed or {}))
+        for length in lengths
+        for rate in options.rates
     ]
     return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
 
 
-def run_key(material: Material, plans: Sequence[rules.Plan], fingerprint: str) -> str:
+def run_key(material: Material, plans: Sequence[rules.Plan], fingerprint: str, started_from: str | None) -> str:
     """Names a run by all that determines its result, so that the same command finds its own traces."""
     digest = hashlib.sha256(fingerprint.encode())
     digest.update(repr((material.folds, material.labels, [plan.as_dict() for plan in plans])).encode())
+    digest.update((started_from or "").encode())
     return digest.hexdigest()
 
 

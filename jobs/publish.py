@@ -60,6 +60,7 @@ def make(
     (everything,) = (fold.train for fold in final.folds)
     mentions = Counter(span.label for sentence in everything for span in sentence.spans)
     tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
+    tuning |= {} if final.started_from is None else {"started_from": final.started_from}
     scan = [_row(trial) for trial in outcome.trials]
     card = Card(
         domain=domain,

@@ -17,9 +17,10 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, plot, publish, rehearsal, repeats, scan, session  # noqa: E402
+from jobs import command, plot, publish, rehearsal, repeats, scan, session, transfer  # noqa: E402
 from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
 from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
+from jobs.transfer import Source  # noqa: E402
 from jobs.worker import Run, learned, run  # noqa: E402
 from lightner import backbone, metrics, rules  # noqa: E402
 from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
@@ -47,20 +48,21 @@ def tune_domain(options: argparse.Namespace) -> None:
     """Check, scan, learn, evaluate and publish."""
     check_name(options.domain, "--domain")
     material = material_of(options)
-    plans = plans_of(options, material)
     base = backbone.load(options.backbone)
-    _refuse_unlearnable(base, material, plans[0])
+    registry = Registry.open(options.registry)
+    source = transfer.find(registry, options.source, base) if options.source else None
+    plans = plans_of(options, material, source.lengths if source else None)
+    _refuse_unlearnable(base, material, plans[0], source)
     if options.dry_run:
         say(rehearsal.describe(material, plans, rehearsal.measure(base, material, plans)))
         return
     for warning in material.report.warnings:
         say(f"warning: {warning}")
-    registry = Registry.open(options.registry)
-    key = run_key(material, plans, base.fingerprint)
+    key = run_key(material, plans, base.fingerprint, source.reference if source else None)
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
         return
-    made, verdict = _tune(options, material, plans, base=base, key=key, live=live)
+    made, verdict = _tune(options, material, plans, base=base, key=key, live=live, source=source)
     if material.test:
         scores = evaluate(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{metrics.report(scores)}")
@@ -104,18 +106,23 @@ def _tune(
     base: Backbone,
     key: str,
     live: publish.Standing | None,
+    source: Source | None,
 ) -> tuple[PromptArtifact, Verdict]:
     """The learned prompt, and whether it may go live."""
     session.connect()
     again = live.version if live and live.came_from(key) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
-    outcome = _learn(options, material, plans, _task(options, material, plans, name=name))
+    task = _task(options, material, plans, name=name)
+    if source:
+        say(f"starting from {source.reference}")
+        task = replace(task, source=source.prompt, started_from=source.reference)
+    outcome = _learn(options, material, plans, task)
     measured = Measured(held_in(material.folds), outcome.chosen.chosen.sentences)
     verdict = judge(measured, live.artifact if live else None, base, seed=options.seed)
     sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
-    source = {"sha256": sha256, "warnings": material.report.warnings}
-    return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=source), verdict
+    data = {"sha256": sha256, "warnings": material.report.warnings}
+    return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data), verdict
 
 
 def _learn(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], task: Run) -> publish.Outcome:
@@ -166,9 +173,10 @@ def _at_once(options: argparse.Namespace) -> int:
     return max(1, slots // int(options.workers))
 
 
-def _refuse_unlearnable(base: Backbone, material: Material, plan: rules.Plan) -> None:
+def _refuse_unlearnable(base: Backbone, material: Material, plan: rules.Plan, source: Source | None) -> None:
     """A run of no steps: whatever a run would refuse is refused here, before any time is spent."""
-    fit(base, material.labels, material.everything, (), replace(plan, steps=0))
+    prompt = source.prompt if source else None
+    fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
 
 
 def _resolved(name: str | None) -> str | None:
@@ -191,6 +199,12 @@ def _parser() -> argparse.ArgumentParser:
         default=str(command.home() / "runs"),
         metavar="DIR",
         help="checkpoints; a folder or address that all nodes share",
+    )
+    add(
+        "--from",
+        dest="source",
+        metavar="DOMAIN[@REF]",
+        help="start from the prompt of another domain, whatever its labels; its lengths are not scanned",
     )
     add("--label-words", metavar="FILE", help='JSON: {"label": ["word", ...]} (default: from the label names)')
     lengths, rates = list(rules.PROMPT_LENGTHS), list(rules.LEARNING_RATES)

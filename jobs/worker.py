@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from jobs.session import Stopped
 from lightner import backbone
+from lightner.prompts import Prompt
 from lightner.rules import Plan
 from lightner.selection import Fold, History, fold_folder, read_history, run_folds
 from lightner.training import PROMPT, Saver, Worker
@@ -30,7 +31,7 @@ _MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
 class Run:
     """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
 
-    All folds learn in the same workers, in turn.
+    All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Run:
     last: int
     workers: int = 1
     gpu: bool = False
+    source: Prompt | None = None
+    started_from: str | None = None
 
 
 def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
@@ -138,6 +141,7 @@ def _work(config: dict[str, Any]) -> None:
             last=task.last,
             worker=worker,
             resume=None if resume is None else Path(resume),
+            source=task.source,
             on_round=on_round,
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from lightner import rules
 from lightner.backbone import Backbone
+from lightner.prompts import Prompt
 from lightner.rules import Plan
 from lightner.sampling import Sentences, folds, hold_out
 from lightner.training import Round, Saver, Tuning, Worker
@@ -72,6 +73,7 @@ def run_folds(
     last: int,
     worker: Worker | None = None,
     resume: Path | None = None,
+    source: Prompt | None = None,
     on_round: Callable[[History, Saver], None] | None = None,
 ) -> None:
     """Tune a prompt for each fold by `plan` to its round `last`, all in turn round by round, from `resume` on.
@@ -89,6 +91,7 @@ def run_folds(
             plan,
             worker=worker,
             resume=None if resume is None else fold_folder(resume, number),
+            source=source,
         )
         for number, fold in enumerate(parts)
     ]

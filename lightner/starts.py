@@ -71,9 +71,10 @@ def transferred_start(
     feed-forward slots are the source's.
     """
     fresh = label_guidance(backbone, pieces, vectors)
+    moved = source.guidance.to(backbone.device, backbone.embedding.dtype)
     known = {name: place for place, name in enumerate(source.labels.names)}
     start: dict[str, Tensor] = {}
-    for name, tensor in source.guidance.tensors().items():
+    for name, tensor in moved.tensors().items():
         if name not in fresh.tensors():
             start[name] = tensor
             continue

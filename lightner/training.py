@@ -25,7 +25,7 @@ from lightner.model import IGNORE, decode, encode, legal_mask, log_probabilities
 from lightner.pointers import Space, encode_spans
 from lightner.prompts import Guidance, Prompt, PromptEncoder
 from lightner.rules import Plan, round_end
-from lightner.starts import start_guidance
+from lightner.starts import start_guidance, transferred_start
 from lightner.tagger import tag_words
 from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
 from lightner.verbalizer import Verbalizer, label_pieces
@@ -62,9 +62,12 @@ Saver = Callable[[Path], None]
 
 
 class PromptModel(nn.Module):
-    """What learns, and the loss it learns from. The frozen backbone is a value here, not a submodule."""
+    """What learns, and the loss it learns from. The frozen backbone is a value here, not a submodule.
 
-    def __init__(self, backbone: Backbone, labels: LabelSet, plan: Plan) -> None:
+    It starts from the `source` prompt of another domain where one is given; the plan must have its lengths.
+    """
+
+    def __init__(self, backbone: Backbone, labels: LabelSet, plan: Plan, source: Prompt | None = None) -> None:
         super().__init__()
         torch.manual_seed(plan.seed)
         self.backbone, self.labels = backbone, labels
@@ -72,7 +75,11 @@ class PromptModel(nn.Module):
         self.verbalizer.to(backbone.device)
         with torch.no_grad():
             vectors = self.verbalizer(backbone.embedding)
-        start = start_guidance(backbone, self.verbalizer.pieces, vectors, length=plan.prompt_length)
+        pieces = self.verbalizer.pieces
+        if source is None:
+            start = start_guidance(backbone, pieces, vectors, length=plan.prompt_length)
+        else:
+            start = transferred_start(backbone, pieces, vectors, labels=labels, source=source)
         self.prompt = PromptEncoder(
             backbone.shape,
             length=start.length,
@@ -126,11 +133,12 @@ class Tuning:
         *,
         worker: Worker | None = None,
         resume: Path | None = None,
+        source: Prompt | None = None,
     ) -> None:
         self._backbone, self._train, self._dev, self._plan = backbone, train, dev, plan
         self._worker = worker or Worker()
         self._examples = _examples(backbone, labels, train)
-        self.tuned = PromptModel(backbone, labels, plan)
+        self.tuned = PromptModel(backbone, labels, plan, source)
         _assert_trainable(self.tuned)
         self._optimizer = _optimizer(self.tuned, plan)
         self._done = 0 if resume is None else _resume(self.tuned, self._optimizer, resume)
@@ -181,9 +189,10 @@ def fit(
     worker: Worker | None = None,
     resume: Path | None = None,
     on_round: Callable[[Round, Saver], None] | None = None,
+    source: Prompt | None = None,
 ) -> PromptModel:
     """Tune a prompt by `plan` from start to end, reporting each round. Raises InputError as `Tuning` does."""
-    run = Tuning(backbone, labels, train, dev, plan, worker=worker, resume=resume)
+    run = Tuning(backbone, labels, train, dev, plan, worker=worker, resume=resume, source=source)
     for done in run.rounds():
         if on_round is not None:
             on_round(done, run.save)

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from jobs import gate, local, scan
+from jobs import gate, local, scan, transfer
 from lightner import backbone, metrics
 from lightner.artifact import PromptArtifact, prompt_for
 from lightner.formats import read, write_conll
 from lightner.registry import Registry
 from lightner.tagger import tag_words
 from lightner.training import Round
-from lightner.types import Counts, Scores, Sentence, Span
+from lightner.types import Counts, InputError, LabelSet, Scores, Sentence, Span
 from tests.tiny import tiny_artifact, tiny_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,6 +220,36 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, pla
     assert "now it is live" in run("--force")
     assert registry.resolve("gated") == "v000002"
     assert "nothing to do: gated v000002 is live" in run()
+
+
+def test_a_plan_takes_the_lengths_of_the_prompt_that_it_starts_from(place: Path) -> None:
+    base = backbone.load(str(place / "tiny"))
+    registry = Registry.open(str(place / "sources"))
+    labels = LabelSet.of(["harbour", "person"])
+    registry.publish(tiny_artifact(base, "ships", labels=labels, length=5, slots=7))
+    source = transfer.find(registry, "ships", base)
+    assert (source.reference, source.lengths) == ("ships@v000001", {"prompt_length": 3, "feed_forward_slots": 7})
+    assert transfer.find(registry, "ships@v000001", base).reference == source.reference
+    registry.publish(tiny_artifact(base, "bare", labels=labels, length=1))
+    with pytest.raises(InputError, match=r"--from bare: found 1 slots"):
+        transfer.find(registry, "bare", base)
+    with pytest.raises(InputError, match="tiny-bart-1"):
+        transfer.find(registry, "ships", tiny_backbone(1))
+
+
+@pytest.mark.ray
+def test_a_job_starts_from_another_domains_prompt_of_other_labels(
+    head: local.Head, place: Path, tmp_path: Path
+) -> None:
+    registry = Registry.open(str(place / "registry"))
+    base = backbone.load(str(place / "tiny"))
+    registry.publish(tiny_artifact(base, "ships", labels=LabelSet.of(["harbour", "person"]), length=5, slots=7))
+    log = tmp_path / "log"
+    assert start(head, *words(place, "moved", "--from", "ships"), log=log).wait(timeout=400) == 0, log.read_text()
+    assert "starting from ships@v000001" in log.read_text()
+    _, made = registry.fetch("moved")
+    assert made.card.tuning["started_from"] == "ships@v000001"
+    assert (made.card.labels, made.card.length, made.card.slots) == (("building", "person"), 5, 7)
 
 
 def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_path: Path) -> None:

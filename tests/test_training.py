@@ -181,6 +181,19 @@ def test_a_state_of_another_plan_is_refused(tmp_path: Path) -> None:
         fit(backbone, LABELS, EIGHT, (), other, resume=tmp_path / "state")
 
 
+def test_a_run_starts_from_the_prompt_it_is_given() -> None:
+    backbone = tiny_backbone()
+    few = LabelSet.of(["person", "place"])
+    source = fit(backbone, few, [EIGHT[3]], (), replace(SHORT, steps=8)).fold()
+    begun = fit(backbone, LABELS, EIGHT, (), replace(SHORT, steps=0), source=source).fold()
+    assert begun.guidance.length == len(LABELS) + 2
+    for name, tensor in source.guidance.tensors().items():
+        kept = begun.guidance.tensors()[name]
+        assert torch.equal(kept[..., -2:, :], tensor[..., -2:, :]), name
+    learned = fit(backbone, LABELS, EIGHT, (), SHORT, source=source).fold()
+    assert not torch.equal(learned.guidance.key["encoder"], begun.guidance.key["encoder"])
+
+
 def test_the_same_seed_gives_the_same_prompt_and_another_seed_another() -> None:
     first = fit(tiny_backbone(), LABELS, EIGHT, (), SHORT)
     torch.manual_seed(99)
