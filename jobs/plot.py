@@ -5,21 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-import pyarrow.fs
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jobs import scan
+from jobs import scan, storage
 from jobs.scan import Trial
 
 PICTURE, TABLE = "scan.png", "scan.txt"
 
 
-def keep(storage: str, name: str, trials: Sequence[Trial], chosen: Trial) -> str:
-    """Write both into the folder of run `name`, a local one or one at a URL; returns where that is."""
-    where = f"{storage.rstrip('/')}/{name}"
-    local = pyarrow.fs.LocalFileSystem(), where
-    files, folder = pyarrow.fs.FileSystem.from_uri(where) if "://" in where else local
+def keep(place: str, name: str, trials: Sequence[Trial], chosen: Trial) -> str:
+    """Write both into the folder of run `name` in the storage at `place`; returns where that is."""
+    where = storage.inside(place, name)
+    files, folder = storage.opened(where)
     files.create_dir(folder, recursive=True)
     for file, content in ((PICTURE, picture(trials, chosen)), (TABLE, scan.table(trials, chosen).encode() + b"\n")):
         with files.open_output_stream(f"{folder}/{file}") as stream:

@@ -13,7 +13,7 @@ from ray.tune import Callback
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler
 
-from jobs import session
+from jobs import session, storage
 from jobs.worker import Run, run, so_far
 from lightner.rules import Plan, best_round
 from lightner.selection import History
@@ -69,7 +69,7 @@ def scan(base: Run, plans: Sequence[Plan], *, at_once: int) -> tuple[Trial, ...]
     """
     by_pair = {pair(plan): plan for plan in plans}
     trainable = tune.with_resources(_trial(base, by_pair), {"CPU": _DRIVER_CPUS})
-    where = f"{base.storage.rstrip('/')}/{base.name}"
+    where = storage.inside(base.storage, base.name)
     if tune.Tuner.can_restore(where):
         tuner = tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=True)
     else:
@@ -149,7 +149,7 @@ def _trials(base: Run, results: tune.ResultGrid, by_pair: Mapping[Pair, Plan]) -
         if "f1" not in metrics:
             continue
         plan = by_pair[tuple(result.config["pair"])]
-        kept = train.Result.from_path(f"{base.storage.rstrip('/')}/{_run_name(base, metrics['trial_id'])}")
+        kept = train.Result.from_path(storage.inside(base.storage, _run_name(base, metrics["trial_id"])))
         history = so_far(kept)[: metrics["epoch"]]  # a run that is being stopped may be a round ahead
         trials.append(
             Trial(

@@ -17,7 +17,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, plot, publish, rehearsal, repeats, scan, session, transfer  # noqa: E402
+from jobs import command, plot, publish, rehearsal, repeats, scan, session, storage, transfer  # noqa: E402
 from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
 from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
 from jobs.transfer import Source  # noqa: E402
@@ -109,6 +109,7 @@ def _tune(
     source: Source | None,
 ) -> tuple[PromptArtifact, Verdict]:
     """The learned prompt, and whether it may go live."""
+    storage.check(options.storage)
     session.connect()
     again = live.version if live and live.came_from(key) else None
     # Tuning again is a new run, which a killed one resumes just as well.
@@ -197,8 +198,8 @@ def _parser() -> argparse.ArgumentParser:
         "--storage",
         type=command.place,
         default=str(command.home() / "runs"),
-        metavar="DIR",
-        help="checkpoints; a folder or address that all nodes share",
+        metavar="URL",
+        help="checkpoints; a folder that all nodes share, or s3://bucket/runs (docs/storage.md)",
     )
     add(
         "--from",
