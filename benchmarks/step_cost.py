@@ -99,13 +99,13 @@ def random_backbone(*, width: int, layers: int, seed: int) -> Backbone:
 
 
 def sentences(seed: int, count: int = 8 * BATCH) -> tuple[Sentence, ...]:
-    """Sentences of words that the embedded tokenizer has as one sub-word, each with a person and a place."""
+    """Sentences of lower-cased words of one sub-word in the embedded tokenizer, each with a person and a place."""
     rng = random.Random(seed)
     found = []
     for _ in range(count):
         words = [rng.choice(_FILLERS) for _ in range(_WORDS)]
         person, place = rng.sample(range(_WORDS), 2)
-        words[person], words[place] = rng.choice(_NAMES), rng.choice(_PLACES)
+        words[person], words[place] = rng.choice(_NAMES).lower(), rng.choice(_PLACES).lower()
         spans = sorted([Span(person, person + 1, "person"), Span(place, place + 1, "place")])
         found.append(Sentence(tuple(words), tuple(spans)))
     return tuple(found)

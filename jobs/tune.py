@@ -49,8 +49,7 @@ def tune_domain(options: argparse.Namespace) -> None:
     check_name(options.domain, "--domain")
     material = material_of(options)
     base = backbone.load(options.backbone)
-    registry = Registry.open(options.registry)
-    source = transfer.find(registry, options.source, base) if options.source else None
+    source = transfer.find(Registry.open(options.registry), options.source, base) if options.source else None
     plans = plans_of(options, material, source.lengths if source else None)
     _refuse_unlearnable(base, material, plans[0], source)
     if options.dry_run:
@@ -58,6 +57,7 @@ def tune_domain(options: argparse.Namespace) -> None:
         return
     for warning in material.report.warnings:
         say(f"warning: {warning}")
+    registry = Registry.open(options.registry)
     key = run_key(material, plans, base.fingerprint, source.reference if source else None)
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
