@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.few_shot import circumstances, spread
 from lightner import backbone, batching, rules, starts
-from lightner.backbone import Backbone, computes_in_bf16
+from lightner.backbone import Backbone, step_precision
 from lightner.formats import labels_of, read
 from lightner.metrics import score
 from lightner.pretraining.objective import batch_loss
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     learners: dict[str, Learner] = {"fine_tuning": fine_tune, "token_classifier": classify_tokens}
+    about = circumstances(backbone.load(options.backbone))
     rows: list[dict[str, Any]] = []
     for text in options.sets:
         name, _, files = text.partition("=")
@@ -62,7 +63,6 @@ def main() -> None:
             ]
             rows.append({"name": name, "method": method, **spread(runs), "runs": runs})
             print(json.dumps({key: value for key, value in rows[-1].items() if key != "runs"}), flush=True)
-            about = circumstances(backbone.load(options.backbone))
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
 
@@ -87,7 +87,7 @@ def choose_and_learn(
 
 
 def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
-    """Scores of the whole model, learned with its label words and default slots as a prompt that is not learned."""
+    """Scores of the whole model, learned with its label words as a prompt of one slot each."""
     torch.manual_seed(seed)
     base.model.requires_grad_(True).train()
     base.embedding.requires_grad_(False)
@@ -149,13 +149,12 @@ def _learn(
     seed: int,
 ) -> None:
     plan = rules.plan(train, prompt_length=0, learning_rate=rate, seed=seed)
-    half = plan.bf16 and computes_in_bf16(torch.device("cpu"))
+    precision = step_precision(torch.device("cpu"), bf16=plan.bf16)
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=plan.weight_decay)
     for step, batch in zip(range(1, plan.steps + 1), _endless(train, plan.batch_size, seed), strict=False):
-        share = min(step / plan.warm_up_steps, (plan.steps - step + 1) / (plan.steps - plan.warm_up_steps))
-        optimizer.param_groups[0]["lr"] = rate * min(1.0, share)
+        optimizer.param_groups[0]["lr"] = rate * rules.rate_share(plan, step)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with precision:
             found = loss(batch)
         torch.autograd.backward(found)
         nn.utils.clip_grad_norm_(parameters, _CLIP)

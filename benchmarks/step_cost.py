@@ -30,7 +30,7 @@ from transformers import BartConfig, BartModel
 from benchmarks.few_shot import circumstances
 from lightner import embedded, rules
 from lightner._attention import dropping
-from lightner.backbone import Backbone, computes_in_bf16, prepare
+from lightner.backbone import Backbone, prepare, step_precision
 from lightner.pretraining.objective import batch_loss
 from lightner.prompts import NO_GUIDANCE
 from lightner.training import Tuning
@@ -183,11 +183,11 @@ def _fine_tuning(base: Backbone, train: Sequence[Sentence], plan: rules.Plan, *,
     base.embedding.requires_grad_(embedding)
     parameters = [p for p in base.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-5, weight_decay=plan.weight_decay)
-    half, rng = plan.bf16 and computes_in_bf16(base.device), random.Random(plan.seed)
+    precision, rng = step_precision(base.device, bf16=plan.bf16), random.Random(plan.seed)
     learns = sum(p.numel() for p in parameters)
     yield learns
     for _ in range(plan.steps):
-        with dropping(base.model, plan.dropout), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with dropping(base.model, plan.dropout), precision:
             loss = batch_loss(base, rng.sample(train, plan.batch_size), LABELS, NO_GUIDANCE, rng)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)

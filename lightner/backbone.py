@@ -118,6 +118,14 @@ def computes_in_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
+def step_precision(device: torch.device, *, bf16: bool) -> torch.autocast:
+    """The context in which one training step computes: bfloat16 where it is wanted and the device is made for it.
+
+    One step, not a loop: autocast keeps its cast copies of the weights until the context ends.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16 and computes_in_bf16(device))
+
+
 def _fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
     settings = {name: getattr(model.config, name) for name in _IDENTITY}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

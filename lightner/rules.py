@@ -122,6 +122,13 @@ def round_end(plan: Plan, number: int) -> int:
     return plan.steps * number // plan.rounds
 
 
+def rate_share(plan: Plan, step: int) -> float:
+    """The share of its rate that a step, from 1 on, takes: linear warm-up, then linear decay to zero behind the end."""
+    rising = step / max(1, plan.warm_up_steps)
+    falling = (plan.steps - step + 1) / max(1, plan.steps - plan.warm_up_steps)
+    return min(1.0, rising, falling)
+
+
 def best_round(curve: Sequence[float]) -> int:
     """The round, from 1 on, at which a run with these scores by round should have ended.
 

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from lightner import metrics
 from lightner._attention import dropping
-from lightner.backbone import Backbone, computes_in_bf16
+from lightner.backbone import Backbone, step_precision
 from lightner.batching import Example, collate
 from lightner.batching import encode as encode_words
 from lightner.checkpoints import load_state, save_state
 from lightner.model import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
 from lightner.pointers import Space, encode_spans
 from lightner.prompts import Guidance, Prompt, PromptEncoder
-from lightner.rules import Plan, round_end
+from lightner.rules import Plan, rate_share, round_end
 from lightner.starts import start_guidance, transferred_start
 from lightner.tagger import tag_words
 from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
@@ -143,8 +143,7 @@ class Tuning:
         self._optimizer = _optimizer(self.tuned, plan)
         self._done = 0 if resume is None else _resume(self.tuned, self._optimizer, resume)
         self._module = self._worker.wrap(self.tuned)
-        half = plan.bf16 and computes_in_bf16(backbone.device)
-        self._precision = torch.autocast(backbone.device.type, torch.bfloat16, enabled=half)
+        self._precision = step_precision(backbone.device, bf16=plan.bf16)
 
     def rounds(self, last: int | None = None) -> Iterator[Round]:
         """Each round once it is done, to the end of the plan or to its round `last`, on the plan's schedule."""
@@ -260,11 +259,8 @@ def _optimizer(tuned: PromptModel, plan: Plan) -> torch.optim.Optimizer:
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
-    """Linear warm-up, then linear decay to zero behind the last step."""
-    rising = step / max(1, plan.warm_up_steps)
-    falling = (plan.steps - step + 1) / max(1, plan.steps - plan.warm_up_steps)
     for group in optimizer.param_groups:
-        group["lr"] = plan.learning_rate * group["share"] * min(1.0, rising, falling)
+        group["lr"] = plan.learning_rate * group["share"] * rate_share(plan, step)
 
 
 def _batches(train: Sequence[Sentence], plan: Plan, begin: int, end: int) -> Iterator[tuple[int, list[int]]]:

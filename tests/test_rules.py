@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from lightner.rules import LEARNING_RATES, PROMPT_LENGTHS, Plan, best_round, fold_count, in_proportion, plan, round_end
+from lightner.rules import (
+    LEARNING_RATES,
+    PROMPT_LENGTHS,
+    Plan,
+    best_round,
+    fold_count,
+    in_proportion,
+    plan,
+    rate_share,
+    round_end,
+)
 from lightner.types import InputError, Sentence
 
 
@@ -98,3 +108,13 @@ def test_the_last_round_ends_with_the_plan() -> None:
 )
 def test_a_run_ends_at_the_best_round_of_its_smoothed_curve(curve: list[float], expected: int) -> None:
     assert best_round(curve) == expected
+
+
+def test_rate_rises_to_all_of_itself_and_falls_to_almost_nothing() -> None:
+    whole = replace(planned(10), steps=100, warm_up_steps=10)
+    shares = [rate_share(whole, step) for step in range(1, 101)]
+    assert shares[0] == pytest.approx(0.1)
+    assert shares[9] == max(shares) == 1.0
+    assert shares[99] == pytest.approx(1 / 90)
+    assert shares[:10] == sorted(shares[:10])
+    assert shares[9:] == sorted(shares[9:], reverse=True)
