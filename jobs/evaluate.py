@@ -1,6 +1,6 @@
 """Score a published prompt on labelled sentences: `python jobs/evaluate.py --domain NAME --test FILE`.
 
-Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval).
+Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval), and what the errors are.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
 from jobs import command  # noqa: E402
-from lightner import artifact, backbone, metrics  # noqa: E402
+from lightner import artifact, backbone, errors, metrics  # noqa: E402
 from lightner.formats import read  # noqa: E402
 from lightner.registry import Registry  # noqa: E402
-from lightner.training import evaluate  # noqa: E402
+from lightner.tagger import tag_words  # noqa: E402
 
 
 def main() -> int:
@@ -30,8 +30,12 @@ def report(options: argparse.Namespace) -> None:
     sentences = read(options.test)
     version, found = Registry.open(options.registry).fetch(options.domain, options.prompt)
     base = backbone.load(options.backbone)
-    scores = evaluate(base, artifact.prompt_for(found, base), sentences)
+    prompt = artifact.prompt_for(found, base)
+    tagged = tag_words(base, [(prompt, sentence.words) for sentence in sentences])
+    gold, predicted = [sentence.spans for sentence in sentences], [[span for span, _ in spans] for spans in tagged]
+    scores = metrics.score(gold, predicted, prompt.labels.names)
     print(f"{options.domain} {version} on {options.test}\n{metrics.report(scores)}")
+    print(errors.describe(errors.errors(gold, predicted)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from jobs import gate, local, scan, transfer
-from lightner import backbone, metrics
+from lightner import backbone, errors, metrics
 from lightner.artifact import PromptArtifact, prompt_for
 from lightner.formats import read, write_conll
 from lightner.registry import Registry
@@ -140,8 +140,10 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     base = backbone.load(str(place / "tiny"))
     found = tag_words(base, [(prompt_for(artifact, base), sentence.words) for sentence in sentences])
     predicted = [[span for span, _ in spans] for spans in found]
-    expected = metrics.report(metrics.score([s.spans for s in sentences], predicted, artifact.card.labels))
+    gold = [sentence.spans for sentence in sentences]
+    expected = metrics.report(metrics.score(gold, predicted, artifact.card.labels))
     assert expected in evaluated.stdout
+    assert errors.describe(errors.errors(gold, predicted)) in evaluated.stdout
     assert expected in first
 
 
