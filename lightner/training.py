@@ -50,10 +50,14 @@ class Round:
 
 @dataclass(frozen=True)
 class Worker:
-    """This process's place among data-parallel workers, and how it wraps a module for them."""
+    """This process's place among data-parallel workers, and how it wraps a module for them.
+
+    `sharded`: the backbone's weights lie in parts on all of them, so that all take part in every forward pass.
+    """
 
     rank: int = 0
     count: int = 1
+    sharded: bool = False
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
 
 
@@ -171,7 +175,7 @@ class Tuning:
             return _step(self._module, self._optimizer, rows, self._worker, self._precision)
 
     def _round(self, number: int, loss: float) -> Round:
-        if not self._dev or self._worker.rank != 0:
+        if not self._dev or (self._worker.rank != 0 and not self._worker.sharded):
             return Round(number, self._done, loss, None)
         prompt = self.tuned.fold()
         each = evaluate_each(self._backbone, prompt, self._dev)
