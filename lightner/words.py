@@ -35,6 +35,15 @@ def split_words(text: str) -> tuple[Word, ...]:
     return tuple(Word(text[match.start() : match.end()], *match.span()) for match in _WORD.finditer(kinds))
 
 
+def join_words(words: Sequence[str]) -> tuple[str, tuple[Word, ...]]:
+    """The text of pre-split words, one space between each two, and those words in it, unchanged."""
+    placed, start = [], 0
+    for word in words:
+        placed.append(Word(word, start, start + len(word)))
+        start += len(word) + 1
+    return " ".join(words), tuple(placed)
+
+
 def windows(count: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
     """Ranges `[start, end)` of at most `size` words that cover `count` words; neighbours share `overlap` or more.
 

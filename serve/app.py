@@ -47,4 +47,4 @@ def build(args: dict[str, Any]) -> Application:
     )
     # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
-    return ingress.bind(backbone.bind(settings), require_key=require_key)
+    return ingress.bind(backbone.bind(settings), limits=settings.requests, require_key=require_key)

@@ -16,10 +16,13 @@ from ray.serve.exceptions import ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from lightner.types import InputError
-from serve.messages import Answer, Ask, Description, Refusal
+from serve.guards import Keys
+from serve.messages import Answer, Ask, Description, Named, Refusal
 from serve.routes import create_app
+from serve.settings import RequestLimits
 
 READ_KEY = "LIGHTNER_READ_KEY"
+ADMIN_KEY = "LIGHTNER_ADMIN_KEY"
 # How long a request is asked again after replicas that died: about as long as a new one takes to start.
 RETRY_S = 60.0
 PAUSE_S = 0.5
@@ -28,18 +31,19 @@ _log = logging.getLogger(__name__)
 
 @ray_serve.ingress()
 class Ingress:
-    """Does not start where a read key is required and this process has none (see `read_key`)."""
+    """Does not start where a read key is required and this process has none (see `keys`)."""
 
-    def __init__(self, backbone: DeploymentHandle, *, require_key: bool) -> None:
+    def __init__(self, backbone: DeploymentHandle, *, limits: RequestLimits, require_key: bool) -> None:
         self._reader = RemoteReader(backbone)
-        self._read_key = read_key(required=require_key)
+        self._limits = limits
+        self._keys = keys(required=require_key)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._reader, read_key=self._read_key)
+        return create_app(self._reader, keys=self._keys, limits=self._limits)
 
 
 class RemoteReader:
-    """A `messages.Reader` behind Ray. Asking twice does no harm, so what a dying replica left is asked again."""
+    """A `messages.Reader` behind Ray. What a dying replica left is asked again where asking twice does no harm."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
@@ -54,6 +58,15 @@ class RemoteReader:
 
     async def domains(self) -> list[str] | Refusal:
         outcome: list[str] | Refusal = await self._call("domains")
+        return outcome
+
+    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
+        outcome: Named | Refusal = await self._call("set_alias", domain, alias, version)
+        return outcome
+
+    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        # Once: whether the first call went back is unknown.
+        outcome: Named | Refusal = await self._handle.rollback.remote(domain, alias)
         return outcome
 
     async def backbone(self) -> str:
@@ -73,13 +86,18 @@ class RemoteReader:
                 await asyncio.sleep(PAUSE_S)
 
 
-def read_key(*, required: bool) -> str | None:
-    """The key in LIGHTNER_READ_KEY, None if it is not set.
+def keys(*, required: bool) -> Keys:
+    """The keys in LIGHTNER_READ_KEY and LIGHTNER_ADMIN_KEY, where they are set.
 
     Raises:
-        InputError: it is required and not set.
+        InputError: a read key is required and not set; both are the same; a key has characters that no header can.
     """
-    key = os.environ.get(READ_KEY) or None
-    if required and key is None:
+    found = Keys(read=os.environ.get(READ_KEY) or None, admin=os.environ.get(ADMIN_KEY) or None)
+    if required and found.read is None:
         raise InputError(f"{READ_KEY}: found nothing, expected a key in the environment of every Ray node")
-    return key
+    if found.read is not None and found.read == found.admin:
+        raise InputError(f"{ADMIN_KEY}: found the key of {READ_KEY}, expected another one")
+    for name, key in ((READ_KEY, found.read), (ADMIN_KEY, found.admin)):
+        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise InputError(f"{name}: found white space around it or characters beyond ASCII, expected neither")
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from lightner.types import Entity
 
@@ -34,12 +34,16 @@ class Refusal:
     version: str | None = None
 
 
+# As it is, or as pre-split words: then its characters are those of the words with one space between each two.
+Text: TypeAlias = str | tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Texts to be read with one prompt of a domain; `ref` is an alias or a version, None for the live one."""
 
     domain: str
-    texts: tuple[str, ...]
+    texts: tuple[Text, ...]
     ref: str | None = None
 
 
@@ -69,6 +73,15 @@ class Description:
     card: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The version that an alias of a domain names from now on."""
+
+    domain: str
+    alias: str
+    version: str
+
+
 class Reader(Protocol):
     """What HTTP is a face of: a backbone replica, in this process or behind Ray."""
 
@@ -80,6 +93,12 @@ class Reader(Protocol):
 
     async def domains(self) -> list[str] | Refusal:
         """Names of all published domains, sorted."""
+
+    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
+        """Let an alias name a published version; asking twice does no harm."""
+
+    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        """Let an alias name again what it named before; asking twice goes back twice."""
 
     async def backbone(self) -> str:
         """The backbone's name; answers only where texts could be read."""

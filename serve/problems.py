@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.messages import Reason, Refusal
-from serve.schemas import Problem, ProblemField
+from serve.schemas import FORMS, Problem, ProblemField
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+MAX_ERRORS = 16
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _STATUS = {
@@ -46,6 +48,13 @@ class ProblemError(Exception):
         self.problem = problem
 
 
+def answered(outcome: T | Refusal, *, field: str | None = None) -> T:
+    """The outcome; a refusal is raised as its problem, and `field` is the part of the request that it is about."""
+    if isinstance(outcome, Refusal):
+        raise ProblemError(of_refusal(outcome, field=field))
+    return outcome
+
+
 def of_refusal(refusal: Refusal, *, field: str | None = None) -> Problem:
     """The problem of a refusal; `field` is the part of the request that it is about."""
     status, detail = _STATUS[refusal.reason], _DETAIL[refusal.reason]
@@ -54,9 +63,9 @@ def of_refusal(refusal: Refusal, *, field: str | None = None) -> Problem:
     return _problem(refusal.reason.value, status, detail, **known)
 
 
-def of_status(status: HTTPStatus, detail: str) -> Problem:
-    """The problem of a request that the status alone describes."""
-    return _problem(status.phrase.lower().replace(" ", "-").replace("'", ""), status, detail)
+def of_status(status: HTTPStatus, detail: str, *, kind: str = "") -> Problem:
+    """The problem of a request that the status alone describes, unless it is of a `kind` of its own."""
+    return _problem(kind or status.phrase.lower().replace(" ", "-").replace("'", ""), status, detail)
 
 
 def response(problem: Problem) -> Response:
@@ -107,7 +116,7 @@ async def _on_problem(_: Request, error: Exception) -> Response:
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = [ProblemField(field=_path(each["loc"]), message=each["msg"]) for each in error.errors()]
+    fields = [ProblemField(field=_path(each["loc"]), message=each["msg"]) for each in error.errors()[:MAX_ERRORS]]
     detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
     return response(_problem("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=fields))
 
@@ -131,4 +140,4 @@ def _problem(kind: str, status: HTTPStatus, detail: str, **members: Any) -> Prob
 
 
 def _path(location: Sequence[object]) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(str(part) for part in location if part not in FORMS)

@@ -109,6 +109,13 @@ class PromptCache(Generic[V]):
             return self._used(held)
         return outcome
 
+    def expire(self, domain: str, ref: str) -> None:
+        """Ask the store again at the next request; until it answers, the version before does."""
+        name = (domain, ref)
+        self._refusals.pop(name, None)
+        if known := self._versions.get(name):
+            self._versions[name] = _Until(known.what, _now())
+
     async def _refresh(self, domain: str, ref: str) -> Resident[V] | Refusal:
         """Ask what `ref` stands for and have it loaded; only then do requests see it."""
         name = (domain, ref)
@@ -127,7 +134,7 @@ class PromptCache(Generic[V]):
             async with asyncio.timeout(self.limits.load_timeout_s):
                 return await self._store.aresolve(domain, ref)
         except Exception as error:
-            return _refusal(error, domain, None)
+            return refusal_of(error, domain, None)
 
     async def _version(self, domain: str, version: str) -> Resident[V] | Refusal:
         key = (domain, version)
@@ -141,7 +148,7 @@ class PromptCache(Generic[V]):
                 _, artifact = await self._store.afetch(domain, version)
             resident = Resident(domain, version, await asyncio.to_thread(self._build, artifact))
         except Exception as error:
-            return self._remember((domain, version), _refusal(error, domain, version))
+            return self._remember((domain, version), refusal_of(error, domain, version))
         self._keep(resident)
         return resident
 
@@ -173,7 +180,8 @@ class PromptCache(Generic[V]):
         return known.what if known and _now() < known.until_s else None
 
 
-def _refusal(error: Exception, domain: str, version: str | None) -> Refusal:
+def refusal_of(error: Exception, domain: str, version: str | None) -> Refusal:
+    """What the registry's `error` about a prompt means to who asked; the log gets the rest."""
     if isinstance(error, UnknownPrompt):
         return Refusal(Reason.UNKNOWN_PROMPT, domain, version)
     if isinstance(error, InputError):

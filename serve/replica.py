@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,10 @@ from lightner.prompts import Prompt
 from lightner.registry import LIVE, Registry, RegistryUnavailable
 from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
 from lightner.types import InputError
-from lightner.words import Word, spans_to_entities, split_words
+from lightner.words import Word, join_words, spans_to_entities, split_words
 from serve.batcher import Batcher, Failed, Overloaded
-from serve.messages import Answer, Ask, Description, Reading, Reason, Refusal
-from serve.prompt_cache import PromptCache
+from serve.messages import Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
+from serve.prompt_cache import PromptCache, refusal_of
 from serve.settings import Limits, Settings
 
 _log = logging.getLogger(__name__)
@@ -84,8 +84,30 @@ class Backbone:
             _log.warning("the registry did not list its domains: %s", error)
             return Refusal(Reason.REGISTRY_UNAVAILABLE)
 
+    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
+        """Let an alias name a published version; requests to this replica see it at once."""
+
+        def move() -> str:
+            self._registry.set_alias(domain, alias, version)
+            return version
+
+        return await self._renamed(domain, alias, move)
+
+    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        """Let an alias name again what it named before; requests to this replica see it at once."""
+        return await self._renamed(domain, alias, lambda: self._registry.rollback(domain, alias))
+
     async def backbone(self) -> str:
         return self._backbone.name
+
+    async def _renamed(self, domain: str, alias: str, move: Callable[[], str]) -> Named | Refusal:
+        try:
+            return Named(domain, alias, await asyncio.to_thread(move))
+        except Exception as error:
+            return refusal_of(error, domain, None)
+        finally:
+            # Even a failure may have moved it.
+            self._prompts.expire(domain, alias)
 
     async def _answer(self, ask: Ask) -> Answer | Refusal:
         try:
@@ -127,9 +149,9 @@ class _Plan:
         return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.ranges]
 
 
-def _plan(texts: Sequence[str]) -> list[_Plan]:
-    split = [split_words(text) for text in texts]
-    return [_Plan(text, words, cut(words)) for text, words in zip(texts, split, strict=True)]
+def _plan(texts: Sequence[Text]) -> list[_Plan]:
+    split = [(text, split_words(text)) if isinstance(text, str) else join_words(text) for text in texts]
+    return [_Plan(text, words, cut(words)) for text, words in split]
 
 
 def _reading(plan: _Plan, outcomes: Sequence[ScoredSpans | Failed], domain: str, version: str) -> Reading | Refusal:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+)
 
 MAX_TEXTS = 256
 MAX_TEXT_CHARACTERS = 100_000
@@ -13,11 +24,54 @@ MAX_TOTAL_CHARACTERS = 400_000
 MAX_BODY_BYTES = 12 * MAX_TOTAL_CHARACTERS + 2**18
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"
+VERSION_PATTERN = r"^v[0-9]{6,40}$"
+WORD_PATTERN = r"^\S([\s\S]*\S)?$"
+# pydantic puts these into the place of an error; they are no part of what was sent.
+FORMS = TEXT, WORDS = "<text>", "<words>"
+
+
+def characters_of(text: str | Sequence[str]) -> int:
+    """Characters of a text; pre-split words have one space between each two."""
+    return len(text) if isinstance(text, str) else sum(map(len, text)) + max(0, len(text) - 1)
+
+
+def _bounded_words(words: list[str]) -> list[str]:
+    if (found := characters_of(words)) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"found {found} characters, expected at most {MAX_TEXT_CHARACTERS}")
+    return words
+
+
+def _no_version(alias: str) -> str:
+    if re.fullmatch(VERSION_PATTERN, alias):
+        raise ValueError(f"found {alias!r}, expected a name that does not look like a version")
+    return alias
+
+
+def _form(text: object) -> str | None:
+    return WORDS if isinstance(text, list) else TEXT if isinstance(text, str) else None
+
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
+Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+Alias = Annotated[Name, AfterValidator(_no_version), Field(description="any name but one that looks like a version")]
+Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN)]
+Words = Annotated[list[Word], Field(max_length=MAX_TEXT_CHARACTERS, fail_fast=True), AfterValidator(_bounded_words)]
+Text = Annotated[
+    Annotated[Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)], Tag(TEXT)]
+    | Annotated[Words, Tag(WORDS)],
+    Discriminator(
+        _form,
+        custom_error_type="text_type",
+        custom_error_message="Input should be a valid string or a list of words",
+    ),
+    Field(description="a string, or its words: a list of strings that are neither empty nor padded with white space"),
+]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Output: TypeAlias = Literal["entities", "entity_group"]
 
+_OUTPUT: Any = Field(
+    default="entities", description="`entity_group`: entities as transformers' token-classification pipeline names them"
+)
 _THRESHOLD = Field(default=0.0, description="entities with a lower score are left out")
 _PROMPT = Field(default=None, description="alias or version of the prompt; nothing: the live one", examples=[None])
 
@@ -31,12 +85,13 @@ class EntitiesRequest(_Message):
 
     texts: list[Text] = Field(min_length=1, max_length=MAX_TEXTS, examples=[["Ada lives in Paris."]])
     threshold: Probability = _THRESHOLD
+    output: Output = _OUTPUT
     prompt: Name | None = _PROMPT
 
     @field_validator("texts")
     @classmethod
-    def _bounded(cls, texts: list[str]) -> list[str]:
-        _check_total(sum(map(len, texts)))
+    def _bounded(cls, texts: list[str | list[str]]) -> list[str | list[str]]:
+        _check_total(sum(map(characters_of, texts)))
         return texts
 
 
@@ -53,28 +108,63 @@ class MixedRequest(_Message):
 
     items: list[Item] = Field(min_length=1, max_length=MAX_TEXTS)
     threshold: Probability = _THRESHOLD
+    output: Output = _OUTPUT
 
     @field_validator("items")
     @classmethod
     def _bounded(cls, items: list[Item]) -> list[Item]:
-        _check_total(sum(len(item.text) for item in items))
+        _check_total(sum(characters_of(item.text) for item in items))
         return items
 
 
+class AliasRequest(_Message):
+    """The version that an alias is to name."""
+
+    alias: Alias = "live"
+    version: Version
+
+
+class RollbackRequest(_Message):
+    """The alias that is to name again what it named before."""
+
+    alias: Alias = "live"
+
+
 class FoundEntity(_Message):
-    """An entity: characters `[start, end)` of the text, and its probability."""
+    """An entity: characters `[start, end)` of the text, and its probability.
+
+    Where words were given also words `[start_word, end_word)`; the characters are then those of the words with one
+    space between each two.
+    """
 
     start: int
     end: int
+    start_word: int | None = None
+    end_word: int | None = None
     text: str
     label: str
     score: float
 
 
+class GroupedEntity(_Message):
+    """An entity as transformers' token-classification pipeline names its parts; `word` is the text as it stands."""
+
+    entity_group: str
+    score: float
+    word: str
+    start: int
+    end: int
+    start_word: int | None = None
+    end_word: int | None = None
+
+
+Entities: TypeAlias = list[FoundEntity] | list[GroupedEntity]
+
+
 class TextResult(_Message):
     """Entities in order of position, and in how many windows the text was read (1 for all but long texts)."""
 
-    entities: list[FoundEntity]
+    entities: Entities
     windows: int
 
 
@@ -110,7 +200,7 @@ class ItemResult(_Message):
 
     domain: str
     prompt_version: str
-    entities: list[FoundEntity]
+    entities: Entities
     windows: int
 
 
@@ -137,6 +227,14 @@ class DomainResponse(_Message):
     domain: str
     prompt_version: str
     card: dict[str, Any]
+
+
+class AliasResponse(_Message):
+    """The version that the alias names from now on."""
+
+    domain: str
+    alias: str
+    version: str
 
 
 class Health(_Message):

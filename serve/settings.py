@@ -15,6 +15,15 @@ ShortTime = Annotated[float, Field(ge=0, le=10)]
 Count = Annotated[int, Field(ge=1)]
 
 
+class RequestLimits(BaseModel):
+    """Of the ingress. Health and the page's files are exempt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_at_once: Count = Field(default=512, description="requests in hand of one ingress before others are refused")
+    timeout_s: Seconds = Field(default=50.0, description="the most that a request may take, its body included")
+
+
 class Settings(BaseModel):
     """What `build` takes; a change restarts the replicas."""
 
@@ -26,6 +35,7 @@ class Settings(BaseModel):
     num_cpus: Annotated[float, Field(gt=0)] = 1.0
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     registry_timeout_s: Seconds = 10.0
+    requests: RequestLimits = RequestLimits()
     require_key: bool = Field(default=False, description="do not start without LIGHTNER_READ_KEY")
 
     @field_validator("registry")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from lightner import backbone as backbones
@@ -14,7 +16,10 @@ from lightner.backbone import Backbone
 from lightner.registry import Registry
 from lightner.tagger import Tagged, tag_texts
 from lightner.types import LabelSet
-from serve.settings import Settings
+from serve.guards import Keys
+from serve.messages import Reader
+from serve.routes import create_app
+from serve.settings import RequestLimits, Settings
 from tests.tiny import tiny_artifact, tiny_backbone
 
 # Domains of different prompt lengths and label sets.
@@ -92,3 +97,25 @@ def entities_of(tagged: Tagged) -> list[dict[str, object]]:
         }
         for each in tagged.entities
     ]
+
+
+def connect(
+    reader: Reader, *, read: str | None = None, admin: str | None = None, limits: RequestLimits | None = None
+) -> httpx.AsyncClient:
+    """A client of the service over `reader`, in this process."""
+    app = create_app(reader, keys=Keys(read, admin), limits=limits or RequestLimits())
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def problem(answer: httpx.Response, status: int, kind: str) -> Any:
+    """The problem document, if it is the expected one."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    document = answer.json()
+    assert (document["status"], document["type"]) == (status, f"urn:lightner:problem:{kind}")
+    assert document["detail"]
+    assert document["title"]
+    return document

@@ -11,7 +11,8 @@ from ray.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDepl
 
 from lightner.types import InputError
 from serve.app import build
-from serve.ingress import READ_KEY, read_key
+from serve.guards import Keys
+from serve.ingress import ADMIN_KEY, READ_KEY, keys
 from serve.settings import Limits, Settings
 
 CONFIG = Path(__file__).resolve().parent.parent / "serve" / "config.yaml"
@@ -55,13 +56,35 @@ class TestKey:
     def test_a_node_without_the_key_does_not_start_where_one_is_required(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(READ_KEY, "")
         with pytest.raises(InputError, match=READ_KEY):
-            read_key(required=True)
-        assert read_key(required=False) is None
+            keys(required=True)
+        assert keys(required=False).read is None
         monkeypatch.delenv(READ_KEY)
         with pytest.raises(InputError, match=READ_KEY):
-            read_key(required=True)
+            keys(required=True)
         monkeypatch.setenv(READ_KEY, "a key")
-        assert read_key(required=True) == read_key(required=False) == "a key"
+        assert keys(required=True) == keys(required=False) == Keys("a key", None)
+
+    def test_the_keys_are_two(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(READ_KEY, "a key")
+        monkeypatch.setenv(ADMIN_KEY, "another")
+        assert keys(required=True) == Keys("a key", "another")
+        monkeypatch.setenv(ADMIN_KEY, "a key")
+        with pytest.raises(InputError, match=f"{ADMIN_KEY}: found the key of {READ_KEY}"):
+            keys(required=False)
+
+    @pytest.mark.parametrize("name", [READ_KEY, ADMIN_KEY])
+    @pytest.mark.parametrize("key", [" a", "a\n", "é", "a\tb"])
+    def test_a_key_that_no_header_carries_unchanged_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, key: str
+    ) -> None:
+        monkeypatch.delenv(READ_KEY, raising=False)
+        monkeypatch.setenv(name, key)
+        with pytest.raises(InputError, match=f"{name}: found white space") as caught:
+            keys(required=False)
+        assert key.strip() not in str(caught.value)[len(name) :] or key.strip() == "a"
+
+    def test_a_key_is_not_shown(self) -> None:
+        assert "secret" not in repr(Keys("secret", "secret too"))
 
     def test_a_key_where_the_service_is_built_makes_it_required(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(READ_KEY, raising=False)

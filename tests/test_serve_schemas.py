@@ -7,21 +7,24 @@ import sys
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve.schemas import (
+    FORMS,
     MAX_TEXT_CHARACTERS,
     MAX_TEXTS,
     MAX_TOTAL_CHARACTERS,
+    AliasRequest,
     EntitiesRequest,
     MixedRequest,
+    RollbackRequest,
 )
 
 
-def faults(model: type[EntitiesRequest] | type[MixedRequest], found: Any) -> list[tuple[int | str, ...]]:
+def faults(model: type[BaseModel], found: Any) -> list[tuple[int | str, ...]]:
     with pytest.raises(ValidationError) as caught:
         model.model_validate(found)
-    return [each["loc"] for each in caught.value.errors()]
+    return [tuple(part for part in each["loc"] if part not in FORMS) for each in caught.value.errors()]
 
 
 def test_a_list_of_texts_is_enough() -> None:
@@ -65,6 +68,15 @@ def test_a_name_that_could_be_a_path_or_an_address_is_refused(name: str) -> None
         ({"texts": ["a"] * (MAX_TEXTS + 1)}, ("texts",)),
         ({"texts": ["a", "a" * (MAX_TEXT_CHARACTERS + 1)]}, ("texts", 1)),
         ({"texts": ["\ud800"]}, ("texts", 0)),
+        ({"texts": [["a", "\ud800"]]}, ("texts", 0, 1)),
+        ({"texts": ["a", ["a", ""]]}, ("texts", 1, 1)),
+        ({"texts": [["a", " "]]}, ("texts", 0, 1)),
+        ({"texts": [["a", "b\n"]]}, ("texts", 0, 1)),
+        ({"texts": [["a", 1, 2]]}, ("texts", 0, 1)),
+        ({"texts": [[["a"]]]}, ("texts", 0, 0)),
+        ({"texts": [["a"] * (MAX_TEXT_CHARACTERS // 2 + 1)]}, ("texts", 0)),
+        ({"texts": [["a"] * (MAX_TEXT_CHARACTERS + 1)]}, ("texts", 0)),
+        ({"texts": ["a"], "output": "iob"}, ("output",)),
     ],
 )
 def test_a_malformed_request_is_refused_at_the_field_at_fault(found: Any, at: tuple[int | str, ...]) -> None:
@@ -78,6 +90,24 @@ def test_the_largest_request_is_taken_and_one_character_more_is_not() -> None:
     assert faults(EntitiesRequest, {"texts": [*texts, "a"]}) == [("texts",)]
     items = [{"domain": "movies", "text": text} for text in [*texts, "a"]]
     assert faults(MixedRequest, {"items": items}) == [("items",)]
+
+
+def test_words_count_as_the_text_that_they_make() -> None:
+    texts = [["New York", "a\u200bb"], [], ["a"] * (MAX_TEXT_CHARACTERS // 2)]
+    assert EntitiesRequest.model_validate({"texts": texts}).texts == texts
+    longest = ["a" * (MAX_TEXT_CHARACTERS // 2), "a" * (MAX_TEXT_CHARACTERS // 2 - 1)]
+    texts = [longest] * (MAX_TOTAL_CHARACTERS // MAX_TEXT_CHARACTERS)
+    assert len(EntitiesRequest.model_validate({"texts": texts}).texts) == len(texts)
+    assert faults(EntitiesRequest, {"texts": [*texts, ["a"]]}) == [("texts",)]
+
+
+def test_an_alias_is_no_version_and_a_version_is_one() -> None:
+    assert AliasRequest.model_validate({"version": "v000001"}) == AliasRequest(alias="live", version="v000001")
+    assert faults(AliasRequest, {"version": "live"}) == [("version",)]
+    assert faults(AliasRequest, {"version": "v1"}) == [("version",)]
+    assert faults(AliasRequest, {"alias": "v000002", "version": "v000001"}) == [("alias",)]
+    assert faults(RollbackRequest, {"alias": "v000002"}) == [("alias",)]
+    assert faults(RollbackRequest, {"alias": "../live"}) == [("alias",)]
 
 
 def test_items_name_their_domain() -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lightner.types import Entity, InputError, Span
-from lightner.words import Word, spans_to_entities, split_words, windows
+from lightner.words import Word, join_words, spans_to_entities, split_words, windows
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
@@ -164,3 +164,12 @@ def test_the_words_of_an_entity_are_those_of_its_span(text: str, data: st.DataOb
     inside = [word for word in words if entity.start <= word.start and word.end <= entity.end]
     assert inside == list(words[start:end])
     assert entity.text == text[entity.start : entity.end]
+
+
+@given(st.lists(st.text(min_size=1)))
+@calm
+def test_joined_words_are_where_they_are_said_to_be(words: list[str]) -> None:
+    text, placed = join_words(words)
+    assert [word.text for word in placed] == words
+    assert [text[word.start : word.end] for word in placed] == words
+    assert text == " ".join(words)
