@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lightner", "jobs", "serve")
 FILES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CLIENT = Path("lightner/client.py")
 INTERNALS = {
     "lightner/_attention.py": "transformers.",
     "lightner/backbone.py": "transformers.",
@@ -60,9 +63,16 @@ def test_the_walk_sees_every_kind_of_import() -> None:
 
 
 def test_the_library_knows_no_ray_and_no_http() -> None:
-    library = [path for path in FILES if below(path, "lightner")]
+    library = [path for path in FILES if below(path, "lightner") and path != CLIENT]
     assert offences(library, "ray", "fastapi", "pydantic", "starlette", "httpx", "uvicorn") == []
     assert offences(library, "jobs", "serve", "tests", "benchmarks") == []
+
+
+def test_the_client_knows_http_but_nothing_that_runs_a_model() -> None:
+    heavy = ("ray", "torch", "transformers", "datasets", "fastapi", "pydantic", "jobs", "serve")
+    assert offences([CLIENT], *heavy) == []
+    check = f"import sys, lightner.client; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
 def test_the_wire_contract_knows_no_torch_and_no_ray() -> None:

@@ -1,0 +1,351 @@
+"""A client of the service: texts in, entities out, over HTTP. Needs httpx and tenacity; imports neither ray nor torch.
+
+    with Client("http://localhost:8000") as client:
+        for tagged in client.tag("recipes", ["Whisk 150 g of sugar."]):
+            print(tagged.entities)
+
+What may pass is waited for: a service that starts, is overloaded or was killed is asked again, with growing pauses and
+never sooner than it asks for (`Retry-After`), until the client's patience ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import httpx
+from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception, stop_before_delay
+from tenacity.wait import wait_random_exponential
+
+from lightner.card import check_name
+from lightner.types import InputError
+
+LIVE = "live"
+
+# What the service takes in one request.
+MAX_TEXTS = 256
+MAX_TEXT_CHARACTERS = 100_000
+MAX_TOTAL_CHARACTERS = 400_000
+
+CONNECT_TIMEOUT_S = 5.0
+_PROBLEM = "application/problem+json"
+_PASSING = frozenset({408, 429, 503, 504})
+# From something between here and the service, or from a process that died: the service itself explains its problems.
+_PASSING_UNEXPLAINED = frozenset({500, 502})
+_PAUSES = wait_random_exponential(multiplier=0.2, max=10)
+_log = logging.getLogger(__name__)
+
+# A text as it is, or as pre-split words: then its characters are those of the words with one space between each two.
+Text: TypeAlias = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity: characters `[start, end)` of the text, its label and probability; where words were given also words
+    `[start_word, end_word)`."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float
+    start_word: int | None = None
+    end_word: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A text's entities, the version of the prompt that found them, and in how many windows the text was read."""
+
+    domain: str
+    prompt_version: str
+    entities: tuple[Entity, ...]
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A text and the domain that reads it; `prompt` is an alias or a version, None for the live one."""
+
+    domain: str
+    text: Text
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A domain's card and the version that it belongs to."""
+
+    domain: str
+    prompt_version: str
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The version that an alias of a domain names."""
+
+    domain: str
+    alias: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document (RFC 9457); `errors` maps a field of the request to what is wrong with it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    domain: str | None = None
+    prompt_version: str | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+class ClientError(Exception):
+    """The service could not be asked or did not do what was asked."""
+
+
+class UnreachableError(ClientError):
+    """No answer came: nobody listens, the connection broke, or it took longer than the timeout."""
+
+
+class UnexpectedAnswerError(ClientError):
+    """The answer is none of this service's."""
+
+
+class ProblemError(ClientError):
+    """The service refused. `retry_after_s` is how soon it may be asked again, where it said so."""
+
+    def __init__(self, problem: Problem, *, retry_after_s: float | None, passing: bool) -> None:
+        super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
+        self.problem = problem
+        self.retry_after_s = retry_after_s
+        self.passing = passing
+
+
+class Client:
+    """A connection to the service at `url`; to be closed, or used in a `with` block. May be used from several threads.
+
+    `timeout_s` bounds one try, `patience_s` all tries of one request together. All methods raise ClientError in one of
+    its forms, and InputError for what no service would take.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout_s: float = 60.0,
+        patience_s: float = 60.0,
+        texts_per_request: int = 64,
+    ) -> None:
+        if not 1 <= texts_per_request <= MAX_TEXTS:
+            raise InputError(f"texts_per_request: found {texts_per_request}, expected 1 to {MAX_TEXTS}")
+        if httpx.URL(url).scheme not in ("http", "https"):
+            raise InputError(f"url: found {url!r}, expected http://... or https://...")
+        self._most = texts_per_request
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
+        )
+        self._tries = Retrying(
+            retry=retry_if_exception(_passes),
+            wait=_pause_s,
+            stop=stop_before_delay(patience_s),
+            before_sleep=before_sleep_log(_log, logging.INFO),
+            reraise=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def tag(
+        self, domain: str, texts: Sequence[Text], *, threshold: float = 0.0, prompt: str | None = None
+    ) -> list[Tagged]:
+        """Entities of each text, in the order of the texts. As many requests as it takes, one after another: where an
+        alias moves meanwhile, each `Tagged` says which version it is of."""
+        path = f"/v1/domains/{check_name(domain, 'domain')}/entities"
+        found: list[Tagged] = []
+        for start, end in _portions([_characters(text, place) for place, text in enumerate(texts)], self._most):
+            body = {"texts": [_sendable(text) for text in texts[start:end]], "threshold": threshold, "prompt": prompt}
+            answer = self._asked("POST", path, json=body)
+            with _expected():
+                found += [_tagged({**answer, **result}) for result in answer["results"]]
+        return found
+
+    def tag_mixed(self, items: Sequence[Item], *, threshold: float = 0.0) -> list[Tagged | Problem]:
+        """Entities of texts of any domains, read together; a problem in the place of what one domain could not read."""
+        found: list[Tagged | Problem] = []
+        for start, end in _portions([_characters(item.text, place) for place, item in enumerate(items)], self._most):
+            body = [
+                {"domain": item.domain, "text": _sendable(item.text), "prompt": item.prompt}
+                for item in items[start:end]
+            ]
+            answer = self._asked("POST", "/v1/entities", json={"items": body, "threshold": threshold})
+            with _expected():
+                found += [
+                    _problem(result["problem"]) if "problem" in result else _tagged(result)
+                    for result in answer["results"]
+                ]
+        return found
+
+    def domains(self) -> list[str]:
+        """Names of the published domains, sorted."""
+        answer = self._asked("GET", "/v1/domains")
+        with _expected():
+            return list(answer["domains"])
+
+    def describe(self, domain: str, prompt: str | None = None) -> Described:
+        """A domain's card: labels, backbone, how it was tuned, how good it is."""
+        query = {"prompt": prompt} if prompt else {}
+        answer = self._asked("GET", f"/v1/domains/{check_name(domain, 'domain')}", params=query)
+        with _expected():
+            return Described(answer["domain"], answer["prompt_version"], answer["card"])
+
+    def set_alias(self, domain: str, version: str, *, alias: str = LIVE) -> Named:
+        """Let an alias name a published version; wants the admin key."""
+        path = f"/v1/domains/{check_name(domain, 'domain')}/alias"
+        return _named(self._asked("PUT", path, json={"alias": alias, "version": version}))
+
+    def rollback(self, domain: str, *, alias: str = LIVE) -> Named:
+        """Let an alias name again what it named before; wants the admin key.
+
+        Tried once: after an error look at the domain before asking again, for twice goes back twice.
+        """
+        path = f"/v1/domains/{check_name(domain, 'domain')}/rollback"
+        return _named(self._asked_once("POST", path, json={"alias": alias}))
+
+    def _asked(self, method: str, path: str, **content: Any) -> Any:
+        return self._tries(self._asked_once, method, path, **content)
+
+    def _asked_once(self, method: str, path: str, **content: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **content)
+        except httpx.RequestError as error:
+            raise UnreachableError(
+                f"{method} {self._http.base_url.join(path)}: {error or type(error).__name__}"
+            ) from error
+        if answer.is_success:
+            with _expected():
+                return answer.json()
+        raise _refused(answer)
+
+
+@contextmanager
+def _expected() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnexpectedAnswerError(f"found an answer that is none of this service's: {error!r}") from error
+
+
+def _refused(answer: httpx.Response) -> ProblemError:
+    retry_after_s = _retry_after_s(answer.headers.get("retry-after", ""))
+    if answer.headers.get("content-type", "").partition(";")[0].strip() == _PROBLEM:
+        with _expected():
+            problem = _problem(answer.json())
+        return ProblemError(problem, retry_after_s=retry_after_s, passing=problem.status in _PASSING)
+    title = HTTPStatus(answer.status_code).phrase if answer.status_code in set(HTTPStatus) else "Unknown"
+    problem = Problem("about:blank", title, answer.status_code, "the answer says no more")
+    passing = answer.status_code in _PASSING | _PASSING_UNEXPLAINED
+    return ProblemError(problem, retry_after_s=retry_after_s, passing=passing)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, UnreachableError) or (isinstance(error, ProblemError) and error.passing)
+
+
+def _pause_s(state: RetryCallState) -> float:
+    # Both together: clients that were told the same time do not all come back in the same moment.
+    error = state.outcome.exception() if state.outcome else None
+    told_s = error.retry_after_s if isinstance(error, ProblemError) else None
+    return _PAUSES(state) + (told_s or 0.0)
+
+
+def _retry_after_s(text: str) -> float | None:
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _characters(text: Text, place: int) -> int:
+    """Characters of a text, if the service would take it."""
+    joined = text if isinstance(text, str) else " ".join(text)
+    if len(joined) > MAX_TEXT_CHARACTERS:
+        raise InputError(
+            f"text {place}: found {len(joined)} characters, expected at most {MAX_TEXT_CHARACTERS}; split it"
+        )
+    if any("\ud800" <= character <= "\udfff" for character in joined):
+        raise InputError(f"text {place}: found half of a surrogate pair, expected text that UTF-8 can hold")
+    return len(joined)
+
+
+def _portions(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges `[start, end)` of at most `most` texts and MAX_TOTAL_CHARACTERS characters that cover all texts."""
+    start, characters = 0, 0
+    for place, size in enumerate(sizes):
+        if place - start == most or characters + size > MAX_TOTAL_CHARACTERS:
+            yield start, place
+            start, characters = place, 0
+        characters += size
+    if start < len(sizes):
+        yield start, len(sizes)
+
+
+def _sendable(text: Text) -> str | list[str]:
+    return text if isinstance(text, str) else list(text)
+
+
+def _tagged(found: Mapping[str, Any]) -> Tagged:
+    entities = tuple(
+        Entity(
+            start=each["start"],
+            end=each["end"],
+            text=each["text"],
+            label=each["label"],
+            score=each["score"],
+            start_word=each.get("start_word"),
+            end_word=each.get("end_word"),
+        )
+        for each in found["entities"]
+    )
+    return Tagged(found["domain"], found["prompt_version"], entities, found["windows"])
+
+
+def _problem(found: Mapping[str, Any]) -> Problem:
+    return Problem(
+        type=found["type"],
+        title=found["title"],
+        status=found["status"],
+        detail=found["detail"],
+        domain=found.get("domain"),
+        prompt_version=found.get("prompt_version"),
+        errors={each["field"]: each["message"] for each in found.get("errors") or ()},
+    )
+
+
+def _named(found: Mapping[str, Any]) -> Named:
+    with _expected():
+        return Named(found["domain"], found["alias"], found["version"])

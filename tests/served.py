@@ -1,0 +1,99 @@
+"""The real service behind a real uvicorn: in a thread, or in a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp
+
+from tests.conftest import ROOT, free_port
+
+PATIENCE_S = 90.0
+
+
+@contextlib.contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """`app` on a port of this machine for as long as the block lasts; yields its address."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < deadline, "the server did not start in time"
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.force_exit = server.should_exit = True
+        thread.join(PATIENCE_S)
+
+
+@dataclass
+class Process:
+    """A service in a process of its own, always on the same port."""
+
+    registry: str
+    backbone: Path
+    port: int = field(default_factory=free_port)
+    _running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Begin to start; `ready` waits."""
+        command = [sys.executable, "-m", "tests.served", self.registry, str(self.backbone), str(self.port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._running = subprocess.Popen(command, cwd=ROOT, env=environment)
+
+    def ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            assert self._running is not None
+            assert self._running.poll() is None, "the service ended"
+            assert time.monotonic() < deadline, "the service did not start in time"
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz").status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL: connections break, nothing is finished."""
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+
+def main() -> None:
+    from serve.guards import Keys
+    from serve.replica import Backbone
+    from serve.routes import create_app
+    from serve.settings import RequestLimits, Settings
+
+    parser = argparse.ArgumentParser()
+    for name in ("registry", "backbone"):
+        parser.add_argument(name)
+    parser.add_argument("port", type=int)
+    asked = parser.parse_args()
+    reader = Backbone(Settings(registry=asked.registry, backbone=asked.backbone))
+    app = create_app(reader, keys=Keys(None, None), limits=RequestLimits())
+    uvicorn.run(app, port=asked.port, log_level="warning", lifespan="off")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""The client against the real service behind uvicorn: answers, errors, retries, and a service that is killed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from lightner import client as contract
+from lightner.client import (
+    Client,
+    ClientError,
+    Entity,
+    Item,
+    Named,
+    Problem,
+    ProblemError,
+    Tagged,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from lightner.types import InputError
+from serve import schemas
+from serve.guards import Keys
+from serve.replica import Backbone
+from serve.routes import create_app
+from serve.settings import RequestLimits
+from tests.conftest import free_port
+from tests.served import Process, listening
+from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
+
+READ, ADMIN = "read key", "admin key"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = prepare(tmp_path_factory.mktemp("place"))
+    place.publish("damaged")
+    place.corrupt("damaged", "v000001")
+    return place
+
+
+@pytest.fixture(scope="module")
+def url(place: Place) -> Iterator[str]:
+    app = create_app(Backbone(place.settings), keys=Keys(READ, ADMIN), limits=RequestLimits(max_at_once=8))
+    with listening(app) as url:
+        yield url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Client(url, key=READ, patience_s=0) as client:
+        yield client
+
+
+def expected(place: Place, domain: str, text: str) -> Tagged:
+    offline = place.offline(domain, text)
+    entities = tuple(
+        Entity(e.start, e.end, e.text, e.label, pytest.approx(e.score, rel=SCORE_TOLERANCE)) for e in offline.entities
+    )
+    return Tagged(domain, "v000001", entities, offline.windows)
+
+
+class TestTagging:
+    def test_texts_are_answered_as_offline(self, client: Client, place: Place) -> None:
+        found = client.tag("movies", TEXTS)
+        assert found == [expected(place, "movies", text) for text in TEXTS]
+        assert sum(len(each.entities) for each in found) > 5
+
+    @pytest.mark.parametrize("texts_per_request", [1, 2, 256])
+    def test_many_texts_are_split_into_requests_and_come_back_in_order(
+        self, url: str, place: Place, texts_per_request: int
+    ) -> None:
+        texts = TEXTS[:3] * 2
+        with Client(url, key=READ, texts_per_request=texts_per_request) as client:
+            assert client.tag("movies", texts) == [expected(place, "movies", text) for text in texts]
+
+    def test_more_characters_than_one_request_may_have_are_split_too(self, client: Client) -> None:
+        texts = [" " * contract.MAX_TEXT_CHARACTERS] * 9
+        assert [each.windows for each in client.tag("movies", texts)] == [1] * 9
+
+    def test_no_texts_need_no_request(self) -> None:
+        with Client(f"http://127.0.0.1:{free_port()}") as client:
+            assert client.tag("movies", []) == client.tag_mixed([]) == []
+
+    def test_words_are_answered_in_words(self, client: Client) -> None:
+        words = ("Ada", "lives", "in", "New York", "and", "likes", "soup")
+        (tagged,) = client.tag("movies", [words])
+        assert len(tagged.entities) > 0
+        for each in tagged.entities:
+            assert " ".join(words[each.start_word : each.end_word]) == each.text
+
+    def test_a_threshold_and_a_version_may_be_named(self, client: Client) -> None:
+        (every,) = client.tag("movies", [TEXTS[-1]], prompt="v000001")
+        middle = sorted(each.score for each in every.entities)[len(every.entities) // 2]
+        (some,) = client.tag("movies", [TEXTS[-1]], threshold=middle)
+        assert 0 < len(some.entities) < len(every.entities)
+
+    def test_items_of_a_failing_domain_are_problems_and_the_others_answers(self, client: Client, place: Place) -> None:
+        items = [Item("movies", "mary"), Item("damaged", "mary"), Item("nowhere", "mary"), Item("recipes", ["mary"])]
+        movies, damaged, nowhere, recipes = client.tag_mixed(items)
+        assert movies == expected(place, "movies", "mary")
+        assert isinstance(recipes, Tagged)
+        assert isinstance(damaged, Problem)
+        assert isinstance(nowhere, Problem)
+        assert (damaged.status, damaged.prompt_version, nowhere.status) == (502, "v000001", 404)
+        assert nowhere.errors == {"body.items.2.domain": "there is no such domain, alias or version"}
+
+    def test_what_the_client_takes_is_what_the_service_takes(self) -> None:
+        assert (contract.MAX_TEXTS, contract.MAX_TEXT_CHARACTERS, contract.MAX_TOTAL_CHARACTERS) == (
+            schemas.MAX_TEXTS, schemas.MAX_TEXT_CHARACTERS, schemas.MAX_TOTAL_CHARACTERS,
+        )  # fmt: skip
+
+    def test_what_no_service_takes_is_refused_here_and_named(self, client: Client) -> None:
+        with pytest.raises(InputError, match="text 1: found 100001 characters"):
+            client.tag("movies", ["a", "a" * 100_001])
+        with pytest.raises(InputError, match="text 0: found half of a surrogate pair"):
+            client.tag("movies", [["a", "\ud83c"]])
+        with pytest.raises(InputError, match=r"domain: found '\.\./domains'"):
+            client.tag("../domains", ["a"])
+        with pytest.raises(InputError, match="url: found 'localhost:8000'"):
+            Client("localhost:8000")
+        with pytest.raises(InputError, match="texts_per_request: found 257"):
+            Client("http://localhost:8000", texts_per_request=257)
+
+
+class TestAdministration:
+    def test_domains_and_cards_are_read(self, client: Client) -> None:
+        assert client.domains() == sorted([*DOMAINS, "damaged"])
+        found = client.describe("recipes", "live")
+        assert (found.domain, found.prompt_version, found.card["labels"]) == (
+            "recipes", "v000001", ["city group", "food", "time"],
+        )  # fmt: skip
+
+    def test_an_alias_moves_with_the_admin_key_only(self, client: Client, url: str, place: Place) -> None:
+        place.publish("news", seed=1)
+        place.publish("news", seed=2)
+        with pytest.raises(ProblemError) as caught:
+            client.set_alias("news", "v000001")
+        assert (caught.value.problem.status, caught.value.passing) == (403, False)
+        with Client(url, key=ADMIN) as admin:
+            assert admin.set_alias("news", "v000001", alias="canary") == Named("news", "canary", "v000001")
+            assert admin.rollback("news") == Named("news", "live", "v000001")
+            with pytest.raises(ProblemError, match="404 Unknown prompt"):
+                admin.rollback("news")
+            assert admin.tag("news", ["mary"])[0].prompt_version == "v000001"
+
+
+class TestErrors:
+    def test_a_problem_is_told_as_it_is_and_not_asked_again(self, url: str) -> None:
+        with Client(url, key=READ, patience_s=60) as client:
+            began = time.monotonic()
+            with pytest.raises(ProblemError, match="502 Unusable prompt") as caught:
+                client.tag("damaged", ["mary"])
+            assert caught.value.problem.prompt_version == "v000001"
+            with pytest.raises(ProblemError) as caught:
+                client.tag("movies", [["mary", ""]])
+            assert list(caught.value.problem.errors) == ["body.texts.0.1"]
+            assert caught.value.retry_after_s is None
+            assert time.monotonic() - began < 10
+
+    def test_a_wrong_key_is_refused(self, url: str) -> None:
+        for key in (None, "wrong"):
+            with Client(url, key=key) as client, pytest.raises(ProblemError, match="401 Unauthorized"):
+                client.domains()
+
+    def test_where_nobody_listens_patience_ends(self) -> None:
+        began = time.monotonic()
+        with Client(f"http://127.0.0.1:{free_port()}", patience_s=1) as client, pytest.raises(UnreachableError):
+            client.domains()
+        assert time.monotonic() - began < 5
+
+    def test_an_overloaded_service_is_asked_again_when_it_said(self, url: str, place: Place) -> None:
+        held = [hold(url) for _ in range(8)]
+        with Client(url, key=READ, patience_s=0) as hasty, pytest.raises(ProblemError) as caught:
+            hasty.domains()
+        assert (caught.value.problem.status, caught.value.retry_after_s) == (429, 1)
+        threading.Timer(0.2, lambda: [each.close() for each in held]).start()
+        began = time.monotonic()
+        with Client(url, key=READ) as client:
+            assert client.tag("movies", ["mary"]) == [expected(place, "movies", "mary")]
+        assert time.monotonic() - began >= 1
+
+
+def hold(url: str) -> socket.socket:
+    """A request whose body does not come: one place less at the service."""
+    host, port = url.removeprefix("http://").split(":")
+    held = socket.create_connection((host, int(port)))
+    head = f"POST /v1/entities HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {READ}\r\n"
+    held.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n".encode())
+    time.sleep(0.05)
+    return held
+
+
+class Scripted:
+    """What stands between a client and the service may answer: the given answers in turn, the last one for ever."""
+
+    def __init__(self, *answers: Response | None) -> None:
+        self.times: list[float] = []
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._answers[min(len(self.times), len(self._answers) - 1)]
+        self.times.append(time.monotonic())
+        if answer is None:
+            # uvicorn breaks the connection off.
+            return
+        await answer(scope, receive, send)
+
+
+DOMAINS_ANSWER = Response('{"domains": ["movies"]}', media_type="application/json")
+
+
+class TestBetween:
+    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+    def test_an_unexplained_failure_is_asked_again(self, status: int) -> None:
+        app = Scripted(PlainTextResponse("Internal Server Error", status), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url) as client:
+            assert client.domains() == ["movies"]
+        assert len(app.times) == 2
+
+    def test_a_time_to_come_back_may_be_a_date(self) -> None:
+        when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": when}), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url) as client:
+            client.domains()
+        assert app.times[1] - app.times[0] > 0.8
+
+    def test_a_time_beyond_patience_is_not_waited_for(self) -> None:
+        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": "3600"}), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url, patience_s=5) as client, pytest.raises(ProblemError) as caught:
+            client.domains()
+        assert caught.value.problem == Problem("about:blank", "Service Unavailable", 503, "the answer says no more")
+        assert len(app.times) == 1
+
+    def test_what_is_not_temporary_is_not_asked_again(self) -> None:
+        app = Scripted(PlainTextResponse("no", 418), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url) as client, pytest.raises(ProblemError, match="418"):
+            client.domains()
+        assert len(app.times) == 1
+
+    def test_a_rollback_is_never_repeated(self) -> None:
+        app = Scripted(PlainTextResponse("busy", 503), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url) as client, pytest.raises(ProblemError, match="503"):
+            client.rollback("movies")
+        assert len(app.times) == 1
+
+    @pytest.mark.parametrize("body", ["<html>", "[]", '{"domain": []}', '{"domains": 3}'])
+    def test_an_answer_of_something_else_is_told_as_such(self, body: str) -> None:
+        app = Scripted(Response(body, media_type="application/json"))
+        with listening(app) as url, Client(url) as client, pytest.raises(UnexpectedAnswerError, match="none of this"):
+            client.domains()
+
+    def test_a_service_that_does_not_answer_in_time_is_unreachable(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            with Client(url, timeout_s=0.2, patience_s=0) as client, pytest.raises(UnreachableError, match="GET"):
+                client.domains()
+
+
+def test_a_service_that_is_killed_and_returns_costs_no_answer(place: Place) -> None:
+    service = Process(place.registry.url, place.folder)
+    service.start()
+    try:
+        service.ready()
+        found: list[list[Tagged] | ClientError] = []
+
+        def ask() -> None:
+            with Client(service.url, patience_s=90) as client:
+                for _ in range(12):
+                    found.append(client.tag("movies", [TEXTS[0]]))
+                    time.sleep(0.1)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(0.4)
+        service.kill()
+        before = len(found)
+        service.start()
+        asking.join(90)
+    finally:
+        service.kill()
+    assert 0 < before < 12
+    assert found == [[expected(place, "movies", TEXTS[0])]] * 12
