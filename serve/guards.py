@@ -23,8 +23,8 @@ from serve import problems
 from serve.problems import ProblemError
 from serve.schemas import Problem
 
-# They say nothing that is not public, and answer however busy the service is.
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+# Health, and the page with its files: they say nothing that is not public, and answer however busy the service is.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"})
 
 _ADMINISTRATION = "lightner.administration"
 

@@ -1,4 +1,4 @@
-"""The HTTP face of a `Reader`, put together: guards, routes and OpenAPI document. Knows neither ray nor torch."""
+"""The HTTP face of a `Reader`, put together: guards, routes, page and OpenAPI document. Knows neither ray nor torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve import entities, problems
+from serve import entities, page, problems
 from serve.documented import ADMIN_KEY, READ_KEY, DomainPath, PromptQuery, documented
 from serve.guards import AdminRoute, BearerKey, BodyLimit, Keys, RequestLimit, TimeLimit
 from serve.messages import Named, Reader, Refusal
@@ -34,7 +34,7 @@ def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits) -> FastAPI:
     # The interactive page comes with its scripts: it works where nothing can be downloaded.
     app = FastAPIOffline(title="LightNER", version="1", redoc_url=None)
     problems.install(app)
-    for router in (_health(reader), entities.router(reader), _domains(reader), _administration(reader)):
+    for router in (_health(reader), entities.router(reader), _domains(reader), _administration(reader), page.router()):
         app.include_router(router)
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)

@@ -59,13 +59,13 @@ class Slow:
 
 
 class TestReadKey:
-    async def test_every_route_but_health_needs_it(self, tmp_path: Path) -> None:
+    async def test_every_route_but_health_and_the_page_needs_it(self, tmp_path: Path) -> None:
         async with connect(Backbone(prepare(tmp_path).settings), read=READ) as client:
             document = (await client.get("/openapi.json", headers=bearer(READ))).json()
             paths = [path.replace("{domain}", "movies") for path in document["paths"]]
             assert len(paths) == 8
-            open_ones = {"/healthz", "/readyz"}
-            closed = {"/docs", "/openapi.json", "/nothing", "/healthz/x", "/healthz/../v1/domains", "//"}
+            open_ones = {"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"}
+            closed = {"/docs", "/openapi.json", "/nothing", "/healthz/x", "/page.js/../v1/domains", "//", "/page.css/"}
             for path in {*paths, *open_ones, *closed}:
                 answer = await client.get(f"http://service{path}")
                 if path in open_ones:
@@ -138,7 +138,7 @@ class TestLimits:
             refused = await client.post(ENTITIES, content="{")
             problem(refused, 429, "too-many-requests")
             assert int(refused.headers["retry-after"]) > 0
-            assert (await client.get("/healthz")).status_code == 200
+            assert (await client.get("/healthz")).status_code == (await client.get("/page.css")).status_code == 200
             reader.open.set()
             assert [(await task).status_code for task in in_hand] == [200, 200]
             assert (await client.post(ENTITIES, json={"texts": ["a"]})).status_code == 200

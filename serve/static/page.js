@@ -1,0 +1,272 @@
+// The page: asks the service, shows what it answers. Text from anywhere enters the document as text, never as HTML.
+
+const HUES = 10;
+const PASSING = new Set([0, 408, 429, 503, 504]);
+
+const at = (id) => document.getElementById(id);
+
+// What was last answered, and the request that is under way.
+let shown = null;
+let asking = null;
+let described = null;
+
+// Labels of the chosen domain, whose places are their colours.
+let labels = [];
+
+class Problem extends Error {
+  constructor(status, title, detail) {
+    super(detail);
+    this.status = status;
+    this.title = title;
+  }
+}
+
+/** The JSON that the service answers; throws a Problem. */
+async function call(path, { body, signal } = {}) {
+  const headers = body ? { "content-type": "application/json" } : {};
+  if (at("key").value) headers.authorization = `Bearer ${at("key").value}`;
+  let answer;
+  try {
+    answer = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (error instanceof TypeError) throw new Problem(0, "The service cannot be reached", "is it running?");
+    throw error;
+  }
+  const content = await answer.json().catch(() => ({}));
+  if (answer.ok) return content;
+  const wait = answer.headers.get("retry-after");
+  const detail = `${content.detail ?? "the answer says no more"}${wait ? ` (in ${wait} s)` : ""}`;
+  throw new Problem(answer.status, content.title ?? `Status ${answer.status}`, detail);
+}
+
+/** Ask for the domains and show the form, or why there is none. */
+async function loadDomains() {
+  tell("Looking for domains");
+  let domains;
+  try {
+    ({ domains } = await call("v1/domains"));
+  } catch (error) {
+    hide("ask", "none", "result");
+    return fail(error, loadDomains);
+  }
+  quiet();
+  hide("key-form");
+  at("none").hidden = domains.length > 0;
+  at("ask").hidden = domains.length === 0;
+  const before = at("domain").value;
+  at("domain").replaceChildren(...domains.map((name) => new Option(name, name, false, name === before)));
+  if (domains.length > 0) await describe();
+}
+
+/** Say what the chosen domain finds. */
+async function describe() {
+  const domain = at("domain").value;
+  described?.abort();
+  described = new AbortController();
+  labels = [];
+  at("about").replaceChildren("…");
+  try {
+    const { card, prompt_version: version } = await call(`v1/domains/${encodeURIComponent(domain)}`, { signal: described.signal });
+    labels = card.labels;
+    const tags = labels.flatMap((label) => [tag(label), " "]);
+    at("about").replaceChildren("Finds ", ...tags, `· version ${version}`);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    if (error.status === 401) return fail(error);
+    at("about").replaceChildren(`This domain cannot be used now: ${error.message}`);
+  }
+}
+
+/** Ask for the entities of the text. */
+async function find() {
+  const domain = at("domain").value;
+  // Half a surrogate pair is no character, and no JSON that the service reads.
+  const text = at("text").value.toWellFormed?.() ?? at("text").value;
+  if (text.trim() === "") {
+    hide("result");
+    at("text").focus();
+    return tell("There is no text yet", "paste one and ask again");
+  }
+  asking?.abort();
+  const own = (asking = new AbortController());
+  at("find").setAttribute("aria-busy", "true");
+  quiet();
+  const began = performance.now();
+  try {
+    const path = `v1/domains/${encodeURIComponent(domain)}/entities`;
+    const answer = await call(path, { body: JSON.stringify({ texts: [text] }), signal: own.signal });
+    shown = { path, text, answer, took: Math.round(performance.now() - began) };
+    show();
+    at("result-title").focus({ preventScroll: true });
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    hide("result");
+    fail(error, find);
+  } finally {
+    if (asking === own) at("find").removeAttribute("aria-busy");
+  }
+}
+
+/** Show what was answered, as far as it reaches the threshold. */
+function show() {
+  const threshold = Number(at("threshold").value);
+  at("threshold-value").textContent = threshold.toFixed(2);
+  if (shown === null) return;
+  const [result] = shown.answer.results;
+  const kept = result.entities.filter((entity) => entity.score >= threshold);
+  at("marked").replaceChildren(...marked(shown.text, kept));
+  at("rows").replaceChildren(...kept.map(row));
+  at("table").hidden = kept.length === 0;
+  const hidden = result.entities.length - kept.length;
+  const parts = [kept.length === 1 ? "1 entity" : `${kept.length === 0 ? "no" : kept.length} entities`];
+  if (hidden > 0) parts.push(`${hidden} below the minimum`);
+  if (result.windows > 1) parts.push(`read in ${result.windows} windows`);
+  parts.push(`version ${shown.answer.prompt_version}`, `${shown.took} ms`);
+  at("summary").textContent = parts.join(" · ");
+  at("result").hidden = false;
+}
+
+/** The text with its entities marked. Offsets count code points, JavaScript's strings count UTF-16 units. */
+function marked(text, entities) {
+  const characters = Array.from(text);
+  const part = (start, end) => characters.slice(start, end).join("");
+  const nodes = [];
+  let position = 0;
+  for (const entity of entities) {
+    if (entity.start < position) continue;
+    nodes.push(part(position, entity.start));
+    const mark = element("mark", { dir: "auto" }, part(entity.start, entity.end));
+    mark.dataset.hue = hue(entity.label);
+    mark.append(
+      element("bdi", { className: "label" }, entity.label),
+      element("span", { className: "score", dir: "ltr" }, entity.score.toFixed(2)),
+    );
+    nodes.push(mark);
+    position = entity.end;
+  }
+  nodes.push(part(position));
+  return nodes;
+}
+
+function row(entity) {
+  const cells = [
+    element("bdi", {}, entity.text),
+    tag(entity.label),
+    entity.score.toFixed(3),
+    `${entity.start}–${entity.end}`,
+  ];
+  const line = element("tr");
+  line.append(...cells.map((cell) => element("td", {}, cell)));
+  return line;
+}
+
+function tag(label) {
+  const bdi = element("bdi", { className: "tag" }, label);
+  bdi.dataset.hue = hue(label);
+  return bdi;
+}
+
+function hue(label) {
+  if (!labels.includes(label)) labels.push(label);
+  return String(labels.indexOf(label) % HUES);
+}
+
+function element(name, properties = {}, ...content) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...content);
+  return made;
+}
+
+/** The answer as it would be with this threshold. */
+function json() {
+  const threshold = Number(at("threshold").value);
+  const results = shown.answer.results.map((result) => ({
+    ...result,
+    entities: result.entities.filter((entity) => entity.score >= threshold),
+  }));
+  return JSON.stringify({ ...shown.answer, results }, null, 2);
+}
+
+/** The command that asks the same. The key is not in it, only the name of the variable that holds one. */
+function curl() {
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const body = { texts: [shown.text], threshold: Number(at("threshold").value) };
+  const parts = ["curl", quoted(new URL(shown.path, document.baseURI).href), "-H 'content-type: application/json'"];
+  if (at("key").value) parts.push('-H "authorization: Bearer $LIGHTNER_READ_KEY"');
+  return [...parts, `--data-raw ${quoted(JSON.stringify(body))}`].join(" ");
+}
+
+async function copy(button, text) {
+  const name = button.textContent;
+  const done = await copied(text);
+  button.textContent = done ? "Copied" : "Not copied";
+  setTimeout(() => (button.textContent = name), 1500);
+}
+
+async function copied(text) {
+  // Browsers keep the clipboard from pages that came over plain HTTP from another machine.
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const area = element("textarea", { value: text, readOnly: true });
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
+}
+
+function fail(error, again) {
+  if (error.status === 401) {
+    const before = at("key").value;
+    at("key-form").hidden = false;
+    // A link cannot carry a key.
+    hide("elsewhere");
+    hide("ask", "none", "result");
+    at("key").focus();
+    return before ? tell("This key is not the right one", "", { bad: true }) : quiet();
+  }
+    tell(error.title ?? "This page failed", error.message, { bad: true, again: PASSING.has(error.status) ? again : null });
+}
+
+function tell(title, detail = "", { bad = false, again = null } = {}) {
+  at("notice-title").textContent = detail ? `${title}:` : title;
+  at("notice-detail").textContent = detail;
+  at("notice").classList.toggle("error", bad);
+  at("again").hidden = again === null;
+  at("again").onclick = again && (() => again());
+  at("notice").hidden = false;
+}
+
+function quiet() {
+  hide("notice");
+}
+
+function hide(...ids) {
+  for (const id of ids) at(id).hidden = true;
+}
+
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  find();
+});
+at("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    find();
+  }
+});
+at("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  loadDomains();
+});
+at("domain").addEventListener("change", () => {
+  shown = null;
+  hide("result");
+  quiet();
+  describe();
+});
+at("threshold").addEventListener("input", show);
+at("reload").addEventListener("click", loadDomains);
+at("copy-json").addEventListener("click", (event) => copy(event.currentTarget, json()));
+at("copy-curl").addEventListener("click", (event) => copy(event.currentTarget, curl()));
+loadDomains();
