@@ -93,7 +93,7 @@ class RequestLimit:
             await self._app(scope, receive, send)
             return
         if self._in_hand >= self._limit:
-            detail = f"{self._limit} requests are in hand; try again later"
+            detail = f"as many requests are in hand as may be ({self._limit}); try again later"
             await problems.response(problems.of_status(HTTPStatus.TOO_MANY_REQUESTS, detail))(scope, receive, send)
             return
         self._in_hand += 1

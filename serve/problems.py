@@ -116,17 +116,25 @@ async def _on_problem(_: Request, error: Exception) -> Response:
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = [ProblemField(field=_path(each["loc"]), message=each["msg"]) for each in error.errors()[:MAX_ERRORS]]
-    detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
-    return response(_problem("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=fields))
+    return _invalid(
+        [ProblemField(field=_path(each["loc"]), message=each["msg"]) for each in error.errors()[:MAX_ERRORS]]
+    )
 
 
 async def _on_status(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.BAD_REQUEST:
+        # What FastAPI says of a body that is no UTF-8 or nested too deeply to be parsed.
+        return _invalid([ProblemField(field="body", message="Input should be JSON in UTF-8, and not nested deeply")])
     answer = response(of_status(status, status.description or status.phrase))
     answer.headers.update(error.headers or {})
     return answer
+
+
+def _invalid(fields: list[ProblemField]) -> Response:
+    detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
+    return response(_problem("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=fields))
 
 
 def _problem(kind: str, status: HTTPStatus, detail: str, **members: Any) -> Problem:

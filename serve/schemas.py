@@ -25,7 +25,8 @@ MAX_BODY_BYTES = 12 * MAX_TOTAL_CHARACTERS + 2**18
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 VERSION_PATTERN = r"^v[0-9]{6,40}$"
-WORD_PATTERN = r"^\S([\s\S]*\S)?$"
+# No white space around it. Regular expressions disagree on whether the two code points are any.
+WORD_PATTERN = r"^[^\s\u0085\ufeff]([\s\S]*[^\s\u0085\ufeff])?$"
 # pydantic puts these into the place of an error; they are no part of what was sent.
 FORMS = TEXT, WORDS = "<text>", "<words>"
 

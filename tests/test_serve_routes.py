@@ -151,6 +151,9 @@ class TestErrors:
             ('{"texts": ["a"], "labels": []}', "body.labels"),
             ('{"texts": ["\\ud800"]}', "body.texts.0"),
             ('{"texts": [["a", ""]]}', "body.texts.0.1"),
+            ('{"texts": [["\\u0085a"]]}', "body.texts.0.0"),
+            ('{"texts": [["a\\ufeff"]]}', "body.texts.0.0"),
+            (b'{"texts": ["\xff"]}', "body"),
             ('{"texts": ["a", ["a", "b "]]}', "body.texts.1.1"),
             ('{"texts": [["a", ["b"]]]}', "body.texts.0.1"),
             ('{"texts": ["a"], "output": "spans"}', "body.output"),
@@ -158,7 +161,7 @@ class TestErrors:
         ],
     )
     async def test_a_malformed_request_is_refused_with_the_field_at_fault(
-        self, client: httpx.AsyncClient, body: str, field: str
+        self, client: httpx.AsyncClient, body: str | bytes, field: str
     ) -> None:
         headers = {"content-type": "application/json"}
         answer = await client.post("/v1/domains/movies/entities", content=body, headers=headers)
@@ -173,8 +176,7 @@ class TestErrors:
 
     async def test_an_excessively_nested_body_is_refused(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/v1/entities", content="[" * 100_000, headers={"content-type": "application/json"})
-        assert 400 <= answer.status_code < 500
-        assert answer.headers["content-type"] == "application/problem+json"
+        assert problem(answer, 422, "invalid-request")["errors"][0]["field"].startswith("body")
 
     async def test_a_body_that_is_too_large_is_refused_before_it_is_read(self, client: httpx.AsyncClient) -> None:
         announced = await client.post("/v1/entities", content=b" " * (MAX_BODY_BYTES + 1))
