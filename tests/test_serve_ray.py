@@ -15,12 +15,14 @@ import httpx
 import pytest
 import yaml
 
+from lightner.client import Client, Named, ProblemError
 from tests.conftest import LocalRay, free_port
 from tests.serving import DOMAINS, TEXTS, Place, entities_of, prepare
 
 pytestmark = pytest.mark.ray
 CONFIG = Path(__file__).resolve().parent.parent / "serve" / "config.yaml"
 PATIENCE_S = 180.0
+ADMIN = "admin key"
 
 
 class Service:
@@ -32,6 +34,7 @@ class Service:
         self.config["http_options"] |= {"host": "127.0.0.1", "port": free_port()}
         (application,) = self.config["applications"]
         application["args"] |= {"registry": place.registry.url, "backbone": str(place.folder)}
+        application["runtime_env"] = {"env_vars": {"LIGHTNER_ADMIN_KEY": ADMIN}}
         self.limits: dict[str, dict[str, float]] = application["deployments"][0]["user_config"]
         self.limits["prompts"]["alias_ttl_s"] = 0.5
         self._dashboard = ray.dashboard_url
@@ -125,6 +128,28 @@ def test_a_new_version_is_picked_up_without_a_restart(service: Service) -> None:
     assert service.place.registry.rollback("news") == "v000001"
     wait_until(lambda: service.ask("news", second).json()["prompt_version"] == "v000001", lambda: "still the new one")
     assert service.backbone_pid() == pid
+
+
+def test_an_alias_is_moved_by_the_client_with_the_admin_key_only(service: Service) -> None:
+    service.place.publish("moving", seed=1)
+    service.place.publish("moving", seed=2)
+    url = str(service.http.base_url)
+    with Client(url) as anyone, pytest.raises(ProblemError, match="401"):
+        anyone.set_alias("moving", "v000001")
+    with Client(url, key=ADMIN) as admin:
+        (before,) = admin.tag("moving", [TEXTS[0]])
+        assert admin.rollback("moving") == Named("moving", "live", "v000001")
+        (after,) = admin.tag("moving", [TEXTS[0].split()])
+        assert (before.prompt_version, after.prompt_version) == ("v000002", "v000001")
+        assert admin.set_alias("moving", "v000002") == Named("moving", "live", "v000002")
+        assert admin.tag("moving", [TEXTS[0]]) == [before]
+
+
+def test_the_page_is_there(service: Service) -> None:
+    for path in ("/", "/page.js", "/page.css", "/icon.svg"):
+        answer = service.http.get(path)
+        assert answer.status_code == 200
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 def test_limits_change_without_a_restart(service: Service) -> None:
