@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from lightner.artifact import PromptArtifact, prompt_for
 from lightner.backbone import Backbone
 from lightner.registry import Registry
 from lightner.tagger import Tagged, tag_texts
-from lightner.types import LabelSet
+from lightner.types import Entity, LabelSet
 from serve.guards import Keys
-from serve.messages import Reader
+from serve.messages import Answer, Ask, Description, Named, Reader, Reading, Refusal
 from serve.routes import create_app
 from serve.settings import RequestLimits, Settings
 from tests.tiny import tiny_artifact, tiny_backbone
@@ -119,3 +120,29 @@ def problem(answer: httpx.Response, status: int, kind: str) -> Any:
     assert document["detail"]
     assert document["title"]
     return document
+
+
+HOSTILE = """<img src=x onerror="document.title='taken'"><script>document.title='taken'</script> mary & <b>Oslo</b>"""
+
+
+class Hostile:
+    """A reader whose every name is an attack."""
+
+    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
+        entity = Entity(0, 4, "mary", HOSTILE, 0.5)
+        return [Answer(HOSTILE, HOSTILE, (Reading((entity,), 1),)) for _ in asks]
+
+    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
+        return Description(domain, HOSTILE, {"labels": [HOSTILE, "\u202ereversed", "__proto__"]})
+
+    async def domains(self) -> list[str] | Refusal:
+        return ["movies", HOSTILE, "../../x?y#z"]
+
+    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
+        raise AssertionError("not asked here")
+
+    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        raise AssertionError("not asked here")
+
+    async def backbone(self) -> str:
+        return HOSTILE

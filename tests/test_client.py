@@ -33,7 +33,7 @@ from serve.replica import Backbone
 from serve.routes import create_app
 from serve.settings import RequestLimits
 from tests.conftest import free_port
-from tests.served import Process, listening
+from tests.served import Process, hold, listening
 from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
 
 READ, ADMIN = "read key", "admin key"
@@ -178,7 +178,7 @@ class TestErrors:
         assert time.monotonic() - began < 5
 
     def test_an_overloaded_service_is_asked_again_when_it_said(self, url: str, place: Place) -> None:
-        held = [hold(url) for _ in range(8)]
+        held = [hold(url, key=READ) for _ in range(8)]
         with Client(url, key=READ, patience_s=0) as hasty, pytest.raises(ProblemError) as caught:
             hasty.domains()
         assert (caught.value.problem.status, caught.value.retry_after_s) == (429, 1)
@@ -187,16 +187,6 @@ class TestErrors:
         with Client(url, key=READ) as client:
             assert client.tag("movies", ["mary"]) == [expected(place, "movies", "mary")]
         assert time.monotonic() - began >= 1
-
-
-def hold(url: str) -> socket.socket:
-    """A request whose body does not come: one place less at the service."""
-    host, port = url.removeprefix("http://").split(":")
-    held = socket.create_connection((host, int(port)))
-    head = f"POST /v1/entities HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {READ}\r\n"
-    held.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n".encode())
-    time.sleep(0.05)
-    return held
 
 
 class Scripted:

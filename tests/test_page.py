@@ -15,20 +15,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from lightner.registry import Registry
-from lightner.types import Entity
 from serve.guards import Keys
-from serve.messages import Answer, Ask, Description, Named, Reader, Reading, Refusal
+from serve.messages import Reader
 from serve.replica import Backbone
 from serve.routes import create_app
 from serve.settings import RequestLimits
 from tests.browser import Watched, chromium
-from tests.served import listening
-from tests.serving import Place, prepare
-from tests.test_client import hold
+from tests.served import hold, listening
+from tests.serving import HOSTILE, Hostile, Place, prepare
 
 pytestmark = pytest.mark.browser
 TEXT = "Ada lives in Paris and likes soup.\nEmil and Mary of Oslo, on Monday: bread to Rome!"
-HOSTILE = """<img src=x onerror="document.title='taken'"><script>document.title='taken'</script> mary & <b>Oslo</b>"""
 KEY = "read key"
 
 
@@ -257,7 +254,7 @@ class TestStates:
             page.goto(url)
             page.get_by_label("Domain").select_option("movies")
             expect(page.locator("#about")).to_contain_text("version")
-            held = hold(url)
+            held = hold(url, key="")
             find(page, TEXT)
             expect(page.locator("#notice")).to_contain_text("Too many requests")
             expect(page.locator("#notice")).to_contain_text("in 1 s")
@@ -300,29 +297,6 @@ class TestStates:
             assert page.evaluate("localStorage.length + sessionStorage.length") == 0
             page.reload()
             expect(page.get_by_label("Key")).to_have_value("")
-
-
-class Hostile:
-    """A service whose every name is an attack."""
-
-    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
-        entity = Entity(0, 4, "mary", HOSTILE, 0.5)
-        return [Answer(HOSTILE, HOSTILE, (Reading((entity,), 1),)) for _ in asks]
-
-    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
-        return Description(domain, HOSTILE, {"labels": [HOSTILE, "\u202ereversed", "__proto__"]})
-
-    async def domains(self) -> list[str] | Refusal:
-        return ["movies", HOSTILE, "../../x?y#z"]
-
-    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
-        raise AssertionError("not asked here")
-
-    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
-        raise AssertionError("not asked here")
-
-    async def backbone(self) -> str:
-        return HOSTILE
 
 
 class TestSafety:
