@@ -135,8 +135,8 @@ class ProblemError(ClientError):
 class Client:
     """A connection to the service at `url`; to be closed, or used in a `with` block. May be used from several threads.
 
-    `timeout_s` bounds one try, `patience_s` all tries of one request together. All methods raise ClientError in one of
-    its forms, and InputError for what no service would take.
+    `timeout_s` bounds each wait of a try, `patience_s` all tries of one request together. All methods raise ClientError
+    in one of its forms, and InputError for what no service would take.
     """
 
     def __init__(

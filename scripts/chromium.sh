@@ -10,7 +10,7 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 fi
 echo "installing Chromium for the tests of the web page" >&2
 {
-    apt-get -qq update
+    apt-get -qq -o Acquire::http::Timeout=20 -o Acquire::Retries=1 update
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core
 } >/dev/null 2>&1 || echo "Chromium could not be installed; the tests of the web page will be skipped" >&2
 exit 0

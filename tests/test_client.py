@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from starlette.responses import PlainTextResponse, Response
@@ -62,8 +63,9 @@ def client(url: str) -> Iterator[Client]:
 
 def expected(place: Place, domain: str, text: str) -> Tagged:
     offline = place.offline(domain, text)
+    scores: list[Any] = [pytest.approx(e.score, rel=SCORE_TOLERANCE) for e in offline.entities]
     entities = tuple(
-        Entity(e.start, e.end, e.text, e.label, pytest.approx(e.score, rel=SCORE_TOLERANCE)) for e in offline.entities
+        Entity(e.start, e.end, e.text, e.label, score) for e, score in zip(offline.entities, scores, strict=True)
     )
     return Tagged(domain, "v000001", entities, offline.windows)
 
@@ -182,7 +184,7 @@ class TestErrors:
         with Client(url, key=READ, patience_s=0) as hasty, pytest.raises(ProblemError) as caught:
             hasty.domains()
         assert (caught.value.problem.status, caught.value.retry_after_s) == (429, 1)
-        threading.Timer(0.2, lambda: [each.close() for each in held]).start()
+        threading.Timer(0.2, lambda: list(map(socket.socket.close, held))).start()
         began = time.monotonic()
         with Client(url, key=READ) as client:
             assert client.tag("movies", ["mary"]) == [expected(place, "movies", "mary")]

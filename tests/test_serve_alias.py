@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -25,10 +27,14 @@ def place(tmp_path: Path) -> Place:
     return prepare(tmp_path)
 
 
-def serve(place: Place) -> httpx.AsyncClient:
-    client = connect(Backbone(place.settings), admin=KEY)
-    client.headers.update(bearer(KEY))
-    return client
+@asynccontextmanager
+async def serve(place: Place) -> AsyncIterator[httpx.AsyncClient]:
+    replica = Backbone(place.settings)
+    # By itself it would not look again before the test is over; and a busy machine may take a while to load.
+    await replica.reconfigure({"prompts": {"alias_ttl_s": 3600, "refusal_ttl_s": 3600, "patience_s": 10}})
+    async with connect(replica, admin=KEY) as client:
+        client.headers.update(bearer(KEY))
+        yield client
 
 
 async def live(client: httpx.AsyncClient, domain: str = "movies", **body: str) -> str:

@@ -16,7 +16,7 @@ from serve.schemas import MAX_BODY_BYTES, MAX_TEXT_CHARACTERS, MAX_TOTAL_CHARACT
 from tests.serving import SCORE_TOLERANCE, TEXTS, Place, connect, prepare, problem
 
 pytestmark = pytest.mark.anyio
-SENTENCES = (
+SENTENCES: tuple[list[str], ...] = (
     ["Ada", "lives", "in", "New York", "and", "likes", "soup", "."],
     [],
     ["mary"],

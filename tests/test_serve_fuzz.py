@@ -64,7 +64,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
 
 
 def test_every_operation_of_the_document_is_tried(document: BaseSchema) -> None:
-    found = [operation.ok() for operation in document.get_all_operations()]
+    found: list[Any] = [operation.ok() for operation in document.get_all_operations()]
     assert sorted((each.method.upper(), each.path) for each in found) == sorted(OPERATIONS)
 
 
@@ -73,13 +73,14 @@ def test_no_request_makes_it_fail_or_answer_what_it_does_not_document(
     document: BaseSchema, method: str, path: str, published: bool, mode: GenerationMode
 ) -> None:
     statuses: Counter[int] = Counter()
+    operation: Any = document[path][method]
     # With the path mended a request may be right after all.
     excluded = [negative_data_rejection] if published else []
 
     @settings(
         max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    @given(case=document[path][method].as_strategy(generation_mode=mode))
+    @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         if published:
             case.path_parameters["domain"] = "movies"

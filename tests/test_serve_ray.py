@@ -37,6 +37,7 @@ class Service:
         application["runtime_env"] = {"env_vars": {"LIGHTNER_ADMIN_KEY": ADMIN}}
         self.limits: dict[str, dict[str, float]] = application["deployments"][0]["user_config"]
         self.limits["prompts"]["alias_ttl_s"] = 0.5
+        self.limits["prompts"]["patience_s"] = 10
         self._dashboard = ray.dashboard_url
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.config['http_options']['port']}", timeout=60)
 
