@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+PATIENCE_MS = 60_000
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -20,6 +21,8 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(f"found none of {', '.join(NAMES)}; scripts/chromium.sh installs one from Debian as root")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        # The machine may be busy.
+        expect.set_options(timeout=PATIENCE_MS)
         yield browser
         browser.close()
 

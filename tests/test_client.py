@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -17,7 +18,6 @@ from starlette.types import Receive, Scope, Send
 from lightner import client as contract
 from lightner.client import (
     Client,
-    ClientError,
     Entity,
     Item,
     Named,
@@ -34,7 +34,7 @@ from serve.replica import Backbone
 from serve.routes import create_app
 from serve.settings import RequestLimits
 from tests.conftest import free_port
-from tests.served import Process, hold, listening
+from tests.served import PATIENCE_S, Process, hold, listening
 from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
 
 READ, ADMIN = "read key", "admin key"
@@ -166,7 +166,7 @@ class TestErrors:
                 client.tag("movies", [["mary", ""]])
             assert list(caught.value.problem.errors) == ["body.texts.0.1"]
             assert caught.value.retry_after_s is None
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
 
     def test_a_wrong_key_is_refused(self, url: str) -> None:
         for key in (None, "wrong"):
@@ -177,15 +177,15 @@ class TestErrors:
         began = time.monotonic()
         with Client(f"http://127.0.0.1:{free_port()}", patience_s=1) as client, pytest.raises(UnreachableError):
             client.domains()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
     def test_an_overloaded_service_is_asked_again_when_it_said(self, url: str, place: Place) -> None:
         held = [hold(url, key=READ) for _ in range(8)]
         with Client(url, key=READ, patience_s=0) as hasty, pytest.raises(ProblemError) as caught:
             hasty.domains()
         assert (caught.value.problem.status, caught.value.retry_after_s) == (429, 1)
-        threading.Timer(0.2, lambda: list(map(socket.socket.close, held))).start()
         began = time.monotonic()
+        threading.Timer(1, lambda: list(map(socket.socket.close, held))).start()
         with Client(url, key=READ) as client:
             assert client.tag("movies", ["mary"]) == [expected(place, "movies", "mary")]
         assert time.monotonic() - began >= 1
@@ -218,19 +218,28 @@ class TestBetween:
             assert client.domains() == ["movies"]
         assert len(app.times) == 2
 
-    def test_a_time_to_come_back_may_be_a_date(self) -> None:
-        when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
-        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": when}), DOMAINS_ANSWER)
+    def test_the_service_says_when_to_come_back(self) -> None:
+        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": "1"}), DOMAINS_ANSWER)
         with listening(app) as url, Client(url) as client:
             client.domains()
-        assert app.times[1] - app.times[0] > 0.8
+        assert app.times[1] - app.times[0] >= 1
 
-    def test_a_time_beyond_patience_is_not_waited_for(self) -> None:
-        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": "3600"}), DOMAINS_ANSWER)
-        with listening(app) as url, Client(url, patience_s=5) as client, pytest.raises(ProblemError) as caught:
+    @pytest.mark.parametrize("form", ["seconds", "date"])
+    def test_a_time_beyond_patience_is_not_waited_for(self, form: str) -> None:
+        date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+        when = {"seconds": "3600", "date": date}[form]
+        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": when}), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url) as client, pytest.raises(ProblemError) as caught:
             client.domains()
         assert caught.value.problem == Problem("about:blank", "Service Unavailable", 503, "the answer says no more")
+        assert caught.value.retry_after_s == pytest.approx(3600, abs=PATIENCE_S)
         assert len(app.times) == 1
+
+    @pytest.mark.parametrize("when", ["soon", "-5", "Tue, 99 Nov 2026", "²"])
+    def test_a_time_that_is_none_is_passed_over(self, when: str) -> None:
+        app = Scripted(PlainTextResponse("busy", 503, {"retry-after": when}), DOMAINS_ANSWER)
+        with listening(app) as url, Client(url) as client:
+            assert client.domains() == ["movies"]
 
     def test_what_is_not_temporary_is_not_asked_again(self) -> None:
         app = Scripted(PlainTextResponse("no", 418), DOMAINS_ANSWER)
@@ -259,25 +268,35 @@ class TestBetween:
 
 def test_a_service_that_is_killed_and_returns_costs_no_answer(place: Place) -> None:
     service = Process(place.registry.url, place.folder)
+    found: list[Tagged] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        with Client(service.url, patience_s=PATIENCE_S) as client:
+            while not over.is_set():
+                found.extend(client.tag("movies", [TEXTS[0]]))
+
+    def wait_for(answers: int) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while len(found) < answers and not asking.done():
+            assert time.monotonic() < deadline, f"{len(found)} answers, and no more"
+            time.sleep(0.05)
+
     service.start()
     try:
         service.ready()
-        found: list[list[Tagged] | ClientError] = []
-
-        def ask() -> None:
-            with Client(service.url, patience_s=90) as client:
-                for _ in range(12):
-                    found.append(client.tag("movies", [TEXTS[0]]))
-                    time.sleep(0.1)
-
-        asking = threading.Thread(target=ask)
-        asking.start()
-        time.sleep(0.4)
-        service.kill()
-        before = len(found)
-        service.start()
-        asking.join(90)
+        with ThreadPoolExecutor() as users:
+            asking = users.submit(ask)
+            try:
+                wait_for(3)
+                service.kill()
+                before = len(found)
+                service.start()
+                wait_for(before + 3)
+            finally:
+                over.set()
+        asking.result()
     finally:
         service.kill()
-    assert 0 < before < 12
-    assert found == [[expected(place, "movies", TEXTS[0])]] * 12
+    assert len(found) >= before + 3
+    assert found == [expected(place, "movies", TEXTS[0])] * len(found)

@@ -156,9 +156,9 @@ class TestLimits:
 
     async def test_a_request_that_takes_too_long_is_ended_and_its_work_cancelled(self) -> None:
         reader = Slow()
-        async with connect(reader, limits=RequestLimits(timeout_s=0.05)) as client:
+        async with connect(reader, limits=RequestLimits(timeout_s=1)) as client:
             answer = await client.post(ENTITIES, json={"texts": ["a"]})
-            assert "0.05 s" in problem(answer, 504, "timeout")["detail"]
+            assert "within 1 s" in problem(answer, 504, "timeout")["detail"]
             assert reader.cancelled == 1
             reader.open.set()
             assert (await client.post(ENTITIES, json={"texts": ["a"]})).status_code == 200
