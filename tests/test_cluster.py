@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,15 +22,14 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
+from tests.launcher import CHECKOUT, home_of, run
 from tests.s3 import S3Server
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 CLUSTER = CHECKOUT / "cluster"
 ROLES = ("lightner-head", "lightner-worker")
 WORKERS = ("gpu-spot", "gpu-on-demand")
 WORLD = "0.0.0.0/0"
 OFFICE = "198.51.100.7/32"
-FAKE_TOOL = '#!/bin/sh\necho "$(basename "$0") $*" >> "$HOME/calls"\nenv > "$HOME/environment-of-$(basename "$0")"\n'
 
 Config = dict[str, Any]
 
@@ -213,11 +210,11 @@ def test_nodes_come_with_work_and_spot_goes_first(filled: Config) -> None:
 
 @pytest.mark.parametrize("kind", ["head", "worker"])
 def test_every_node_starts_ray_with_the_token_and_the_registry(config: Config, tmp_path: Path, kind: str) -> None:
-    home = _home(tmp_path)
+    home = home_of(tmp_path)
     prepared = prepare_config(config)
-    _run(prepared["setup_commands"], home)
-    _run(prepared["setup_commands"], home)
-    _run(prepared[f"{kind}_start_ray_commands"], home)
+    run(prepared["setup_commands"], home)
+    run(prepared["setup_commands"], home)
+    run(prepared[f"{kind}_start_ray_commands"], home)
     calls = (home / "calls").read_text(encoding="utf-8").splitlines()
     seen = dict(line.partition("=")[::2] for line in (home / "environment-of-ray").read_text().splitlines())
     started = calls[-1].split()
@@ -236,16 +233,16 @@ def test_every_node_starts_ray_with_the_token_and_the_registry(config: Config, t
 
 @pytest.mark.parametrize("kind", ["head", "worker"])
 def test_ray_does_not_start_without_its_environment(config: Config, tmp_path: Path, kind: str) -> None:
-    home = _home(tmp_path)
+    home = home_of(tmp_path)
     with pytest.raises(subprocess.CalledProcessError):
-        _run(config[f"{kind}_start_ray_commands"], home)
+        run(config[f"{kind}_start_ray_commands"], home)
     assert not (home / "calls").exists()
 
 
 def test_all_nodes_install_the_pinned_versions(config: Config, tmp_path: Path) -> None:
-    home = _home(tmp_path)
+    home = home_of(tmp_path)
     prepared = prepare_config(config)
-    _run(prepared["worker_setup_commands"], home)
+    run(prepared["worker_setup_commands"], home)
     [install] = [line for line in (home / "calls").read_text(encoding="utf-8").splitlines() if line.startswith("pip ")]
     assert f"-c {home}/lightner-ray/requirements.txt" in install
     assert f"-e {home}/lightner-ray[ray]" in install
@@ -255,16 +252,16 @@ def test_all_nodes_install_the_pinned_versions(config: Config, tmp_path: Path) -
 
 @pytest.mark.s3
 def test_ray_up_ends_where_the_registry_does_not_answer(config: Config, tmp_path: Path, server: S3Server) -> None:
-    home = _home(tmp_path)
-    _run(config["setup_commands"], home)
+    home = home_of(tmp_path)
+    run(config["setup_commands"], home)
     file = home / ".lightner/environment"
     server.create_bucket("prompts")
     store = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": server.url}
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        _run(config["head_setup_commands"], home, store)
+        run(config["head_setup_commands"], home, store)
     assert "CHANGE-ME" in failed.value.stderr
     file.write_text(file.read_text().replace("CHANGE-ME", "prompts"), encoding="utf-8")
-    assert "registry: ()" in _run(config["head_setup_commands"], home, store)
+    assert "registry: ()" in run(config["head_setup_commands"], home, store)
 
 
 def _policy(file: str) -> str:
@@ -319,32 +316,3 @@ def _planned(
         recoverable_resource_availabilities=without or {},
     )
     return {node.instance_type: node.count for node in ResourceDemandScheduler(None).schedule(request).to_launch}
-
-
-def _home(folder: Path) -> Path:
-    """A node's home after the files are copied: `pip` and `ray` only note how they were called."""
-    tools = folder / ".lightner/venv/bin"
-    tools.mkdir(parents=True)
-    (folder / ".lightner/ray-token").write_text("secret", encoding="utf-8")
-    (folder / "lightner-ray").symlink_to(CHECKOUT)
-    real_python = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
-    for name, script in (("pip", FAKE_TOOL), ("ray", FAKE_TOOL), ("python", real_python)):
-        (tools / name).write_text(script, encoding="utf-8")
-        (tools / name).chmod(0o755)
-    return folder
-
-
-def _run(commands: list[str], home: Path, environment: dict[str, str] | None = None) -> str:
-    """Run commands one by one in a shell, as Ray's updater does over ssh; returns what they print."""
-    base = {"HOME": str(home), "PATH": os.defpath, "RAY_HEAD_IP": "10.0.0.1"}
-    done = [
-        subprocess.run(
-            ["bash", "-c", f"({command})"],
-            env={**base, **(environment or {})},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for command in commands
-    ]
-    return "".join(each.stdout for each in done)
