@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := $(shell sh scripts/python.sh)
 READY := .venv/.ready
 
-.PHONY: demo test fast check format clean
+.PHONY: demo test fast check cluster-check format clean
 
 demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
 	$(VENV) scripts/demo.py
@@ -20,6 +20,9 @@ check: $(READY)  ## style and types
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
+
+cluster-check: $(READY)  ## all that is applied to a cluster, offline; KUBERAY_CRDS=folder adds KubeRay's own schemas
+	$(VENV) -m scripts.cluster_check $(if $(KUBERAY_CRDS),--kuberay-crds $(KUBERAY_CRDS))
 
 format: $(READY)
 	$(VENV) -m ruff check --fix .
