@@ -64,7 +64,7 @@ def start() -> Head:
             stderr=output,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
     head = Head(f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", folder, process)
     try:
@@ -122,6 +122,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _end_with_parent() -> None:
-    # A killed parent cannot stop its head: the kernel sends it the signal that it would have sent.
+def end_with_parent() -> None:
+    """For `preexec_fn`: a killed parent cannot stop its head, so the kernel sends it the signal that it would have."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import ray
 
-from jobs import local
+from jobs import _coordinator, local
 from jobs.command import SUBMITTED
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -62,6 +62,7 @@ def connect() -> None:
     if not submitted:
         variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
+    _coordinator.keep_on_this_node()
     signal.signal(signal.SIGTERM, _stop)
 
 

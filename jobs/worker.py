@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from ray import train
-from ray.train.torch import TorchTrainer, prepare_model
+from ray.train.torch import TorchConfig, TorchTrainer, prepare_model
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from jobs.session import Stopped
 from lightner import backbone
@@ -56,6 +56,8 @@ def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
     trainer = TorchTrainer(
         _work,
         train_loop_config={"task": task},
+        # A torch without CUDA has no NCCL, on a cluster that only counts GPUs; the driver's torch is the workers'.
+        torch_config=TorchConfig(backend="nccl" if task.gpu and distributed.is_nccl_available() else "gloo"),
         scaling_config=train.ScalingConfig(
             num_workers=task.workers,
             use_gpu=task.gpu,
@@ -170,5 +172,6 @@ def _folder(checkpoint: train.Checkpoint | None) -> AbstractContextManager[str |
 
 
 def _wrap(module: nn.Module) -> nn.Module:
-    wrapped: nn.Module = prepare_model(module)
+    # It already is where the backbone is, which is not Ray's device where a cluster only counts GPUs.
+    wrapped: nn.Module = prepare_model(module, move_to_device=False)
     return wrapped
