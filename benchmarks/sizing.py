@@ -1,0 +1,194 @@
+"""What prompts cost in bytes, and what many domains on many replicas do to their caches and to the store: a simulation.
+
+    python -m benchmarks.sizing --out FILE.json
+
+Bytes are those of real prompts and artefacts in the shapes of a backbone, counted, not measured. The simulation draws
+requests (a Poisson stream, domains by Zipf's law, replicas at random as Ray's router does without affinity) and keeps a
+cache per replica as `serve/prompt_cache.py` does: least recently used first, aliases asked again after their time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lightner import artifact
+from lightner.artifact import Card, PromptArtifact
+from lightner.prompts import Guidance, Prompt
+from lightner.types import LabelSet
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """The part of a backbone's configuration that a prompt's size depends on; both halves have `layers` layers."""
+
+    width: int
+    layers: int
+    heads: int
+
+
+BACKBONES = {
+    "bart-base": Backbone(768, 6, 12),
+    "bart-large": Backbone(1024, 12, 16),
+}
+LABELS = LabelSet.of([f"label {number}" for number in range(8)])
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked of a service, and by how many replicas it is answered."""
+
+    domains: int
+    replicas: int
+    requests_per_s: float
+    seconds: float
+    cache_bytes: int
+    prompt_bytes: int
+    alias_ttl_s: float = 5.0
+    zipf: float = 1.0
+    seed: int = 0
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Count, simulate, print and write one JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests-per-s", type=float, default=20.0, help="of one replica")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(given)
+    sizes = {name: prompt_sizes(each) for name, each in BACKBONES.items()}
+    rows = []
+    for domains, replicas in ((100, 1), (100, 10), (1000, 10), (10_000, 10), (10_000, 100)):
+        for gib in (1, 4, 16):
+            load = Load(
+                domains, replicas, options.requests_per_s * replicas, options.seconds, gib * GIB,
+                sizes["bart-large"]["device_bytes"],
+            )  # fmt: skip
+            rows.append({**asdict(load), **simulate(load)})
+    text = json.dumps({"labels": len(LABELS.names), "sizes": sizes, "simulation": rows}, indent=2)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+def prompt_sizes(backbone: Backbone, *, free: int = 16) -> dict[str, int]:
+    """Bytes of the longest prompt that is scanned (`free` slots behind one per label, 4 * `free` feed-forward slots).
+
+    On the device (float32), as an artefact (half precision, with its card), and how many fit into a GiB of cache.
+    """
+    guidance = _guidance(backbone, length=free + len(LABELS.names), slots=4 * free)
+    prompt = Prompt(LABELS, guidance, torch.zeros(len(LABELS.names), backbone.width))
+    stored = sum(map(len, artifact.to_files(_artifact(guidance, free=free)).values()))
+    numbers = sum(tensor.numel() for tensor in guidance.tensors().values())
+    return {
+        "numbers": numbers,
+        "device_bytes": prompt.nbytes,
+        "artefact_bytes": stored,
+        "prompts_per_gib": GIB // prompt.nbytes,
+    }
+
+
+def simulate(load: Load) -> dict[str, float]:
+    """Shares and rates of the second half of the time, when caches are warm.
+
+    `hit_share`: requests that found their prompt on the device. `loads_per_s`: prompts fetched from the store, by all
+    replicas; `alias_checks_per_s`: small requests to the store. `resident_max`: most prompts of one replica.
+    """
+    caches = [Cache(load.cache_bytes // load.prompt_bytes, load.alias_ttl_s) for _ in range(load.replicas)]
+    count = int(load.requests_per_s * load.seconds)
+    half = count // 2
+    before = {"hits": 0, "loads": 0, "alias_checks": 0}
+    for number, (now_s, domain, replica) in enumerate(_requests(load, count)):
+        if number == half:
+            before = _totals(caches)
+        caches[replica].ask(domain, now_s)
+    after = _totals(caches)
+    warm = {name: after[name] - before[name] for name in after}
+    seconds = load.seconds / 2
+    return {
+        "hit_share": round(warm["hits"] / (count - half), 4),
+        "loads_per_s": round(warm["loads"] / seconds, 2),
+        "alias_checks_per_s": round(warm["alias_checks"] / seconds, 1),
+        "store_mib_per_s": round(warm["loads"] * load.prompt_bytes / 2 / seconds / 2**20, 1),
+        "resident_max": max(len(each.resident) for each in caches),
+    }
+
+
+class Cache:
+    """One replica's prompts, by domain; `room` of them fit. A lifetime."""
+
+    def __init__(self, room: int, alias_ttl_s: float) -> None:
+        self.resident: OrderedDict[int, float] = OrderedDict()
+        """Domain -> when its alias has to be asked for again, the least recently used first."""
+        self.hits = self.loads = self.alias_checks = 0
+        self._room, self._ttl_s = room, alias_ttl_s
+
+    def ask(self, domain: int, now_s: float) -> None:
+        """A request of a domain."""
+        until_s = self.resident.get(domain)
+        if until_s is None:
+            self.loads += 1
+            self.alias_checks += 1
+            self.resident[domain] = now_s + self._ttl_s
+        else:
+            self.hits += 1
+            if now_s >= until_s:
+                self.alias_checks += 1
+                self.resident[domain] = now_s + self._ttl_s
+            self.resident.move_to_end(domain)
+        while len(self.resident) > self._room:
+            self.resident.popitem(last=False)
+
+
+def _requests(load: Load, count: int) -> Iterable[tuple[float, int, int]]:
+    rng = np.random.default_rng(load.seed)
+    weights = 1 / np.arange(1, load.domains + 1) ** load.zipf
+    times = np.cumsum(rng.exponential(1 / load.requests_per_s, count))
+    domains = rng.choice(load.domains, size=count, p=weights / weights.sum())
+    replicas = rng.integers(load.replicas, size=count)
+    return zip(times.tolist(), domains.tolist(), replicas.tolist(), strict=True)
+
+
+def _totals(caches: Iterable[Cache]) -> dict[str, int]:
+    caches = list(caches)
+    return {name: sum(getattr(each, name) for each in caches) for name in ("hits", "loads", "alias_checks")}
+
+
+def _guidance(backbone: Backbone, *, length: int, slots: int) -> Guidance:
+    head = backbone.width // backbone.heads
+    sites, stacks = ("encoder", "decoder", "cross"), ("encoder", "decoder")
+    tensors = {
+        **{f"{kind}.{site}": torch.zeros(backbone.layers, 1, backbone.heads, length, head)
+           for kind in ("key", "value") for site in sites},
+        **{f"{kind}.{stack}": torch.zeros(backbone.layers, 1, slots, backbone.width)
+           for kind in ("slot_key", "slot_value") for stack in stacks},
+    }  # fmt: skip
+    return Guidance.from_tensors(tensors)
+
+
+def _artifact(guidance: Guidance, *, free: int) -> PromptArtifact:
+    card = Card(
+        domain="sizing",
+        labels=LABELS.names,
+        label_words=LABELS.words,
+        backbone_name="counted",
+        backbone_fingerprint="0" * 64,
+        length=guidance.length,
+        slots=guidance.slots,
+        tuning={"free_slots": free},
+        created="2026-01-02T03:04:05+00:00",
+    )
+    return PromptArtifact.of(card, guidance, torch.zeros(len(LABELS.names), 2))
+
+
+if __name__ == "__main__":
+    main()
