@@ -35,9 +35,10 @@ _EMPTY += ("rsync_filter",)
 
 @dataclass(frozen=True, slots=True)
 class Elastic:
-    """A running cluster: where jobs are submitted, and the token that it takes."""
+    """A running cluster: where jobs are submitted, where the head's agent tells its health, and the token."""
 
     head: local.Head
+    agent: str
     token: str
 
     def environment(self, *, token: str | None = None) -> dict[str, str]:
@@ -76,7 +77,8 @@ def cluster(*, most: int, idle_s: float, cpus: int = 2) -> Iterator[Elastic]:
             _command(folder, config, ports), env=_environment(folder, token), stdout=output, stderr=output,
             stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=local.end_with_parent,
         )  # fmt: skip
-    made = Elastic(local.Head(address, f"http://127.0.0.1:{ports[1]}", folder, process), token)
+    dashboard, agent = (f"http://127.0.0.1:{port}" for port in ports[1:3])
+    made = Elastic(local.Head(address, dashboard, folder, process), agent, token)
     try:
         _wait(made, log)
         yield made

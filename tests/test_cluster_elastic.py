@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks import autoscaling, elastic
 from benchmarks.autoscaling import Place
 from benchmarks.elastic import Elastic
+from jobs import local
 from lightner.formats import write_conll
 from lightner.registry import Registry
 from lightner.types import Sentence, Span
@@ -54,6 +58,18 @@ def test_a_job_without_the_token_is_refused_and_says_how_to_give_it(running: Ela
     assert wrong.returncode != 0
     assert "Invalid authentication token" in wrong.stderr
     assert running.ask("/api/jobs/").json() == []
+
+
+@pytest.mark.skipif(not shutil.which("wget"), reason="the probes ask with wget, which is in the images")
+@pytest.mark.parametrize("probe", ["readinessProbe", "livenessProbe"])
+def test_what_kubernetes_asks_a_head_is_answered_without_the_token(running: Elastic, probe: str) -> None:
+    text = (elastic.CHECKOUT / "cluster/kuberay/base/ray-cluster.yaml").read_text(encoding="utf-8")
+    (container,) = yaml.safe_load(text)["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    *shell, command = container[probe]["exec"]["command"]
+    well = command.replace("http://localhost:52365", running.agent)
+    assert subprocess.run([*shell, well.replace("http://localhost:8265", running.head.dashboard)]).returncode == 0
+    gone = well.replace("http://localhost:8265", f"http://127.0.0.1:{local.free_ports(1)[0]}")
+    assert subprocess.run([*shell, gone]).returncode != 0
 
 
 def test_a_tuning_job_brings_its_node_and_the_node_goes_with_it(running: Elastic, place: Place) -> None:
