@@ -3,8 +3,9 @@
     python -m benchmarks.sizing --out FILE.json
 
 Bytes are those of real prompts and artefacts in the shapes of a backbone, counted, not measured. The simulation draws
-requests (a Poisson stream, domains by Zipf's law, replicas at random as Ray's router does without affinity) and keeps a
-cache per replica as `serve/prompt_cache.py` does: least recently used first, aliases asked again after their time.
+requests (a Poisson stream, domains by Zipf's law, replicas at random among those that a domain's requests may go to)
+and keeps a cache per replica as `serve/prompt_cache.py` does: least recently used first, aliases asked again after
+their time.
 """
 
 from __future__ import annotations
@@ -29,23 +30,32 @@ GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """The part of a backbone's configuration that a prompt's size depends on; both halves have `layers` layers."""
+    """The part of a backbone's configuration that a prompt's size depends on."""
 
     width: int
-    layers: int
+    encoder_layers: int
+    decoder_layers: int
     heads: int
 
 
 BACKBONES = {
-    "bart-base": Backbone(768, 6, 12),
-    "bart-large": Backbone(1024, 12, 16),
+    "embedded": Backbone(384, 6, 2, 12),
+    "bart-base": Backbone(768, 6, 6, 12),
+    "bart-large": Backbone(1024, 12, 12, 16),
 }
+CASES = ((100, 1, 1), (100, 10, 10), (1000, 10, 10), (10_000, 100, 100), (10_000, 100, 10), (10_000, 100, 2))
+"""Domains, replicas, and the replicas that a domain's requests may go to."""
+CACHES_GIB = (1, 4, 16)
 LABELS = LabelSet.of([f"label {number}" for number in range(8)])
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked of a service, and by how many replicas it is answered."""
+    """What is asked of a service, and by how many replicas it is answered.
+
+    A domain's requests go to `spread` of the replicas; to all of them where Ray's router chooses, to fewer where
+    domains are split over several services.
+    """
 
     domains: int
     replicas: int
@@ -53,6 +63,7 @@ class Load:
     seconds: float
     cache_bytes: int
     prompt_bytes: int
+    spread: int
     alias_ttl_s: float = 5.0
     zipf: float = 1.0
     seed: int = 0
@@ -67,11 +78,11 @@ def main(given: Sequence[str] | None = None) -> None:
     options = parser.parse_args(given)
     sizes = {name: prompt_sizes(each) for name, each in BACKBONES.items()}
     rows = []
-    for domains, replicas in ((100, 1), (100, 10), (1000, 10), (10_000, 10), (10_000, 100)):
-        for gib in (1, 4, 16):
+    for domains, replicas, spread in CASES:
+        for gib in CACHES_GIB:
             load = Load(
                 domains, replicas, options.requests_per_s * replicas, options.seconds, gib * GIB,
-                sizes["bart-large"]["device_bytes"],
+                sizes["bart-large"]["device_bytes"], spread,
             )  # fmt: skip
             rows.append({**asdict(load), **simulate(load)})
     text = json.dumps({"labels": len(LABELS.names), "sizes": sizes, "simulation": rows}, indent=2)
@@ -154,7 +165,7 @@ def _requests(load: Load, count: int) -> Iterable[tuple[float, int, int]]:
     weights = 1 / np.arange(1, load.domains + 1) ** load.zipf
     times = np.cumsum(rng.exponential(1 / load.requests_per_s, count))
     domains = rng.choice(load.domains, size=count, p=weights / weights.sum())
-    replicas = rng.integers(load.replicas, size=count)
+    replicas = (domains % load.replicas + rng.integers(load.spread, size=count)) % load.replicas
     return zip(times.tolist(), domains.tolist(), replicas.tolist(), strict=True)
 
 
@@ -165,13 +176,15 @@ def _totals(caches: Iterable[Cache]) -> dict[str, int]:
 
 def _guidance(backbone: Backbone, *, length: int, slots: int) -> Guidance:
     head = backbone.width // backbone.heads
-    sites, stacks = ("encoder", "decoder", "cross"), ("encoder", "decoder")
-    tensors = {
-        **{f"{kind}.{site}": torch.zeros(backbone.layers, 1, backbone.heads, length, head)
-           for kind in ("key", "value") for site in sites},
-        **{f"{kind}.{stack}": torch.zeros(backbone.layers, 1, slots, backbone.width)
-           for kind in ("slot_key", "slot_value") for stack in stacks},
-    }  # fmt: skip
+    below, above = backbone.encoder_layers, backbone.decoder_layers
+    sites = {"encoder": below, "decoder": above, "cross": above}
+    stacks = {"encoder": below, "decoder": above}
+    tensors = {}
+    for kind in ("key", "value"):
+        for site, layers in sites.items():
+            tensors[f"{kind}.{site}"] = torch.zeros(layers, 1, backbone.heads, length, head)
+        for stack, layers in stacks.items():
+            tensors[f"slot_{kind}.{stack}"] = torch.zeros(layers, 1, slots, backbone.width)
     return Guidance.from_tensors(tensors)
 
 

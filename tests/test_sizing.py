@@ -10,17 +10,18 @@ import pytest
 
 from benchmarks import sizing
 from benchmarks.sizing import Load
+from lightner import backbone
 from lightner.artifact import PromptArtifact, prompt_for, to_files
 from serve.prompt_cache import PromptCache
 from serve.settings import CacheLimits
 from tests.tiny import WIDTH, tiny_artifact, tiny_backbone
 
-LOAD = Load(domains=50, replicas=4, requests_per_s=40.0, seconds=60.0, cache_bytes=1000, prompt_bytes=100)
+LOAD = Load(domains=50, replicas=4, requests_per_s=40.0, seconds=60.0, cache_bytes=1000, prompt_bytes=100, spread=4)
 
 
 def test_bytes_are_those_of_a_real_prompt() -> None:
     base = tiny_backbone()
-    shape = sizing.Backbone(WIDTH, layers=2, heads=2)
+    shape = sizing.Backbone(WIDTH, encoder_layers=2, decoder_layers=2, heads=2)
     length = 4 + len(sizing.LABELS.names)
     real = tiny_artifact(base, labels=sizing.LABELS, length=length, slots=16)
     counted = sizing.prompt_sizes(shape, free=4)
@@ -28,6 +29,12 @@ def test_bytes_are_those_of_a_real_prompt() -> None:
     stored = sum(map(len, to_files(real).values()))
     assert counted["artefact_bytes"] == pytest.approx(stored, rel=0.1)
     assert counted["prompts_per_gib"] == 2**30 // counted["device_bytes"]
+
+
+def test_the_embedded_backbone_has_the_shapes_that_are_counted() -> None:
+    shape, counted = backbone.load().shape, sizing.BACKBONES["embedded"]
+    assert (shape.width, shape.heads["cross"]) == (counted.width, counted.heads)
+    assert shape.stack_layers == {"encoder": counted.encoder_layers, "decoder": counted.decoder_layers}
 
 
 def test_the_simulated_cache_hits_where_the_services_does() -> None:
@@ -46,6 +53,11 @@ def test_more_room_more_hits_and_every_domain_fits_at_last() -> None:
     assert shares == sorted(shares)
     assert shares[0] < 0.9 < shares[-1]
     assert [row["resident_max"] for row in rows[:3]] == [5, 10, 20]
+
+
+def test_domains_that_are_split_over_services_need_less_room() -> None:
+    everywhere, split = sizing.simulate(LOAD), sizing.simulate(replace(LOAD, spread=1))
+    assert split["hit_share"] > everywhere["hit_share"] + 0.1
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
