@@ -35,7 +35,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def crds() -> Path:
     """KubeRay's definitions: the folder that the environment names, or one called kuberay-crds near the checkout."""
-    beside = [parent / place for parent in CHECKOUT.parents[:2] for place in ("kuberay-crds", "shared/kuberay-crds")]
+    beside = [*CHECKOUT.parent.glob("kuberay-crds"), *CHECKOUT.parent.glob("*/kuberay-crds")]
     for folder in [Path(os.environ[CRDS])] if os.environ.get(CRDS) else beside:
         if list(folder.glob("ray.io_*.yaml")):
             return folder
