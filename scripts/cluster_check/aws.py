@@ -64,5 +64,5 @@ def _simulated() -> Iterator[None]:
     """AWS as moto has it, and a home of its own, where Ray leaves the key pair that it makes."""
     with tempfile.TemporaryDirectory() as home:
         own = {"HOME": home, "AWS_ACCESS_KEY_ID": "simulated", "AWS_SECRET_ACCESS_KEY": "simulated"}
-        with mock.patch.dict(os.environ, own), mock_aws(), contextlib.redirect_stderr(io.StringIO()):
+        with mock.patch.dict(os.environ, own), mock_aws(), contextlib.redirect_stdout(io.StringIO()):
             yield

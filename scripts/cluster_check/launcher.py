@@ -25,7 +25,7 @@ def check(file: Path, *, checkout: Path) -> Iterator[Finding | Skipped]:
     if len(found) != 1:
         return
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # where Ray says that it mounts single files
+        with contextlib.redirect_stdout(io.StringIO()):  # where Ray says that it mounts single files
             config = prepare_config(found[0])
             validate_config(config)
     except jsonschema.ValidationError as error:
