@@ -57,8 +57,8 @@ class Worker:
 
     rank: int = 0
     count: int = 1
-    sharded: bool = False
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
+    sharded: bool = False
 
 
 Saver = Callable[[Path], None]

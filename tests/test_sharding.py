@@ -63,7 +63,7 @@ def _tune(rank: int, *, sharded: bool) -> dict[str, object]:
     if sharded:
         base = shard(base, "cpu")
     plan = rules.plan(TRAIN, prompt_length=4, learning_rate=1e-2).with_pins({"steps": 24, "bf16": False})
-    run = Tuning(base, LABELS, TRAIN, TRAIN, plan, worker=Worker(rank, WORKERS, sharded, DistributedDataParallel))
+    run = Tuning(base, LABELS, TRAIN, TRAIN, plan, worker=Worker(rank, WORKERS, DistributedDataParallel, sharded))
     rounds = list(run.rounds())
     stacks = (base.model.get_encoder(), base.model.get_decoder())
     return {
