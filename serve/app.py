@@ -11,6 +11,7 @@ from ray.serve import Application
 
 from lightner.types import InputError
 from serve.ingress import READ_KEY, Ingress
+from serve.metrics import RayMetrics
 from serve.replica import Backbone
 from serve.settings import Limits, Settings
 
@@ -36,7 +37,7 @@ def build(args: dict[str, Any]) -> Application:
         max_ongoing_requests=MAX_ONGOING_REQUESTS,
         health_check_period_s=5,
         graceful_shutdown_timeout_s=30,
-        user_config=Limits().model_dump(),
+        user_config=Limits().model_dump(mode="json"),
         ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
     )
     ingress = ray_serve.deployment(
@@ -47,4 +48,4 @@ def build(args: dict[str, Any]) -> Application:
     )
     # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
-    return ingress.bind(backbone.bind(settings), limits=settings.requests, require_key=require_key)
+    return ingress.bind(backbone.bind(settings, RayMetrics), limits=settings.requests, require_key=require_key)
