@@ -22,11 +22,12 @@ from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
 from lightner.types import InputError
 from lightner.words import Word, join_words, spans_to_entities, split_words
 from serve.batcher import Batcher, Failed, Overloaded
-from serve.messages import Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
+from serve.messages import HELD_DOMAINS, Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
 from serve.observers import Observer, Silent
 from serve.prompt_cache import PromptCache, refusal_of
 from serve.settings import Limits, Settings
 
+MAX_REPORTED = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +76,12 @@ class Backbone:
     async def check_health(self) -> None:
         """Raises where this replica should be replaced."""
         self._batcher.check()
+
+    async def record_routing_stats(self) -> dict[str, list[str]]:
+        """The domains whose prompts are here, for Ray's router; Ray asks for them by this name."""
+        recent = dict.fromkeys(domain for domain, _ in reversed(self._prompts.resident))
+        # In a fixed order: Ray tells its routers whenever the answer has changed.
+        return {HELD_DOMAINS: sorted(list(recent)[:MAX_REPORTED])}
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         """An answer or a refusal for each ask, in their order; rows of all of them may share a forward pass."""
