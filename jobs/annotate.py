@@ -109,11 +109,10 @@ def _raise(mistake: str, outage: str) -> None:
 
 def _targets(options: argparse.Namespace) -> dict[Path, Target]:
     targets: dict[Path, Target] = {}
-    for name in options.files:
-        path = Path(name).resolve()
+    for path in options.files:
         target = Target(options.out / f"{path.name}.jsonl")
         if target in targets.values():
-            raise InputError(f"{name}: found a second file {path.name!r}, expected different names for {options.out}")
+            raise InputError(f"{path}: found a second file {path.name!r}, expected different names for {options.out}")
         targets[path] = target
     return targets
 
@@ -176,8 +175,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(__doc__)
     add = parser.add_argument
-    add("files", nargs="+", metavar="FILE")
-    add("--out", required=True, type=command.folder, metavar="FOLDER", help="for FILE.jsonl, and what is begun")
+    add("files", nargs="+", type=command.shared_path, metavar="FILE")
+    add("--out", required=True, type=command.shared_path, metavar="FOLDER", help="for FILE.jsonl, and what is begun")
     add("--domain", metavar="NAME", help="of rows that name none")
     add("--format", choices=rows.KINDS, help="(default: by the suffix; .txt is plain text)")
     add("--prompt", default=LIVE, metavar="REF", help=f"alias or version (default: {LIVE})")

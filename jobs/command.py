@@ -60,10 +60,10 @@ def place(text: str) -> str:
     return str(folder.resolve())
 
 
-def folder(text: str) -> Path:
-    """An absolute folder of the file system. An option's type."""
+def shared_path(text: str) -> Path:
+    """An absolute path in the file system. An option's type."""
     if "://" in text:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a folder that every node sees")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a path that every node sees")
     return Path(place(text))
 
 
