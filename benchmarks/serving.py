@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.serving --folder FOLDER --out FILE.json
 
-Both sides of each ratio take turns in one process; a ratio is one of medians. `serving_http` goes on over HTTP.
+Both sides of each ratio take turns in one process. A ratio is one of medians, of what the clock says and of what the
+processor spent, which other work on the machine disturbs less. `serving_http` goes on over HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ ZIPF = 1.0
 
 
 def main() -> None:
-    """Measure all, print one JSON object."""
+    """Measure all; each part is printed and written when it is known."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registries")
     parser.add_argument("--domains", type=int, default=1000)
     parser.add_argument("--cached", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--requests", type=int, default=1500, help="of a turn of the Zipf measurement")
+    parser.add_argument("--requests", type=int, default=1000, help="of a turn of the Zipf measurement")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--cold", type=int, default=30, help="cold domains to ask for")
     parser.add_argument("--steps", type=int, default=80)
@@ -52,19 +53,22 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
     original = tuned(base, options.folder, steps=options.steps)
-    found = {
+    found: dict[str, Any] = {
         **circumstances(base),
         "threads": torch.get_num_threads(),
         "options": vars(options),
         "prompt_bytes": prompt_for(original, base).nbytes,
-        "batches": mixed_batches(base, original, rounds=options.rounds),
-        "zipf": asyncio.run(zipf(base, original, options)),
-        "cold": asyncio.run(cold(original, options)),
     }
-    text = json.dumps(found, indent=2, default=str)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "batches": lambda: mixed_batches(base, original, rounds=options.rounds),
+        "cold": lambda: asyncio.run(cold(original, options)),
+        "zipf": lambda: asyncio.run(zipf(base, original, options)),
+    }
+    for key, part in parts.items():
+        found[key] = part()
+        print(json.dumps({key: found[key]}), flush=True)
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> dict[str, Any]:
@@ -72,17 +76,16 @@ def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> d
     sentences = [tuple(word.text for word in split_words(text)) for text in texts()[:BATCH_SIZE]]
     prompts = [prompt_for(variant(original, number), base) for number in range(BATCH_SIZE)]
     batches: dict[str, list[Prompt]] = {"one": prompts[:1] * BATCH_SIZE, "mixed": prompts}
-    seconds: dict[str, list[float]] = {key: [] for key in batches}
+    spent: dict[str, list[Cost]] = {key: [] for key in batches}
     for turn in range(rounds + 1):
         for key, those in batches.items():
             rows = [Row(prompt, words) for prompt, words in zip(those, sentences, strict=True)]
-            began = time.perf_counter()
+            began = now()
             work = prepare(base, rows)
             finish(work, infer(base, work))
             if turn:
-                seconds[key].append(time.perf_counter() - began)
-    rates = {key: BATCH_SIZE / statistics.median(those) for key, those in seconds.items()}
-    return {"rows_per_second": rates, "mixed against one": rates["mixed"] / rates["one"]}
+                spent[key].append(since(began))
+    return compared(spent, BATCH_SIZE)
 
 
 async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
@@ -99,17 +102,16 @@ async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Names
         await replicas[key].reconfigure({"prompts": prompts})
     weights = [(1 + rank) ** -ZIPF for rank in range(options.domains)]
     chance = random.Random(0)
-    rates: dict[str, list[float]] = {key: [] for key in ways}
+    spent: dict[str, list[Cost]] = {key: [] for key in ways}
     for turn in range(options.turns + 1):
         for key, own in replicas.items():
             picked = chance.choices(range(options.domains), weights, k=options.requests)
             domains = [name(0) if key == "one" else name(number) for number in picked]
-            rate = await _rate(own, domains)
+            began = now()
+            await _ask_all(own, domains)
             if turn:
-                rates[key].append(rate)
-    medians = {key: statistics.median(those) for key, those in rates.items()}
-    against = {f"{key} against one": medians[key] / medians["one"] for key in ways if key != "one"}
-    return {"exponent": ZIPF, "texts_per_second": medians, **against}
+                spent[key].append(since(began))
+    return {"exponent": ZIPF, **compared(spent, options.requests)}
 
 
 async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
@@ -134,7 +136,30 @@ async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[st
     }
 
 
-async def _rate(own: replica.Backbone, domains: Sequence[str]) -> float:
+Cost = tuple[float, float]
+"""Seconds by the clock, and of the processor."""
+
+
+def now() -> Cost:
+    return time.perf_counter(), time.process_time()
+
+
+def since(began: Cost) -> Cost:
+    clock, processor = now()
+    return clock - began[0], processor - began[1]
+
+
+def compared(spent: Mapping[str, Sequence[Cost]], size: int) -> dict[str, Any]:
+    """Rates per second of work of `size` pieces, by clock and processor, and each against that of "one"."""
+    found: dict[str, Any] = {}
+    for place, kind in enumerate(("clock", "processor")):
+        rates = {key: size / statistics.median(cost[place] for cost in costs) for key, costs in spent.items()}
+        against = {f"{key} against one": rate / rates["one"] for key, rate in rates.items() if key != "one"}
+        found[kind] = {"per_second": rates, **against}
+    return found
+
+
+async def _ask_all(own: replica.Backbone, domains: Sequence[str]) -> None:
     sentences = texts()
     left = iter(enumerate(domains))
 
@@ -143,9 +168,7 @@ async def _rate(own: replica.Backbone, domains: Sequence[str]) -> float:
             (answer,) = await own.tag([Ask(domain, (sentences[number % len(sentences)],))])
             assert isinstance(answer, Answer), answer
 
-    began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return len(domains) / (time.perf_counter() - began)
 
 
 async def _timed(own: replica.Backbone, number: int, text: str) -> float:
