@@ -62,15 +62,20 @@ class Line:
                     client.close()
                     continue
                 there = socket.create_connection(("127.0.0.1", self._target))
-                for one, other, slow in ((client, there, False), (there, client, True)):
-                    threading.Thread(target=self._pass_on, args=(one, other, slow), daemon=True).start()
+                asked = threading.Event()
+                for one, other, back in ((client, there, False), (there, client, True)):
+                    threading.Thread(target=self._pass_on, args=(one, other, asked, back), daemon=True).start()
 
-    def _pass_on(self, one: socket.socket, other: socket.socket, slow: bool) -> None:
+    def _pass_on(self, one: socket.socket, other: socket.socket, asked: threading.Event, back: bool) -> None:
         with suppress(OSError):
             while content := one.recv(2**16):
                 if self.cut:
                     break
-                if slow and self.delay_s:
+                if not back:
+                    asked.set()
+                elif asked.is_set():
+                    # The first bytes of an answer: the rest of it comes at full speed.
+                    asked.clear()
                     time.sleep(self.delay_s)
                 other.sendall(content)
         for each in (one, other):
