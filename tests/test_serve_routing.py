@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
-import ray
 
 from serve.messages import HELD_DOMAINS
 from serve.routing import SLACK, ranked
 from tests.conftest import LocalRay
 from tests.serving import DOMAINS as PUBLISHED
 from tests.serving import TEXTS, entities_of, prepare
-from tests.test_serve_metrics import read_samples
+from tests.test_serve_metrics import samples_of
 from tests.test_serve_ray import Service, wait_until
 
 
@@ -82,18 +80,16 @@ def test_of_two_replicas_the_one_that_has_the_prompt_is_asked(
                     headers={"serve_multiplexed_model_id": domain},
                 )
                 assert answer.json()["results"][0]["entities"] == expected
-        wait_until(lambda: sum(answers().values()) == len(PUBLISHED) * (1 + asked), answers)
-        assert sorted(answers().values()) == [1 + asked] * len(PUBLISHED)
+        wait_until(lambda: sum(answers(service).values()) == len(PUBLISHED) * (1 + asked), lambda: answers(service))
+        assert sorted(answers(service).values()) == [1 + asked] * len(PUBLISHED)
     finally:
         service.delete()
 
 
-def answers() -> dict[tuple[str, str], float]:
-    """Answered texts by domain and replica, of replicas that run now."""
-    (node,) = ray.nodes()
-    text = httpx.get(f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics", timeout=30).text
+def answers(service: Service) -> dict[tuple[str, str], float]:
+    """Answered texts by domain and replica."""
     return {
         (each.labels["domain"], each.labels["replica"]): each.value
-        for each in read_samples(text)
+        for each in samples_of(service)
         if each.name == "ray_lightner_texts_total"
     }
