@@ -60,6 +60,13 @@ def place(text: str) -> str:
     return str(folder.resolve())
 
 
+def shared_path(text: str) -> Path:
+    """An absolute path in the file system. An option's type."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a path that every node sees")
+    return Path(place(text))
+
+
 def at_least(least: int) -> Callable[[str], int]:
     """The type of an option that is a whole number from `least` on."""
 

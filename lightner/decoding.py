@@ -6,7 +6,7 @@ Legend: B batch, T steps, C candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,10 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from lightner.backbone import Backbone
 from lightner.model import START, Encoded, decode, log_probabilities
 from lightner.pointers import EOS, FIRST_LABEL, FLAT, STEPS_PER_ENTITY, Grammar, Space, decode_ids, legal
-from lightner.prompts import Guidance
+from lightner.prompts import SITES, Guidance
 from lightner.types import Span
+
+ENCODER = SITES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def greedy(backbone: Backbone, encoded: Encoded, guidance: Guidance, grammar: Gr
 
     Equals `greedy_reference` row by row.
     """
+    guidance = _of_decoder(guidance)
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     ids: list[list[int]] = [[] for _ in range(len(encoded.hidden))]
     log_p: list[list[float]] = [[] for _ in ids]
@@ -92,6 +95,21 @@ def greedy_reference(
             log_p.append(float(best_p))
         decoded.append(Decoded(tuple(ids), tuple(log_p)))
     return decoded
+
+
+def _of_decoder(guidance: Guidance) -> Guidance:
+    """Without what only the encoder reads, which would be copied whenever rows leave the batch."""
+
+    def rest(those: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {place: tensor for place, tensor in those.items() if place != ENCODER}
+
+    return Guidance(
+        key=rest(guidance.key),
+        value=rest(guidance.value),
+        mask=guidance.mask,
+        slot_key=rest(guidance.slot_key),
+        slot_value=rest(guidance.slot_value),
+    )
 
 
 def _most_steps(backbone: Backbone, encoded: Encoded, grammar: Grammar) -> int:

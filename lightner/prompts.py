@@ -119,7 +119,10 @@ def stack(prompts: Sequence[Guidance], rows: Sequence[int]) -> Guidance:
     names = sorted({name for prompt in prompts for name in prompt.tensors()})
     index = torch.tensor(rows, device=_device(prompts))
     length = max(prompt.length for prompt in prompts)
-    stacked = {name: _stack_tensor([p.tensors().get(name) for p in prompts]).index_select(1, index) for name in names}
+    flat = [prompt.tensors() for prompt in prompts]
+    stacked = {name: _stack_tensor([those.get(name) for those in flat]) for name in names}
+    if list(rows) != list(range(len(prompts))):
+        stacked = {name: tensor.index_select(1, index) for name, tensor in stacked.items()}
     if all(prompt.length == length for prompt in prompts):
         return Guidance.from_tensors(stacked)
     lengths = torch.tensor([prompt.length for prompt in prompts], device=index.device)[index]
@@ -138,7 +141,7 @@ def _stack_tensor(tensors: Sequence[Tensor | None]) -> Tensor:
     longest = max(tensor.shape[-2] for tensor in present)
     empty = present[0][..., :0, :]
     padded = [
-        F.pad(tensor, (0, 0, 0, longest - tensor.shape[-2]))
+        tensor if tensor.shape[-2] == longest else F.pad(tensor, (0, 0, 0, longest - tensor.shape[-2]))
         for tensor in (empty if maybe is None else maybe for maybe in tensors)
     ]
     return torch.cat(padded, dim=1)

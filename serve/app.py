@@ -8,15 +8,19 @@ from typing import Any
 from pydantic import ValidationError
 from ray import serve as ray_serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 
 from lightner.types import InputError
 from serve.ingress import READ_KEY, Ingress
+from serve.metrics import RayMetrics
 from serve.replica import Backbone
+from serve.routing import PromptRouter
 from serve.settings import Limits, Settings
 
 # Requests wait in the replica's own queue, where they can be batched and counted, not in Ray's router.
 MAX_ONGOING_REQUESTS = 1024
 INGRESS_CPUS = 0.1
+ROUTING_STATS_PERIOD_S = 2.0
 
 
 def build(args: dict[str, Any]) -> Application:
@@ -36,7 +40,10 @@ def build(args: dict[str, Any]) -> Application:
         max_ongoing_requests=MAX_ONGOING_REQUESTS,
         health_check_period_s=5,
         graceful_shutdown_timeout_s=30,
-        user_config=Limits().model_dump(),
+        request_router_config=RequestRouterConfig(
+            request_router_class=PromptRouter, request_routing_stats_period_s=ROUTING_STATS_PERIOD_S
+        ),
+        user_config=Limits().model_dump(mode="json"),
         ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
     )
     ingress = ray_serve.deployment(
@@ -47,4 +54,4 @@ def build(args: dict[str, Any]) -> Application:
     )
     # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
-    return ingress.bind(backbone.bind(settings), limits=settings.requests, require_key=require_key)
+    return ingress.bind(backbone.bind(settings, RayMetrics), limits=settings.requests, require_key=require_key)

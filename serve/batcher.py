@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from serve.observers import BatchObserver, Silent
 from serve.settings import BatchLimits
 
 R = TypeVar("R")
@@ -35,21 +36,32 @@ class Failed:
 @dataclass(frozen=True, eq=False, slots=True)
 class _Waiting(Generic[R, O]):
     row: R
-    bucket: int
+    length: int
     since_s: float
     outcome: asyncio.Future[O | Failed]
 
+    @property
+    def bucket(self) -> int:
+        """The power of two that the row is padded to at most, so that a batch is at least half full of words."""
+        return max(SHORTEST_BUCKET, 1 << (self.length - 1).bit_length()) if self.length > 0 else SHORTEST_BUCKET
+
 
 class Batcher(Generic[R, O]):
-    """Runs `run` on batches of rows; `length` says how long a row is, in any unit.
+    """Runs `run` on batches of rows; `length` says how long a row is, in the unit of `max_tokens`.
 
     Belongs to the event loop in which `submit` is first called. `limits` may be replaced at any time.
     """
 
     def __init__(
-        self, run: Callable[[Sequence[R]], Sequence[O]], *, length: Callable[[R], int], limits: BatchLimits
+        self,
+        run: Callable[[Sequence[R]], Sequence[O]],
+        *,
+        length: Callable[[R], int],
+        limits: BatchLimits,
+        observer: BatchObserver[R] | None = None,
     ) -> None:
         self.limits = limits
+        self._observer = observer or Silent[R]()
         self._run = run
         self._length = length
         self._waiting: list[_Waiting[R, O]] = []
@@ -72,9 +84,10 @@ class Batcher(Generic[R, O]):
             self._worker.add_done_callback(lambda _: _abandon(self._waiting))
         if self._worker.done():
             raise _closed()
-        new = [_Waiting(row, _bucket(self._length(row)), loop.time(), loop.create_future()) for row in rows]
+        new = [_Waiting(row, self._length(row), loop.time(), loop.create_future()) for row in rows]
         self._waiting += new
         self._arrived.set()
+        self._observer.on_queue(len(self._waiting))
         # gather cancels the outcomes with the call: that is how the queue learns of it.
         return list(await asyncio.gather(*(each.outcome for each in new)))
 
@@ -121,18 +134,28 @@ class Batcher(Generic[R, O]):
             return
 
     def _take(self) -> list[_Waiting[R, O]]:
-        """The oldest row and those next to it in the queue that are about as long."""
+        """The oldest row and those next to it in the queue that are about as long, as many as the limits allow."""
         alive = [each for each in self._waiting if not each.outcome.done()]
-        batch = [each for each in alive if each.bucket == alive[0].bucket][: self.limits.max_rows]
+        batch: list[_Waiting[R, O]] = []
+        longest = 0
+        for each in alive:
+            if each.bucket != alive[0].bucket:
+                continue
+            longest = max(longest, each.length)
+            full = len(batch) == self.limits.max_rows or longest * (len(batch) + 1) > self.limits.max_tokens
+            if full and batch:
+                break
+            batch.append(each)
         taken = set(batch)
         self._waiting = [each for each in alive if each not in taken]
+        self._observer.on_queue(len(self._waiting))
         return batch
 
     async def _execute(self, batch: Sequence[_Waiting[R, O]]) -> None:
         loop = asyncio.get_running_loop()
-        self._busy_since_s = loop.time()
+        self._busy_since_s = began_s = loop.time()
+        rows = [each.row for each in batch]
         try:
-            rows = [each.row for each in batch]
             outcomes = await loop.run_in_executor(self._thread, _attempt, self._run, rows)
         except BaseException:
             _abandon(batch)
@@ -142,6 +165,7 @@ class Batcher(Generic[R, O]):
         for each, outcome in zip(batch, outcomes, strict=True):
             if not each.outcome.done():
                 each.outcome.set_result(outcome)
+        self._observer.on_batch(rows, _padding_share(batch), loop.time() - began_s)
 
 
 def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> list[O | Failed]:
@@ -169,6 +193,6 @@ def _closed() -> RuntimeError:
     return RuntimeError("the batching task has ended")
 
 
-def _bucket(length: int) -> int:
-    """The power of two that a row is padded to at most, so that a batch is at least half full of words."""
-    return max(SHORTEST_BUCKET, 1 << (length - 1).bit_length()) if length > 0 else SHORTEST_BUCKET
+def _padding_share(batch: Sequence[_Waiting[R, O]]) -> float:
+    places = max(each.length for each in batch) * len(batch)
+    return 1 - sum(each.length for each in batch) / places if places else 0.0

@@ -49,7 +49,10 @@ class RemoteReader:
         self._handle = handle
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
-        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks))
+        domains = {ask.domain for ask in asks}
+        # A request of one domain goes where its prompt is (serve/routing.py).
+        domain = domains.pop() if len(domains) == 1 else ""
+        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks), domain=domain)
         return outcomes
 
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
@@ -73,8 +76,8 @@ class RemoteReader:
         name: str = await self._call("backbone")
         return name
 
-    async def _call(self, method: str, *parameters: Any) -> Any:
-        remote = getattr(self._handle, method)
+    async def _call(self, method: str, *parameters: Any, domain: str = "") -> Any:
+        remote = getattr(self._handle.options(multiplexed_model_id=domain), method)
         last_try_s = time.monotonic() + RETRY_S
         while True:
             try:

@@ -13,6 +13,9 @@ from typing import Any, Protocol, TypeAlias
 
 from lightner.types import Entity
 
+HELD_DOMAINS = "domains"
+"""Under which key a replica tells Ray's router what it holds."""
+
 
 class Reason(Enum):
     """Why something was refused."""

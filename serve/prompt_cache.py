@@ -1,7 +1,7 @@
 """Which prompts are on the device, which are being loaded, and which are known to be no good.
 
-Bounded in bytes, least recently used first. Values are immutable, so that one which is evicted lives on in the requests
-that hold it. Knows no HTTP and no ray; it belongs to one event loop.
+On the device they are ready to use; beneath it, in host memory, artefacts may be kept that then need no store (on CPU
+both are the same memory, and one tier is enough). Knows no HTTP and no ray; it belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from lightner.artifact import PromptArtifact
-from lightner.registry import RegistryUnavailable, UnknownPrompt
+from lightner.registry import LIVE, RegistryUnavailable, UnknownPrompt
 from lightner.types import InputError
 from serve.messages import Reason, Refusal
+from serve.observers import DEVICE, HOST, CacheObserver, Silent
 from serve.settings import CacheLimits
+from serve.tier import Key, Tier
 
 MAX_REMEMBERED = 10_000
 PARALLEL_LOADS = 16
+STORE = "store"
 _log = logging.getLogger(__name__)
-
-Key = tuple[str, str]
 
 
 class Sized(Protocol):
@@ -65,15 +66,24 @@ class PromptCache(Generic[V]):
 
     One load per prompt, whoever waits for it; different prompts load in parallel; a request that goes away stops no
     load. An alias is asked again after `alias_ttl_s`; the version before answers until the new one is loaded, and for
-    as long as the store does not.
+    as long as the store does not. A pinned domain's live version stays on the device from its first use on.
     """
 
-    def __init__(self, store: Store, build: Callable[[PromptArtifact], V], *, limits: CacheLimits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        build: Callable[[PromptArtifact], V],
+        *,
+        limits: CacheLimits,
+        observer: CacheObserver | None = None,
+    ) -> None:
         self.limits = limits
         self._store = store
         self._build = build
-        self._resident: OrderedDict[Key, Resident[V]] = OrderedDict()
-        self._bytes = 0
+        self._observer: CacheObserver = observer or Silent[object]()
+        self._device: Tier[Resident[V]] = Tier(DEVICE, self._observer)
+        self._host: Tier[PromptArtifact] = Tier(HOST, self._observer)
+        self._pins: dict[str, str] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
         self._versions: OrderedDict[Key, _Until[str]] = OrderedDict()
         self._refusals: OrderedDict[Key, _Until[Refusal]] = OrderedDict()
@@ -82,31 +92,43 @@ class PromptCache(Generic[V]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all resident prompts."""
-        return self._bytes
+        """Bytes of all prompts on the device."""
+        return self._device.nbytes
 
     @property
     def resident(self) -> tuple[Key, ...]:
-        """Domain and version of all resident prompts, the least recently used first."""
-        return tuple(self._resident)
+        """Domain and version of all prompts on the device, the least recently used first."""
+        return self._device.keys
+
+    async def preload(self) -> None:
+        """Load the pinned domains and those of the preload list; what fails is logged, and loaded on first use."""
+        turns = asyncio.Semaphore(PARALLEL_LOADS)
+
+        async def load(domain: str) -> None:
+            async with turns:
+                await self.get(domain, LIVE)
+
+        await asyncio.gather(*map(load, dict.fromkeys((*self.limits.pinned, *self.limits.preload))))
 
     async def get(self, domain: str, ref: str) -> Resident[V] | Refusal:
         """The prompt that `ref`, an alias or a version, stands for; a refusal where there is none to be had."""
         name = (domain, ref)
         known = self._versions.get(name)
-        held = self._resident.get((domain, known.what)) if known else None
+        held = self._device.get((domain, known.what)) if known else None
         if known and held and _now() < known.until_s:
-            return self._used(held)
+            self._observer.on_lookup(hit=True)
+            return self._used(held, ref)
         if not held and (refusal := self._remembered(name)):
             return refusal
+        self._observer.on_lookup(hit=held is not None)
         task = _once(self._refreshing, name, self._refresh)
         await asyncio.wait({task}, timeout=self.limits.patience_s if held else None)
         outcome = task.result() if task.done() else Refusal(Reason.REGISTRY_UNAVAILABLE, domain)
         if isinstance(outcome, Resident):
-            return self._used(outcome)
+            return self._used(outcome, ref)
         if held and outcome.reason is not Reason.UNKNOWN_PROMPT:
             _put(self._versions, name, _Until(held.version, _now() + self.limits.alias_ttl_s))
-            return self._used(held)
+            return self._used(held, ref)
         return outcome
 
     def expire(self, domain: str, ref: str) -> None:
@@ -134,39 +156,45 @@ class PromptCache(Generic[V]):
             async with asyncio.timeout(self.limits.load_timeout_s):
                 return await self._store.aresolve(domain, ref)
         except Exception as error:
-            return refusal_of(error, domain, None)
+            return self._refusal(error, domain, None)
 
     async def _version(self, domain: str, version: str) -> Resident[V] | Refusal:
         key = (domain, version)
-        if (known := self._resident.get(key) or self._remembered(key)) is not None:
+        if (known := self._device.get(key) or self._remembered(key)) is not None:
             return known
         return await asyncio.shield(_once(self._loading, key, self._load))
 
     async def _load(self, domain: str, version: str) -> Resident[V] | Refusal:
+        key, began_s = (domain, version), _now()
         try:
-            async with self._loads, asyncio.timeout(self.limits.load_timeout_s):
-                _, artifact = await self._store.afetch(domain, version)
+            artifact = self._host.get(key)
+            source = HOST if artifact else STORE
+            if artifact is None:
+                async with self._loads, asyncio.timeout(self.limits.load_timeout_s):
+                    _, artifact = await self._store.afetch(domain, version)
             resident = Resident(domain, version, await asyncio.to_thread(self._build, artifact))
         except Exception as error:
-            return self._remember((domain, version), refusal_of(error, domain, version))
-        self._keep(resident)
+            return self._remember(key, self._refusal(error, domain, version))
+        self._observer.on_load(source, _now() - began_s)
+        self._keep(resident, artifact)
         return resident
 
-    def _keep(self, resident: Resident[V]) -> None:
+    def _keep(self, resident: Resident[V], artifact: PromptArtifact) -> None:
+        key, limits = (resident.domain, resident.version), self.limits
+        if limits.max_host_bytes:
+            size = sum(tensor.nbytes for tensor in artifact.tensors.values())
+            self._host.put(key, artifact, size, max_bytes=limits.max_host_bytes, pinned=lambda _: False)
         size = resident.value.nbytes
-        if size > self.limits.max_bytes:
-            _log.warning("prompt %s %s has %d bytes, more than the cache", resident.domain, resident.version, size)
-            return
-        self._resident[resident.domain, resident.version] = resident
-        self._bytes += size
-        while self._bytes > self.limits.max_bytes:
-            _, evicted = self._resident.popitem(last=False)
-            self._bytes -= evicted.value.nbytes
+        if not self._device.put(key, resident, size, max_bytes=limits.max_bytes, pinned=self._is_pinned):
+            _log.warning("prompt %s %s has %d bytes, more than the cache has room for", *key, size)
 
-    def _used(self, resident: Resident[V]) -> Resident[V]:
-        key = (resident.domain, resident.version)
-        if key in self._resident:
-            self._resident.move_to_end(key)
+    def _is_pinned(self, key: Key) -> bool:
+        domain, version = key
+        return domain in self.limits.pinned and self._pins.get(domain) == version
+
+    def _used(self, resident: Resident[V], ref: str) -> Resident[V]:
+        if ref == LIVE and resident.domain in self.limits.pinned:
+            self._pins[resident.domain] = resident.version
         return resident
 
     def _remember(self, key: Key, refusal: Refusal) -> Refusal:
@@ -178,6 +206,11 @@ class PromptCache(Generic[V]):
     def _remembered(self, key: Key) -> Refusal | None:
         known = self._refusals.get(key)
         return known.what if known and _now() < known.until_s else None
+
+    def _refusal(self, error: Exception, domain: str, version: str | None) -> Refusal:
+        refusal = refusal_of(error, domain, version)
+        self._observer.on_failure(refusal.reason)
+        return refusal
 
 
 def refusal_of(error: Exception, domain: str, version: str | None) -> Refusal:

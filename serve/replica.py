@@ -22,10 +22,12 @@ from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
 from lightner.types import InputError
 from lightner.words import Word, join_words, spans_to_entities, split_words
 from serve.batcher import Batcher, Failed, Overloaded
-from serve.messages import Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
+from serve.messages import HELD_DOMAINS, Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
+from serve.observers import Observer, Silent
 from serve.prompt_cache import PromptCache, refusal_of
 from serve.settings import Limits, Settings
 
+MAX_REPORTED = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -42,30 +44,44 @@ class LoadedPrompt:
 
 
 class Backbone:
-    """A `messages.Reader` over one backbone and one registry.
+    """A `messages.Reader` over one backbone and one registry; what it does is told to what `observe` makes.
 
     Raises InputError on construction where the backbone or the registry's address is no good.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observe: Callable[[], Observer[Row]] = Silent) -> None:
+        self._observer = observe()
         self._backbone = backbones.load(settings.backbone, device=settings.torch_device)
         self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
         limits = Limits()
-        self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts)
+        self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts, observer=self._observer)
+        self._preload: asyncio.Task[None] | None = None
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
-            self._forward, length=lambda row: len(row.words), limits=limits.batch
+            self._forward, length=lambda row: len(row.words), limits=limits.batch, observer=self._observer
         )
         _log.info("backbone %s on %s, prompts from %s", self._backbone.name, self._backbone.device, self._registry.url)
 
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Take new limits while running. Raises pydantic's ValidationError for unknown keys and bad values."""
+        """Take new limits while running; Ray calls it before a new replica is ready, too.
+
+        Preloading holds that up for at most `preload_wait_s`, then goes on behind the first requests.
+        Raises pydantic's ValidationError for unknown keys and bad values.
+        """
         limits = Limits.model_validate(user_config)
         self._prompts.limits = limits.prompts
         self._batcher.limits = limits.batch
+        self._preload = asyncio.create_task(self._prompts.preload())
+        await asyncio.wait({self._preload}, timeout=limits.prompts.preload_wait_s)
 
     async def check_health(self) -> None:
         """Raises where this replica should be replaced."""
         self._batcher.check()
+
+    async def record_routing_stats(self) -> dict[str, list[str]]:
+        """The domains whose prompts are here, for Ray's router; Ray asks for them by this name."""
+        recent = dict.fromkeys(domain for domain, _ in reversed(self._prompts.resident))
+        # In a fixed order: Ray tells its routers whenever the answer has changed.
+        return {HELD_DOMAINS: sorted(list(recent)[:MAX_REPORTED])}
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         """An answer or a refusal for each ask, in their order; rows of all of them may share a forward pass."""
@@ -110,18 +126,30 @@ class Backbone:
             self._prompts.expire(domain, alias)
 
     async def _answer(self, ask: Ask) -> Answer | Refusal:
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        outcome = await self._read(ask)
+        reason = outcome.reason if isinstance(outcome, Refusal) else None
+        # A version is only known of a domain that is published.
+        domain = ask.domain if outcome.version else None
+        self._observer.on_answer(domain, reason, len(ask.texts), clock() - began_s)
+        return outcome
+
+    async def _read(self, ask: Ask) -> Answer | Refusal:
+        version = None
         try:
             found = await self._prompts.get(ask.domain, ask.ref or LIVE)
             if isinstance(found, Refusal):
                 return found
+            version = found.version
             # Long texts take a while to split; the loop has other requests to serve.
             plans = await asyncio.to_thread(_plan, ask.texts)
             outcomes = await self._batcher.submit([row for plan in plans for row in plan.rows(found.value.prompt)])
         except Overloaded:
-            return Refusal(Reason.OVERLOADED, ask.domain)
+            return Refusal(Reason.OVERLOADED, ask.domain, version)
         except Exception:
             _log.exception("texts of domain %s could not be read", ask.domain)
-            return Refusal(Reason.FAILED, ask.domain)
+            return Refusal(Reason.FAILED, ask.domain, version)
         readings, position = [], 0
         for plan in plans:
             own = outcomes[position : position + len(plan.ranges)]

@@ -10,9 +10,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from serve.schemas import NAME_PATTERN
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 ShortTime = Annotated[float, Field(ge=0, le=10)]
 Count = Annotated[int, Field(ge=1)]
+Domain = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class RequestLimits(BaseModel):
@@ -57,6 +60,9 @@ class BatchLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_rows: Count = Field(default=32, description="rows of one forward pass")
+    max_tokens: Count = Field(
+        default=4096, description="words of one forward pass with padding: rows times the longest; a row always goes"
+    )
     max_wait_s: ShortTime = Field(default=0.002, description="how long a row waits for company")
     max_queue_rows: Count = Field(default=4096, description="rows that may wait before requests are refused")
     stuck_s: Seconds = Field(default=300.0, description="a forward pass longer than this makes the replica unhealthy")
@@ -68,6 +74,14 @@ class CacheLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_bytes: Count = Field(default=2**30, description="bytes of prompts kept on the device")
+    max_host_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="bytes of prompts kept in host memory beneath it; on CPU the one tier is enough"
+    )
+    pinned: tuple[Domain, ...] = Field(default=(), description="domains whose live prompt is never evicted")
+    preload: tuple[Domain, ...] = Field(default=(), description="domains loaded at the start, as pinned ones are")
+    preload_wait_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=10.0, description="how long a start waits for them; they go on loading behind it"
+    )
     load_timeout_s: Seconds = Field(default=20.0, description="how long the store may take for one prompt")
     alias_ttl_s: Seconds = Field(default=5.0, description="how soon a moved alias is noticed")
     patience_s: ShortTime = Field(

@@ -90,20 +90,36 @@ def s3_server() -> Iterator[S3Server]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[S3Server]:
+    """Ceph's S3 server for the whole session, behind one that can misbehave; skips where Ceph is not installed."""
+    from tests.ceph import PACKAGES, Gateway, missing
+    from tests.s3 import S3Server
+
+    if lacking := missing():
+        pytest.skip(f"found no {lacking[0]}; apt-get install --no-install-recommends {' '.join(PACKAGES)}")
+    folder = Path(tempfile.mkdtemp(prefix="ceph-", dir="/tmp"))
+    ceph = Gateway(folder, port=free_port(), monitor_port=free_port())
+    server = S3Server(behind=ceph)
+    yield server
+    server.stop()
+    ceph.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def s3(s3_server: S3Server) -> Iterator[S3Server]:
-    """The server without faults."""
-    s3_server.behave()
-    yield s3_server
-    s3_server.behave()
+def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
+    """The server without faults: moto, or Ceph where a test is parametrised with "gateway"."""
+    server: S3Server = request.getfixturevalue(getattr(request, "param", "s3_server"))
+    server.behave()
+    yield server
+    server.behave()
 
 
 @pytest.fixture
 def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty place in a fresh bucket, with the environment that leads there."""
-    from tests.s3 import ENVIRONMENT as CREDENTIALS
-
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3.url}.items():
+    for name, value in {**s3.environment, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(bucket)

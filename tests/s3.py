@@ -1,4 +1,4 @@
-"""A real S3 server over HTTP in this process (moto), which can be told to misbehave.
+"""A real S3 server over HTTP, which can be told to misbehave: moto in this process, or another behind this one.
 
 Requests are served one at a time, as moto's check of a condition and its write are not atomic otherwise.
 """
@@ -6,8 +6,8 @@ Requests are served one at a time, as moto's check of a condition and its write 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 from urllib.request import Request, urlopen
 
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -18,6 +18,16 @@ Environ = dict[str, Any]
 Fault = Callable[[str, str], bool]
 
 
+class Backend(Protocol):
+    """Another server, as a WSGI application that passes requests on."""
+
+    keys: Mapping[str, str]
+
+    def create_bucket(self, name: str) -> None: ...
+
+    def __call__(self, environ: Environ, start: Any) -> Iterable[bytes]: ...
+
+
 class S3Server:
     """The server's address and its faults.
 
@@ -26,9 +36,11 @@ class S3Server:
     `compares_bare_tags` takes ETags in If-Match without quotes only, as Ceph's RadosGW 16 does.
     """
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", *, behind: Backend | None = None) -> None:
         self.behave()
-        self._application = DomainDispatcherApplication(create_backend_app)
+        self._behind = behind
+        self._application = behind or DomainDispatcherApplication(create_backend_app)
+        self.environment = {**(behind.keys if behind else ENVIRONMENT), "AWS_REGION": ENVIRONMENT["AWS_REGION"]}
         self._turn = threading.Lock()
         self._server = make_server(host, 0, self._answer, threaded=True, request_handler=_Quiet)
         self.url = f"http://{host}:{self._server.server_port}"
@@ -36,6 +48,9 @@ class S3Server:
         self._thread.start()
 
     def create_bucket(self, name: str) -> None:
+        if self._behind:
+            self._behind.create_bucket(name)
+            return
         with urlopen(Request(f"{self.url}/{name}", method="PUT")):
             pass
 

@@ -1,4 +1,4 @@
-"""The registry on a local folder and on a real S3 server: the same promises on both."""
+"""The registry on a local folder and on two real S3 servers, moto and Ceph: the same promises on all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from obstore.store import LocalStore, S3Store
@@ -15,12 +16,31 @@ from lightner.registry import Published, Registry, UnknownPrompt
 from lightner.types import InputError
 from tests.tiny import tiny_artifact, tiny_backbone
 
+if TYPE_CHECKING:
+    from tests.s3 import S3Server
+
 BACKBONE = tiny_backbone()
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "local":
+S3 = [pytest.param(name, marks=pytest.mark.s3) for name in ("s3_server", "gateway")]
+
+
+@pytest.fixture
+def s3(request: pytest.FixtureRequest, place: str) -> S3Server:
+    server: S3Server = request.getfixturevalue(place)
+    server.behave()
+    return server
+
+
+@pytest.fixture(params=["local", *S3])
+def place(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path, place: str) -> str:
+    if place == "local":
         return str(tmp_path / "a b" / "prompts")
     address: str = request.getfixturevalue("s3_url")
     return address

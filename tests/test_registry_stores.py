@@ -91,8 +91,13 @@ def test_readers_see_whole_prompts_while_others_publish(tmp_path: Path) -> None:
     assert wrong == []
 
 
+# Faults of the way there: both servers behave the same behind them.
+ON_BOTH = pytest.mark.parametrize("s3", ["s3_server", "gateway"], indirect=True)
+
+
 @pytest.mark.s3
 class TestOnS3:
+    @ON_BOTH
     def test_an_outage_is_named_and_passes(self, s3_url: str, s3: S3Server) -> None:
         registry = Registry.open(s3_url, timeout_s=1)
         registry.publish(artifact(0))
@@ -108,6 +113,7 @@ class TestOnS3:
         assert seed_of(registry.fetch("movies")) == 0
         assert registry.publish(artifact(1)).version == "v000002"
 
+    @ON_BOTH
     @pytest.mark.parametrize("lost", [README, TENSORS, MANIFEST, "aliases.json"])
     def test_a_publisher_that_loses_the_store_half_way_leaves_the_old_prompt_live(
         self, s3_url: str, s3: S3Server, lost: str
@@ -122,6 +128,7 @@ class TestOnS3:
         assert registry.publish(artifact(2)).version == "v000003"
         assert seed_of(registry.fetch("movies")) == 2
 
+    @ON_BOTH
     def test_writes_whose_answers_are_lost_happen_once(self, s3_url: str, s3: S3Server) -> None:
         registry = Registry.open(s3_url)
         for seed in range(3):
@@ -148,7 +155,8 @@ class TestOnS3:
         assert registry.rollback("movies") == "v000002"
         assert registry.rollback("movies") == "v000001"
 
-    def test_a_missing_bucket_is_no_missing_prompt(self, s3_url: str) -> None:
+    @ON_BOTH
+    def test_a_missing_bucket_is_no_missing_prompt(self, s3_url: str, s3: S3Server) -> None:
         registry = Registry.open("s3://no-such-bucket/prompts", timeout_s=1)
         with pytest.raises(RegistryUnavailable, match="s3://no-such-bucket/prompts"):
             registry.fetch("movies")
@@ -185,7 +193,8 @@ class TestOnS3:
         for version, seed in published.items():
             assert seed_of(registry.fetch("movies", version)) == seed
 
-    def test_plain_files_in_the_bucket_are_a_prompt_folder(self, s3_url: str) -> None:
+    @ON_BOTH
+    def test_plain_files_in_the_bucket_are_a_prompt_folder(self, s3_url: str, s3: S3Server) -> None:
         published = Registry.open(s3_url).publish(artifact(5))
         store = S3Store.from_url(s3_url, client_options={"allow_http": True})
         files = {name: bytes(store.get(f"movies/versions/{published.version}/{name}").bytes()) for name in FILES}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,8 @@ def unknown_keys(config: dict[str, Any]) -> list[str]:
         for deployment in application["deployments"]:
             found += [key for key in deployment if key not in known[DeploymentSchema]]
     return found
+
+
+def test_processes_that_only_speak_http_stay_without_torch() -> None:
+    code = "import sys, serve.ingress, serve.routing; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=CONFIG.parent.parent)

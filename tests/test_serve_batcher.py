@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from serve.batcher import Batcher, Failed, Overloaded
+from serve.observers import Silent
 from serve.settings import BatchLimits
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +75,38 @@ async def test_a_batch_has_at_most_max_rows_and_a_full_one_does_not_wait() -> No
     async with asyncio.timeout(5):
         assert await rows.submit(["a", "b", "c", "d"]) == ["A", "B", "C", "D"]
     assert run.batches == [["a", "b"], ["c", "d"]]
+    await rows.close()
+
+
+async def test_a_batch_has_at_most_max_tokens_padding_included_but_always_one_row() -> None:
+    run = Upper()
+    rows = batcher(run, max_tokens=12)
+    assert await rows.submit(["aaa", "bbbb", "cc", "d", "e" * 16]) == ["AAA", "BBBB", "CC", "D", "E" * 16]
+    assert run.batches == [["aaa", "bbbb", "cc"], ["d"], ["e" * 16]]
+    await rows.close()
+
+
+class Notes(Silent[str]):
+    """Of what the batcher tells."""
+
+    def __init__(self) -> None:
+        self.queue: list[int] = []
+        self.batches: list[tuple[list[str], float]] = []
+
+    def on_queue(self, rows: int) -> None:
+        self.queue.append(rows)
+
+    def on_batch(self, rows: Sequence[str], padding_share: float, seconds: float) -> None:
+        assert seconds > 0
+        self.batches.append((list(rows), padding_share))
+
+
+async def test_the_queue_and_every_batch_are_told() -> None:
+    notes = Notes()
+    rows = Batcher(Upper(), length=len, limits=BatchLimits(max_rows=2, max_wait_s=0.05), observer=notes)
+    await rows.submit(["aaaa", "b", "cc"])
+    assert notes.queue == [3, 1, 0]
+    assert notes.batches == [(["aaaa", "b"], pytest.approx(3 / 8)), (["cc"], 0)]
     await rows.close()
 
 

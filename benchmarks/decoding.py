@@ -1,0 +1,133 @@
+"""What decoding costs: against encoder and one decoder pass over the finished output, and against the reference.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.decoding --out FILE.json
+
+The embedded backbone and a prompt tuned here for a few steps on examples/recipes, whose test sentences are decoded.
+All ways take turns in one process; a ratio is one of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.few_shot import circumstances
+from lightner import backbone, model, rules
+from lightner.backbone import Backbone
+from lightner.decoding import Decoded, greedy, greedy_reference
+from lightner.formats import labels_of, read
+from lightner.prompts import Prompt
+from lightner.tagger import Row, Work, prepare
+from lightner.training import PromptModel, fit
+from lightner.types import LabelSet
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "recipes"
+WAYS = ("encoder", "one_pass", "greedy", "reference")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch, encoded, and what is decoded of it."""
+
+    work: Work
+    encoded: model.Encoded
+    decoded: tuple[Decoded, ...]
+
+
+def main() -> None:
+    """Measure batches of one and of `--rows`, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=80, help="of tuning the prompt")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    base = backbone.load()
+    prompt = learned(base, steps=options.steps).fold()
+    sentences = [sentence.words for sentence in read(EXAMPLES / "test.conll")]
+    alone = [case(base, prompt, [words]) for words in sentences[: options.rounds]]
+    together = [case(base, prompt, sentences[: options.rows])] * options.rounds
+    found = {
+        **circumstances(base),
+        "threads": torch.get_num_threads(),
+        "options": vars(options),
+        "batch of 1": measured(base, alone),
+        f"batch of {options.rows}": measured(base, together),
+    }
+    text = json.dumps(found, indent=2, default=str)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+def learned(base: Backbone, *, steps: int) -> PromptModel:
+    """A prompt that has learned to find some, so that outputs are about as long as they should be."""
+    sentences = read(EXAMPLES / "train.conll")
+    labels = LabelSet.of(labels_of(sentences))
+    plan = rules.plan(
+        sentences, prompt_length=rules.PROMPT_LENGTHS[0], learning_rate=rules.LEARNING_RATES[0], seed=0
+    ).with_pins({"steps": steps, "rounds": 1})
+    return fit(base, labels, sentences, (), plan)
+
+
+@torch.inference_mode()
+def case(base: Backbone, prompt: Prompt, sentences: Sequence[tuple[str, ...]]) -> Case:
+    """A batch of sentences, all with one prompt."""
+    work = prepare(base, [Row(prompt, words) for words in sentences])
+    encoded = model.encode(base, work.batch, work.guidance, work.labels)
+    return Case(work, encoded, tuple(greedy(base, encoded, work.guidance)))
+
+
+def measured(base: Backbone, cases: Sequence[Case]) -> dict[str, Any]:
+    """Median seconds of every way, ratios, and how long the outputs are; every way decodes the same."""
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    for each in cases:
+        for way, run in _ways(base, each).items():
+            began = time.perf_counter()
+            outcome = run()
+            seconds[way].append(time.perf_counter() - began)
+            if way in ("greedy", "reference"):
+                assert [row.ids for row in outcome] == [row.ids for row in each.decoded]
+    medians = {way: statistics.median(those) for way, those in seconds.items()}
+    floor = medians["encoder"] + medians["one_pass"]
+    steps = [len(row.ids) + 1 for each in cases for row in each.decoded]
+    return {
+        "seconds": medians,
+        "steps": {"mean": statistics.mean(steps), "most": max(steps)},
+        "encoder and greedy against encoder and one pass": (medians["encoder"] + medians["greedy"]) / floor,
+        "reference against greedy": medians["reference"] / medians["greedy"],
+        "with the encoder": (medians["encoder"] + medians["reference"]) / (medians["encoder"] + medians["greedy"]),
+    }
+
+
+def _ways(base: Backbone, each: Case) -> Mapping[str, Callable[[], Any]]:
+    work, encoded = each.work, each.encoded
+    longest = max(len(row.ids) for row in each.decoded) + 1
+    read_back = torch.tensor([[model.START, *row.ids, *[0] * (longest - 1 - len(row.ids))] for row in each.decoded])
+
+    def one_pass() -> object:
+        with torch.inference_mode():
+            return model.decode(base, encoded, work.guidance, read_back.to(encoded.hidden.device))
+
+    def encoder() -> object:
+        with torch.inference_mode():
+            return model.encode(base, work.batch, work.guidance, work.labels)
+
+    return {
+        "encoder": encoder,
+        "one_pass": one_pass,
+        "greedy": lambda: greedy(base, encoded, work.guidance),
+        "reference": lambda: greedy_reference(base, encoded, work.guidance),
+    }
+
+
+if __name__ == "__main__":
+    main()

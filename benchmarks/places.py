@@ -1,0 +1,166 @@
+"""Where the service is measured: domains around one tuned prompt, an S3 server, a deployed service, all of its own.
+
+What is started here is stopped here, by its process id.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import torch
+import yaml
+
+from benchmarks.decoding import EXAMPLES, learned
+from jobs import local
+from lightner import artifact as artifacts
+from lightner.artifact import Card, PromptArtifact
+from lightner.backbone import Backbone
+from lightner.formats import read
+from lightner.training import folded_tensors
+
+ROOT = Path(__file__).resolve().parent.parent
+JITTER = 1e-3
+START_S = 240
+BUCKET = "lightner"
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark", "AWS_REGION": "us-east-1"}
+
+
+def texts() -> list[str]:
+    """The test sentences of examples/recipes, as plain texts."""
+    return [" ".join(sentence.words) for sentence in read(EXAMPLES / "test.conll")]
+
+
+def name(number: int) -> str:
+    """Of a domain."""
+    return f"domain-{number:04d}"
+
+
+def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
+    """A prompt tuned for some steps on examples/recipes; kept in `folder`, and taken from there the next time."""
+    place = folder / "tuned"
+    if not place.exists():
+        model = learned(base, steps=steps)
+        tensors = folded_tensors(model)
+        card = Card(
+            domain=name(0),
+            labels=model.labels.names,
+            label_words=model.labels.words,
+            backbone_name=base.name,
+            backbone_fingerprint=base.fingerprint,
+            length=model.prompt.length,
+            slots=model.prompt.slots,
+        )
+        artifacts.save(PromptArtifact(card, tensors), place)
+    return artifacts.load(place)
+
+
+def variant(original: PromptArtifact, number: int, *, version: int = 0) -> PromptArtifact:
+    """The prompt of domain `number`: the original's with a little noise, so that it costs the same and differs."""
+    generator = torch.Generator().manual_seed(1000 * number + version)
+    tensors = {
+        key: tensor + (JITTER * torch.randn(tensor.shape, generator=generator)).to(tensor.dtype)
+        for key, tensor in original.tensors.items()
+    }
+    return PromptArtifact(replace(original.card, domain=name(number)), tensors)
+
+
+@contextmanager
+def object_store(folder: Path) -> Iterator[int]:
+    """A moto S3 server with an empty bucket; yields its port. The environment leads to it."""
+    (port,) = local.free_ports(1)
+    with (folder / "moto.log").open("wb") as log:
+        server = subprocess.Popen(
+            [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        os.environ.update({**_CREDENTIALS, "AWS_ENDPOINT_URL": url})
+        _wait_for_http(url)
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT"), timeout=30):
+            pass
+        yield port
+    finally:
+        server.kill()
+        server.wait()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A deployed service: where it answers, and its configuration, which `deploy` sends anew."""
+
+    url: str
+    dashboard: str
+    config: dict[str, Any]
+
+    @property
+    def user_config(self) -> dict[str, Any]:
+        """Of the backbone; change it, then `deploy`."""
+        found: dict[str, Any] = self.config["applications"][0]["deployments"][0]["user_config"]
+        return found
+
+    def deploy(self) -> None:
+        """Returns when all of it runs."""
+        answer = httpx.put(f"{self.dashboard}/api/serve/applications/", json=self.config, timeout=60)
+        answer.raise_for_status()
+        deadline = time.monotonic() + START_S
+        while self.application().get("status") != "RUNNING":
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the service did not start: {self.application()}")
+            time.sleep(0.5)
+
+    def application(self) -> Mapping[str, Any]:
+        """What Ray says of it."""
+        found = httpx.get(f"{self.dashboard}/api/serve/applications/", timeout=60).json()
+        application: Mapping[str, Any] = found["applications"].get("lightner", {})
+        return application
+
+    def backbone_pid(self) -> int:
+        """The running replica's, 0 while there is none."""
+        replicas = self.application()["deployments"]["Backbone"]["replicas"]
+        return next((int(each["pid"]) for each in replicas if each["state"] == "RUNNING"), 0)
+
+
+@contextmanager
+def service(registry: str) -> Iterator[Service]:
+    """serve/config.yaml on a Ray of its own, with this registry and the embedded backbone."""
+    config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text(encoding="utf-8"))
+    (port,) = local.free_ports(1)
+    config["http_options"] |= {"host": "127.0.0.1", "port": port}
+    (application,) = config["applications"]
+    application["args"] |= {"registry": registry}
+    application["runtime_env"] = {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}}
+    head = local.start()
+    try:
+        running = Service(f"http://127.0.0.1:{port}", head.dashboard, config)
+        running.deploy()
+        yield running
+    finally:
+        local.stop(head)
+
+
+def _wait_for_http(url: str) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.HTTPError as error:
+            error.close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,182 @@
+"""Many domains against one, in the process that computes: batches, a cache for some of them, and a cold domain from S3.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.serving --folder FOLDER --out FILE.json
+
+Both sides of each ratio take turns in one process. A ratio is one of medians, of what the clock says and of what the
+processor spent, which other work on the machine disturbs less. `serving_http` goes on over HTTP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.few_shot import circumstances
+from benchmarks.places import BUCKET, name, object_store, texts, tuned, variant
+from lightner import backbone
+from lightner.artifact import PromptArtifact, prompt_for
+from lightner.backbone import Backbone
+from lightner.prompts import Prompt
+from lightner.registry import Registry
+from lightner.tagger import BATCH_SIZE, Row, finish, infer, prepare
+from lightner.words import split_words
+from serve import replica
+from serve.messages import Answer, Ask
+from serve.settings import Settings
+
+CLIENTS = 64
+ZIPF = 1.0
+
+
+def main() -> None:
+    """Measure all; each part is printed and written when it is known."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registries")
+    parser.add_argument("--domains", type=int, default=1000)
+    parser.add_argument("--cached", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--requests", type=int, default=1000, help="of a turn of the Zipf measurement")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--cold", type=int, default=30, help="cold domains to ask for")
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    base = backbone.load()
+    original = tuned(base, options.folder, steps=options.steps)
+    found: dict[str, Any] = {
+        **circumstances(base),
+        "threads": torch.get_num_threads(),
+        "options": vars(options),
+        "prompt_bytes": prompt_for(original, base).nbytes,
+    }
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "batches": lambda: mixed_batches(base, original, rounds=options.rounds),
+        "cold": lambda: asyncio.run(cold(original, options)),
+        "zipf": lambda: asyncio.run(zipf(base, original, options)),
+    }
+    for key, part in parts.items():
+        found[key] = part()
+        print(json.dumps({key: found[key]}), flush=True)
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> dict[str, Any]:
+    """Rows per second of full batches of one domain, and of as many domains as rows."""
+    sentences = [tuple(word.text for word in split_words(text)) for text in texts()[:BATCH_SIZE]]
+    prompts = [prompt_for(variant(original, number), base) for number in range(BATCH_SIZE)]
+    batches: dict[str, list[Prompt]] = {"one": prompts[:1] * BATCH_SIZE, "mixed": prompts}
+    spent: dict[str, list[Cost]] = {key: [] for key in batches}
+    for turn in range(rounds + 1):
+        for key, those in batches.items():
+            rows = [Row(prompt, words) for prompt, words in zip(those, sentences, strict=True)]
+            began = now()
+            work = prepare(base, rows)
+            finish(work, infer(base, work))
+            if turn:
+                spent[key].append(since(began))
+    return compared(spent, BATCH_SIZE)
+
+
+async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
+    """Texts per second of a replica: one domain, and Zipf-distributed ones with room for some, without and with a
+    host tier that holds all."""
+    registry = Registry.open(str(options.folder / "many"))
+    for number in range(len(registry.domains()), options.domains):
+        registry.publish(variant(original, number))
+    size = prompt_for(original, base).nbytes
+    room = {"max_bytes": size * options.cached, "alias_ttl_s": 3600}
+    ways = {"one": room, "zipf": room, "zipf_host": {**room, "max_host_bytes": size * options.domains}}
+    replicas = {key: replica.Backbone(Settings(registry=registry.url)) for key in ways}
+    for key, prompts in ways.items():
+        await replicas[key].reconfigure({"prompts": prompts})
+    weights = [(1 + rank) ** -ZIPF for rank in range(options.domains)]
+    chance = random.Random(0)
+    spent: dict[str, list[Cost]] = {key: [] for key in ways}
+    for turn in range(options.turns + 1):
+        for key, own in replicas.items():
+            picked = chance.choices(range(options.domains), weights, k=options.requests)
+            domains = [name(0) if key == "one" else name(number) for number in picked]
+            began = now()
+            await _ask_all(own, domains)
+            if turn:
+                spent[key].append(since(began))
+    return {"exponent": ZIPF, **compared(spent, options.requests)}
+
+
+async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds that the first request of a domain takes longer than the ones after it; prompts are on S3."""
+    with object_store(options.folder):
+        registry = Registry.open(f"s3://{BUCKET}/prompts")
+        for number in range(options.cold + 1):
+            registry.publish(variant(original, number))
+        own = replica.Backbone(Settings(registry=registry.url))
+        text = texts()[0]
+        await _timed(own, 0, text)
+        first, later = [], []
+        for number in range(1, options.cold + 1):
+            first.append(await _timed(own, number, text))
+            later.append(await _timed(own, number, text))
+    extra = sorted(a - b for a, b in zip(first, later, strict=True))
+    return {
+        "first_ms": statistics.median(first),
+        "later_ms": statistics.median(later),
+        "extra_ms": statistics.median(extra),
+        "extra_p90_ms": extra[int(0.9 * len(extra))],
+    }
+
+
+Cost = tuple[float, float]
+"""Seconds by the clock, and of the processor."""
+
+
+def now() -> Cost:
+    return time.perf_counter(), time.process_time()
+
+
+def since(began: Cost) -> Cost:
+    clock, processor = now()
+    return clock - began[0], processor - began[1]
+
+
+def compared(spent: Mapping[str, Sequence[Cost]], size: int) -> dict[str, Any]:
+    """Rates per second of work of `size` pieces, by clock and processor, and each against that of "one"."""
+    found: dict[str, Any] = {}
+    for place, kind in enumerate(("clock", "processor")):
+        rates = {key: size / statistics.median(cost[place] for cost in costs) for key, costs in spent.items()}
+        against = {f"{key} against one": rate / rates["one"] for key, rate in rates.items() if key != "one"}
+        found[kind] = {"per_second": rates, **against}
+    return found
+
+
+async def _ask_all(own: replica.Backbone, domains: Sequence[str]) -> None:
+    sentences = texts()
+    left = iter(enumerate(domains))
+
+    async def client() -> None:
+        for number, domain in left:
+            (answer,) = await own.tag([Ask(domain, (sentences[number % len(sentences)],))])
+            assert isinstance(answer, Answer), answer
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+
+async def _timed(own: replica.Backbone, number: int, text: str) -> float:
+    began = time.perf_counter()
+    (answer,) = await own.tag([Ask(name(number), (text,))])
+    assert isinstance(answer, Answer), answer
+    return 1000 * (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()

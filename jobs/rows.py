@@ -1,0 +1,136 @@
+"""Rows to be annotated, one at a time from files of any size: JSON Lines, plain text lines or CoNLL sentences.
+
+Knows no Ray and no prompts. A row is what one output line stands for.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lightner.artifact import check_name
+from lightner.formats import JSONL_SUFFIXES
+from lightner.formats.conll import DOCUMENT_MARK
+from lightner.types import InputError
+
+JSONL, TEXT, CONLL = KINDS = ("jsonl", "text", "conll")
+CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2", ".bioes")
+MAX_LINE_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text or the words of a sentence, where it stands, and where the next one begins.
+
+    `line` counts from 1; `end` is the byte, counted from where reading began, and `next_line` the line behind the row.
+    """
+
+    line: int
+    end: int
+    next_line: int
+    text: str | None = None
+    words: tuple[str, ...] = ()
+    domain: str | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of file by its suffix. Raises InputError where that does not tell."""
+    suffix = path.suffix.lower()
+    if suffix in JSONL_SUFFIXES:
+        return JSONL
+    if suffix in CONLL_SUFFIXES:
+        return CONLL
+    if suffix == ".txt":
+        return TEXT
+    raise InputError(f"{path}: found suffix {suffix!r}, expected a known one or --format with one of {list(KINDS)}")
+
+
+def read_rows(stream: BinaryIO, name: str, kind: str, *, line: int = 1) -> Iterator[Row]:
+    """Rows from where `stream` stands, which is line number `line` of the file called `name`.
+
+    jsonl: an object per line with `text`, or with `tokens`, and perhaps `domain`; blank lines are no rows.
+    text: every line is a row, blank ones too. conll: sentences parted by blank lines, of which the first column counts.
+    Raises InputError `name:line: found ..., expected ...`.
+    """
+    lines = _lines(stream, name, line)
+    if kind == CONLL:
+        yield from _sentences(lines)
+        return
+    for number, end, text in lines:
+        if kind == TEXT:
+            yield Row(number, end, number + 1, text=text)
+        elif text.strip():
+            yield _record(text, f"{name}:{number}", number, end)
+
+
+def _lines(stream: BinaryIO, name: str, line: int) -> Iterator[tuple[int, int, str]]:
+    """Number, end and text of each line, without its line end."""
+    end, number = 0, line
+    while content := stream.readline(MAX_LINE_BYTES + 1):
+        where = f"{name}:{number}"
+        if len(content) > MAX_LINE_BYTES:
+            raise InputError(f"{where}: found a line of more than {MAX_LINE_BYTES} bytes, expected shorter ones")
+        end += len(content)
+        if number == 1:
+            content = content.removeprefix(codecs.BOM_UTF8)
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where}: found byte 0x{content[error.start]:02x}, expected UTF-8") from error
+        yield number, end, text.removesuffix("\n").removesuffix("\r")
+        number += 1
+
+
+_COMMENT = re.compile(r"# *[^\s=][^=]*=")
+
+
+def _sentences(lines: Iterator[tuple[int, int, str]]) -> Iterator[Row]:
+    words: list[str] = []
+    number = end = 0
+    for number, end, text in lines:
+        word = (text.split("\t")[0] if "\t" in text else text.lstrip(" ").split(" ")[0]).strip()
+        if not word or word == DOCUMENT_MARK:
+            if words:
+                yield Row(number - len(words), end, number + 1, words=tuple(words))
+                words = []
+        elif words or not _COMMENT.match(text):
+            words.append(word)
+    if words:
+        yield Row(number - len(words) + 1, end, number + 1, words=tuple(words))
+
+
+def _record(text: str, where: str, number: int, end: int) -> Row:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: found {str(error)!r}, expected one JSON object per line") from error
+    if not isinstance(record, dict) or ("text" in record) == ("tokens" in record):
+        found = f"keys {sorted(record)}" if isinstance(record, dict) else type(record).__name__
+        raise InputError(f"{where}: found {found}, expected an object with either 'text' or 'tokens'")
+    domain = record.pop("domain", None)
+    if domain is not None and not isinstance(domain, str):
+        raise InputError(f"{where}: domain: found {domain!r:.80}, expected a string")
+    if domain is not None:
+        try:
+            check_name(domain, "domain")
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+    _check_text(text, record, where)
+    body, words = record.pop("text", None), record.pop("tokens", ())
+    return Row(number, end, number + 1, text=body, words=tuple(words), domain=domain, others=record)
+
+
+def _check_text(line: str, record: Mapping[str, Any], where: str) -> None:
+    if "text" in record and not isinstance(record["text"], str):
+        raise InputError(f"{where}: text: found {record['text']!r:.80}, expected a string")
+    words = record.get("tokens", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
+        raise InputError(f"{where}: tokens: found {words!r:.80}, expected a list of strings that are not blank")
+    if "\\u" in line and re.search("[\ud800-\udfff]", json.dumps(record, ensure_ascii=False)):
+        raise InputError(f"{where}: found a lone surrogate, expected text")
