@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jobs.material import Material
-from jobs.worker import Run, measured, run
+from jobs.trials import run_all
+from jobs.worker import Run
 from lightner.rules import Plan
 from lightner.selection import folds_of, trial_plan
 from lightner.types import Scores
 
 
-def repeat(task: Run, plan: Plan, material: Material, *, last: int, number: int) -> float:
-    """Pooled F1 of repeat `number`, from 1 on, at round `last`; `plan` is that of the final run of the chosen pair.
+def repeat(task: Run, plan: Plan, material: Material, *, last: int, seeds: int, at_once: int) -> tuple[float, ...]:
+    """Pooled F1 of so many repeats at round `last`; `plan` is that of the final run of the chosen pair.
 
-    Folds, order of batches and random parts of the start are others in each repeat; all folds learn in one Ray Train
-    run, which goes on where a killed one of the same name and storage stopped.
+    Folds, order of batches and random parts of the start are others in each repeat. A killed job goes on with them
+    where it stopped. Raises InputError and Stopped as `run_all` does.
     """
+    runs = [_again(task, plan, material, last=last, number=number) for number in range(1, seeds + 1)]
+    ends = run_all(f"{task.name}-seeds", runs, at_once=at_once)
+    return tuple((end.history[-1].scores or Scores()).micro.f1 for end in ends)
+
+
+def _again(task: Run, plan: Plan, material: Material, *, last: int, number: int) -> Run:
     folds = folds_of(material.everything, material.dev, seed=material.seed + number)
     part = trial_plan(replace(plan, seed=plan.seed + number), folds, of=len(material.everything))
-    again = replace(task, name=f"{task.name}-seed-{number}", folds=folds, plan=part, last=last)
-    return (measured(run(again), again)[-1].scores or Scores()).micro.f1
+    return replace(task, name=f"seed-{number}", folds=folds, plan=part, last=last)
 
 
 def describe(found: Sequence[float]) -> str:

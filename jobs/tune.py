@@ -21,7 +21,8 @@ from jobs import command, plot, publish, rehearsal, repeats, scan, session, stor
 from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
 from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
 from jobs.transfer import Source  # noqa: E402
-from jobs.worker import Run, learned, run  # noqa: E402
+from jobs.trials import learned, run_all  # noqa: E402
+from jobs.worker import Run  # noqa: E402
 from lightner import backbone, metrics, rules  # noqa: E402
 from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
 from lightner.backbone import Backbone  # noqa: E402
@@ -139,14 +140,15 @@ def _learn(options: argparse.Namespace, material: Material, plans: Sequence[rule
     interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
     plan = next(each for each in plans if scan.pair(each) == chosen.pair)
-    seeds = range(1, options.seeds + 1)
-    again = tuple(repeats.repeat(task, plan, material, last=chosen.rounds, number=number) for number in seeds)
-    if again:
+    again: tuple[float, ...] = ()
+    if options.seeds:
+        again = repeats.repeat(task, plan, material, last=chosen.rounds, seeds=options.seeds, at_once=at_once)
         say(repeats.describe(again))
     say(f"learning the winner on all {sentences} sentences, {chosen.rounds} of {plan.rounds} rounds")
     whole = (Fold(material.everything, ()),)
-    final = replace(task, name=f"{task.name}-final", folds=whole, plan=plan, last=chosen.rounds)
-    return publish.Outcome(trials, chosen, folds, again, final, learned(run(final), final))
+    final = replace(task, name="final", folds=whole, plan=plan, last=chosen.rounds)
+    [end] = run_all(f"{task.name}-final", [final], at_once=1)
+    return publish.Outcome(trials, chosen, folds, again, final, learned(end))
 
 
 def _task(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], *, name: str) -> Run:

@@ -94,6 +94,14 @@ def descendants(title: str, head: local.Head) -> list[int]:
     return found
 
 
+def kill(title: str, head: local.Head) -> None:
+    """SIGKILL for the processes of that head whose title begins with `title`, of which there are some."""
+    found = descendants(title, head)
+    assert found
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.ray
 def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.Head, place: Path) -> None:
     submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
@@ -152,10 +160,7 @@ def test_a_killed_worker_is_replaced_and_the_job_finishes(head: local.Head, plac
     log = tmp_path / "log"
     process = start(head, *words(place, "killed", pin="slow.yaml"), log=log)
     wait_for(log, r"scan .* round [2-9] ", process)
-    workers = descendants("ray::RayTrainWorker", head)
-    assert workers
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
+    kill("ray::ImplicitFunc", head)
     before = log.read_text().count("round 1 ")
     assert process.wait(timeout=400) == 0, log.read_text()
     assert "published killed v000001" in log.read_text()
@@ -176,7 +181,7 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
 
 
 @pytest.mark.ray
-def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
+def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command_and_outlives_a_kill(
     head: local.Head, place: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -188,6 +193,8 @@ def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
     said = first.read_text().splitlines()
     assert said[-1] == "stopped: nothing was published; the same command goes on from here"
     process = start(head, *command, log=second)
+    wait_for(second, r"scan .* round ", process)
+    kill("ray::RayTrainWorker", head)
     assert process.wait(timeout=400) == 0, second.read_text()
     assert "published stopped v000001" in second.read_text()
     assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
