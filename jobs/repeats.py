@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from jobs.material import Material
 from jobs.trials import run_all
+from jobs.watch import Watch
 from jobs.worker import Run
-from lightner.rules import Plan
 from lightner.selection import folds_of, trial_plan
 from lightner.types import Scores
 
 
-def repeat(task: Run, plan: Plan, material: Material, *, last: int, seeds: int, at_once: int) -> tuple[float, ...]:
-    """Pooled F1 of so many repeats at round `last`; `plan` is that of the final run of the chosen pair.
+def repeat(
+    task: Run, material: Material, *, last: int, seeds: Iterable[int], watch: Watch, at_once: int
+) -> tuple[float, ...]:
+    """Pooled F1 at round `last` with each of the `seeds` added to that of folds and plan; `task` is the final run.
 
     Folds, order of batches and random parts of the start are others in each repeat. A killed job goes on with them
     where it stopped. Raises InputError and Stopped as `run_all` does.
     """
-    runs = [_again(task, plan, material, last=last, number=number) for number in range(1, seeds + 1)]
-    ends = run_all(f"{task.name}-seeds", runs, at_once=at_once)
+    runs = [_again(task, material, last=last, seed=seed) for seed in seeds]
+    ends = run_all(f"{task.name}-seeds", runs, title="seeds", watch=watch, at_once=at_once)
     return tuple((end.history[-1].scores or Scores()).micro.f1 for end in ends)
 
 
-def _again(task: Run, plan: Plan, material: Material, *, last: int, number: int) -> Run:
-    folds = folds_of(material.everything, material.dev, seed=material.seed + number)
-    part = trial_plan(replace(plan, seed=plan.seed + number), folds, of=len(material.everything))
-    return replace(task, name=f"seed-{number}", folds=folds, plan=part, last=last)
+def _again(task: Run, material: Material, *, last: int, seed: int) -> Run:
+    folds = folds_of(material.everything, material.dev, seed=material.seed + seed)
+    part = trial_plan(replace(task.plan, seed=task.plan.seed + seed), folds, of=len(material.everything))
+    return replace(task, name=f"seed-{seed}", folds=folds, plan=part, last=last)
 
 
 def describe(found: Sequence[float]) -> str:

@@ -60,6 +60,8 @@ def connect() -> None:
         # stopped trials taken for ever.
         variables[_ADDRESS] = address
     if not submitted:
+        # Ray's callback for W&B writes from an actor, which has the environment of its node.
+        variables |= {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
         variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
     signal.signal(signal.SIGTERM, _stop)

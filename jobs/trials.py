@@ -7,6 +7,7 @@ Ray Train run, for which its trial waits. Starting one costs more than a few-sho
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 
 from ray import train, tune
 from ray.exceptions import RayTaskError
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.tune.schedulers import TrialScheduler
 from safetensors.torch import load_file
 from torch import Tensor
 
 from jobs import session, storage
-from jobs.worker import Run, work_alone, work_together
+from jobs.watch import Watch
+from jobs.worker import Cost, Run, work_alone, work_together
 from lightner.selection import History, fold_folder, read_history
 from lightner.training import PROMPT
 from lightner.types import InputError
@@ -30,17 +32,21 @@ _DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU
 
 @dataclass(frozen=True)
 class Ended:
-    """What a trial left: its rounds, in how many seconds, and its last checkpoint."""
+    """What a trial left: its rounds, in how many seconds, and its last checkpoint.
+
+    `cut_short`: neither its end nor the scheduler stopped it, but the budget.
+    """
 
     history: History
     seconds: float
-    learning_s: float
+    cost: Cost
     checkpoint: train.Checkpoint | tune.Checkpoint
+    cut_short: bool
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Trials by the names of their runs; those that were never begun are missing. `errors` are of those that failed."""
+    """Trials by the names of their runs, without those that finished no round. `errors` are of those that failed."""
 
     trials: Mapping[str, Ended]
     errors: tuple[str, ...]
@@ -50,13 +56,19 @@ def run_trials(
     name: str,
     runs: Sequence[Run],
     *,
+    title: str,
+    watch: Watch,
     at_once: int,
-    callbacks: Sequence[Callback] = (),
     scheduler: TrialScheduler | None = None,
+    budget_s: float | None = None,
 ) -> Ends:
     """One trial per run, `at_once` in parallel, in the storage of the first; `name` is that of the whole there.
 
-    The same call goes on where a killed one stopped. A scheduler compares by `f1`.
+    All runs have as many rounds; `title` says what they are to who watches.
+
+    The same call goes on where a killed one stopped. A scheduler compares by `f1`. After `budget_s`, but not before
+    one of them is in its third round, all trials are stopped where they are; what is gone on with keeps the budget that
+    it began with, counted anew.
 
     Raises:
         InputError: a worker met one.
@@ -68,7 +80,10 @@ def run_trials(
     if tune.Tuner.can_restore(where):
         tuner = tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=True)
     else:
-        tuner = _new(name, trainable, runs, at_once=at_once, callbacks=callbacks, scheduler=scheduler)
+        compared = {} if scheduler is None else {"metric": "f1", "mode": "max", "scheduler": scheduler}
+        stop = None if budget_s is None else _Budget(budget_s)
+        callbacks = watch.callbacks(title, planned=len(runs), rounds=runs[0].last)
+        tuner = _new(name, trainable, runs, at_once=at_once, callbacks=callbacks, compared=compared, stop=stop)
     try:
         results = tuner.fit()
     finally:
@@ -76,19 +91,24 @@ def run_trials(
     session.stop_if_asked()
     if results.num_terminated + results.num_errors < len(results):
         raise session.Stopped
-    ended = {result.config["run"]["name"]: _ended(name, by_name, result) for result in results if not result.error}
-    errors = sorted({str(error).strip().splitlines()[-1] for error in results.errors})
-    return Ends({run: end for run, end in ended.items() if end is not None}, tuple(errors))
+    ended = {}
+    for result in results:
+        if result.error or "epoch" not in (result.metrics or {}):
+            continue
+        run = by_name[result.config["run"]["name"]]
+        if checkpoint := _checkpoint(name, run, result):
+            ended[run.name] = _ended(result, checkpoint)
+    return Ends(ended, tuple(sorted({str(error).strip().splitlines()[-1] for error in results.errors})))
 
 
-def run_all(name: str, runs: Sequence[Run], *, at_once: int, callbacks: Sequence[Callback] = ()) -> list[Ended]:
+def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once: int) -> list[Ended]:
     """Trials that all come to their end, in the order of `runs`.
 
     Raises:
         InputError: a worker met one, or failed again and again.
         Stopped: the job was asked to stop; the state is kept.
     """
-    ends = run_trials(name, runs, at_once=at_once, callbacks=callbacks)
+    ends = run_trials(name, runs, title=title, watch=watch, at_once=at_once)
     ended = [ends.trials.get(run.name) for run in runs]
     complete = [end for end, run in zip(ended, runs, strict=True) if end and len(end.history) == run.last]
     if len(complete) < len(runs):
@@ -110,9 +130,9 @@ def _new(
     *,
     at_once: int,
     callbacks: Sequence[Callback],
-    scheduler: TrialScheduler | None,
+    compared: Mapping[str, Any],
+    stop: Stopper | None,
 ) -> tune.Tuner:
-    compared = {} if scheduler is None else {"metric": "f1", "mode": "max", "scheduler": scheduler}
     return tune.Tuner(
         trainable,
         param_space={"run": tune.grid_search([_shown(run) for run in runs])},
@@ -128,6 +148,7 @@ def _new(
             failure_config=tune.FailureConfig(max_failures=3),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             verbose=0,
+            stop=stop,
             callbacks=[_Mistakes(), *callbacks],
         ),
     )
@@ -158,19 +179,20 @@ def _shown(run: Run) -> dict[str, Any]:
     }
 
 
-def _ended(name: str, by_name: Mapping[str, Run], result: tune.Result) -> Ended | None:
-    """Nothing of a trial that has not finished a round."""
-    metrics = result.metrics or {}
-    if "epoch" not in metrics:
-        return None
-    run = by_name[result.config["run"]["name"]]
-    checkpoint = result.checkpoint
-    if run.workers > 1:
-        where = storage.inside(run.storage, _train_name(name, metrics["trial_id"]))
-        checkpoint = train.Result.from_path(where).checkpoint
+def _checkpoint(name: str, run: Run, result: tune.Result) -> train.Checkpoint | tune.Checkpoint | None:
+    """The last one; none of a trial that was stopped while its first one was being kept."""
+    if run.workers == 1:
+        return result.checkpoint
+    where = storage.inside(run.storage, _train_name(name, result.metrics["trial_id"]))
+    return train.Result.from_path(where).checkpoint
+
+
+def _ended(result: tune.Result, checkpoint: train.Checkpoint | tune.Checkpoint) -> Ended:
+    metrics = result.metrics
     with checkpoint.as_directory() as folder:
         history = read_history(Path(folder))[: metrics["epoch"]]  # one that is being stopped may be a round ahead
-    return Ended(history, metrics["time_total_s"], metrics["learning_s"], checkpoint)
+    cost = Cost(metrics["learning_s"], metrics["learning_cpu_s"])
+    return Ended(history, metrics["time_total_s"], cost, checkpoint, not metrics["done"])
 
 
 def _folder_name(trial: Any) -> str:
@@ -179,6 +201,27 @@ def _folder_name(trial: Any) -> str:
 
 def _train_name(name: str, trial_id: str) -> str:
     return f"{name}-{trial_id}"
+
+
+class _Budget(Stopper):  # type: ignore[misc] # ray.tune is untyped
+    """Ray's own time budget may end before there is anything to choose from."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+        self._told = False
+
+    def __reduce__(self) -> tuple[type[_Budget], tuple[float]]:
+        return _Budget, (self._seconds,)  # the clock of another process says nothing
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        self._told |= result["epoch"] > 1  # the state of a first round is kept by then
+        return False
+
+    def stop_all(self) -> bool:
+        if self._until is None:
+            self._until = time.monotonic() + self._seconds
+        return self._told and time.monotonic() >= self._until
 
 
 class _Mistakes(Callback):  # type: ignore[misc] # ray.tune is untyped

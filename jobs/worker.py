@@ -20,7 +20,7 @@ from ray.train.torch import TorchTrainer, prepare_model
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import nn
 
-from lightner import backbone
+from lightner import backbone, sharding
 from lightner.backbone import Backbone
 from lightner.prompts import Prompt
 from lightner.rules import Plan
@@ -40,6 +40,7 @@ class Run:
     """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
 
     All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
+    `shard`: several workers spread the frozen weights over themselves.
     """
 
     name: str
@@ -51,8 +52,20 @@ class Run:
     last: int
     workers: int = 1
     gpu: bool = False
+    shard: bool = False
     source: Prompt | None = None
     started_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of learning and scoring, by the clock and by the processor, since the process took up the run.
+
+    Of several workers those of the first.
+    """
+
+    clock_s: float
+    cpu_s: float
 
 
 def work_alone(task: Run) -> None:
@@ -118,19 +131,22 @@ def _work(config: Mapping[str, Any]) -> None:
             train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{metrics['epoch']:03d}")
 
     with _folder(train.get_checkpoint()) as resume:
-        _learn(task, Worker(rank=rank, count=context.get_world_size(), wrap=_wrap), resume, report)
+        worker = Worker(rank=rank, count=context.get_world_size(), wrap=_wrap, sharded=task.shard)
+        _learn(task, worker, resume, report)
 
 
 def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> None:
-    base = _loaded(task.backbone, "cuda" if task.gpu and torch.cuda.is_available() else "cpu")
-    began = time.perf_counter()
+    device = torch.device("cuda" if task.gpu and torch.cuda.is_available() else "cpu")
+    base = _loaded(task.backbone, device, shard=task.shard)
+    clock, processor = time.perf_counter(), time.process_time()
 
     def on_round(history: History, save: Saver) -> None:
-        report(_metrics(history, task.plan, time.perf_counter() - began), save)
+        cost = Cost(time.perf_counter() - clock, time.process_time() - processor)
+        report(_metrics(history, task.plan, cost), save)
 
     if resume is not None and len(history := read_history(Path(resume))) == task.last:
         # Whoever was killed between the run's end and hearing of it would wait for the last report for ever.
-        report(_metrics(history, task.plan, 0.0), None)
+        report(_metrics(history, task.plan, Cost(0.0, 0.0)), None)
     run_folds(
         base,
         task.labels,
@@ -145,13 +161,14 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(name: str | None, device: str) -> Backbone:
+def _loaded(name: str | None, device: torch.device, *, shard: bool) -> Backbone:
     """A process that takes up one trial after the other loads the backbone once."""
+    if shard:
+        return sharding.shard(backbone.load(name), device)  # a whole one need not fit into the device
     return backbone.load(name, device=device)
 
 
-def _metrics(history: History, plan: Plan, learning_s: float) -> Metrics:
-    """`learning_s` counts from when this process began to learn."""
+def _metrics(history: History, plan: Plan, cost: Cost) -> Metrics:
     done = history[-1]
     metrics: Metrics = {
         "epoch": done.epoch,
@@ -159,7 +176,8 @@ def _metrics(history: History, plan: Plan, learning_s: float) -> Metrics:
         "loss": done.loss,
         "prompt_length": plan.prompt_length,
         "learning_rate": plan.learning_rate,
-        "learning_s": learning_s,
+        "learning_s": cost.clock_s,
+        "learning_cpu_s": cost.cpu_s,
     }
     return metrics if done.scores is None else {**metrics, "f1": done.scores.micro.f1}
 
