@@ -133,12 +133,13 @@ def _new(
     compared: Mapping[str, Any],
     stop: Stopper | None,
 ) -> tune.Tuner:
+    alone = runs[0].workers == 1
     return tune.Tuner(
         trainable,
         param_space={"run": tune.grid_search([_shown(run) for run in runs])},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=at_once if runs[0].workers > 1 else None,  # the others wait for room by themselves
-            reuse_actors=True,
+            max_concurrent_trials=None if alone else at_once,  # those of one worker wait for room by themselves
+            reuse_actors=alone,  # what waits for a Ray Train run cannot be called back from it
             trial_dirname_creator=_folder_name,
             **compared,
         ),
