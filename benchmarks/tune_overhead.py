@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +77,17 @@ def measure(checkout: Path, train: Path, home: Path) -> dict[str, Any]:
         local.stop(head)
     _, artifact = Registry.open(str(home / "registry")).fetch("measured")
     tuning: Any = artifact.card.tuning
+    cpu = sum(seen.values()) - sum(ready.values())
+    # Cards of earlier checkouts do not have it.
+    learning = [row.get("learning_cpu_seconds") for row in (*tuning["scan"], tuning)]
+    learned = sum(learning) if None not in learning else None
     return {
         "wall_s": wall,
-        "cpu_s": sum(seen.values()) - sum(ready.values()),
+        "cpu_s": cpu,
+        "learning_cpu_s": learned,
+        "learning_share": learned and learned / cpu,
         "marks_s": marks,
-        "trials": [{"rounds": row["rounds"], "seconds": row["seconds"]} for row in tuning["scan"]],
+        "rounds": [row["rounds"] for row in tuning["scan"]],
         "final_rounds": tuning["stopped_after_round"],
         "load_average": os.getloadavg(),
     }
@@ -99,7 +105,7 @@ def _marks(job: subprocess.Popen[str], began: float) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _watched(ready: Mapping[str, float], *roots: int) -> Any:
+def _watched(ready: Mapping[str, float], *roots: int) -> Iterator[dict[str, float]]:
     """Processor seconds by process, kept up to date while the block runs."""
     seen, done = dict(ready), threading.Event()
 
