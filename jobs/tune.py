@@ -47,8 +47,7 @@ def tune_domain(options: argparse.Namespace) -> None:
         raise InputError(f"--shard: found {options.workers} workers, expected at least 2 (--workers)")
     material = material_of(options)
     base = backbone.load(options.backbone)
-    registry = Registry.open(options.registry)
-    sources = _sources(options, registry, base, material)
+    sources = _sources(options, base, material)
     choices = choices_of(options, material, sources)
     _refuse_unlearnable(base, material, choices)
     if any(sources):
@@ -59,6 +58,7 @@ def tune_domain(options: argparse.Namespace) -> None:
         return
     for warning in material.report.warnings:
         say(f"warning: {warning}")
+    registry = Registry.open(options.registry)
     key = run_key(material, choices, base.fingerprint)
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
@@ -121,12 +121,11 @@ def _tune(
     return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data), verdict
 
 
-def _sources(
-    options: argparse.Namespace, registry: Registry, base: Backbone, material: Material
-) -> tuple[Source | None, ...]:
+def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[Source | None, ...]:
     """What the trials start from."""
     if options.source is None:
         return (None,)
+    registry = Registry.open(options.registry)
     if options.source != transfer.AUTO:
         return (transfer.find(registry, options.source, base),)
     seen = [*material.everything, *material.dev]
