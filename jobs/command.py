@@ -79,6 +79,17 @@ def at_least(least: int) -> Callable[[str], int]:
     return parse
 
 
+def minutes(text: str) -> float:
+    """A time. An option's type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of minutes above 0")
+    return number
+
+
 def rate(text: str) -> float:
     """A learning rate. An option's type."""
     try:

@@ -6,13 +6,14 @@ docs/rules.md gives the comparison that is made in each case. Knows cards and pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 
 from lightner.artifact import PromptArtifact, prompt_for
 from lightner.backbone import Backbone
 from lightner.bootstrap import difference_interval, f1_interval
-from lightner.card import JSON
+from lightner.card import JSON, Card
 from lightner.training import evaluate_each
 from lightner.types import Counts, Sentence
 
@@ -42,35 +43,63 @@ class Measured:
         return sum(self.counts, Counts()).f1
 
 
-def traces(learned: Iterable[Sentence], held: Iterable[Sentence]) -> dict[str, JSON]:
+def traces(learned: Iterable[Sentence], measured: Measured) -> dict[str, JSON]:
     """What a card must say of its data so that a later version can be compared: marks of the sentences learned from,
-    unless there are very many, and of all that was measured on."""
+    and on which sentences it was measured with which counts on each; of very many sentences only a hash."""
     marks = sorted({_mark(sentence) for sentence in learned})
-    found: dict[str, JSON] = {"measured_on_sha256": _digest(held)}
+    found: dict[str, JSON] = {"measured_on_sha256": _digest(measured.sentences)}
+    if len(measured.sentences) <= _MOST_SEEN:
+        found["measured_counts"] = ";".join(",".join(map(str, astuple(counts))) for counts in _in_order(measured))
     return {**found, "learned_from": "".join(marks)} if len(marks) <= _MOST_SEEN else found
+
+
+def unseen(sentences: Sequence[Sentence], card: Card) -> tuple[bool, ...]:
+    """Whether the card's prompt has surely not learned from each sentence; from none where the card does not tell."""
+    marks = card.data.get("learned_from")
+    if not isinstance(marks, str):
+        return (False,) * len(sentences)
+    seen = {marks[start : start + _DIGITS] for start in range(0, len(marks), _DIGITS)}
+    return tuple(_mark(sentence) not in seen for sentence in sentences)
 
 
 def judge(new: Measured, live: PromptArtifact | None, base: Backbone, *, seed: int) -> Verdict:
     """Compare with the live version's score on the same sentences, or let it tag those that are new to it."""
     if live is None:
         return Verdict(True, "there was no live version to compare with")
+    same = live.card.data.get("measured_on_sha256") == _digest(new.sentences)
+    if same and (counts := _counts(live.card, len(new.sentences))) is not None:
+        return _against_counts(new, counts, seed=seed)
     theirs = live.card.metrics.get("f1")
-    if isinstance(theirs, float) and live.card.data.get("measured_on_sha256") == _digest(new.sentences):
-        return _against_score(new, theirs, "measured on the same sentences", seed=seed)
-    unseen = _unseen(new, live)
-    if any(counts.gold for counts in unseen.counts) and live.card.backbone_fingerprint == base.fingerprint:
-        return _against_prompt(unseen, live, base, seed=seed)
+    if same and isinstance(theirs, float):
+        return _against_score(new, theirs, live.card, "measured on the same sentences", seed=seed)
+    unseen_ones = _unseen(new, live)
+    if any(counts.gold for counts in unseen_ones.counts) and live.card.backbone_fingerprint == base.fingerprint:
+        return _against_prompt(unseen_ones, live, base, seed=seed)
     if isinstance(theirs, float):
-        return _against_score(new, theirs, "measured on other sentences", seed=seed)
+        return _against_score(new, theirs, live.card, "measured on other sentences", seed=seed)
     return Verdict(True, "the live version can neither be run on this backbone nor has it a score")
 
 
-def _against_score(new: Measured, theirs: float, how: str, *, seed: int) -> Verdict:
-    interval = f1_interval(new.counts, seed=seed)
+def _against_counts(new: Measured, theirs: Sequence[Counts], *, seed: int) -> Verdict:
+    interval = difference_interval(_in_order(new), theirs, seed=seed)
     return Verdict(
-        theirs <= interval.high,
+        interval.high >= 0,
+        f"f1 {100 * new.f1:.1f} against {100 * sum(theirs, Counts()).f1:.1f} of the live version, measured on the same"
+        f" {len(theirs)} sentences (95 % interval of the difference {100 * interval.low:+.1f} to"
+        f" {100 * interval.high:+.1f})",
+    )
+
+
+def _against_score(new: Measured, theirs: float, card: Card, how: str, *, seed: int) -> Verdict:
+    """Noise of either, as of independent ones; a score without an interval counts as exact."""
+    interval = f1_interval(new.counts, seed=seed)
+    stated = card.metrics.get("f1_interval")
+    low = stated.get("low") if isinstance(stated, Mapping) else None
+    noise = math.hypot(interval.high - new.f1, theirs - low if isinstance(low, float) else 0.0)
+    return Verdict(
+        theirs - new.f1 <= noise,
         f"f1 {100 * new.f1:.1f} (95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}) against"
-        f" {100 * theirs:.1f} of the live version, {how}",
+        f" {100 * theirs:.1f} of the live version, {how}; {100 * noise:.1f} less would be noise",
     )
 
 
@@ -88,12 +117,25 @@ def _against_prompt(new: Measured, live: PromptArtifact, base: Backbone, *, seed
 
 def _unseen(new: Measured, live: PromptArtifact) -> Measured:
     """What the live prompt has not learned from; nothing where its card does not tell."""
-    marks = live.card.data.get("learned_from")
-    if not isinstance(marks, str):
-        return Measured((), ())
-    seen = {marks[start : start + _DIGITS] for start in range(0, len(marks), _DIGITS)}
-    kept = [pair for pair in zip(new.sentences, new.counts, strict=True) if _mark(pair[0]) not in seen]
+    flags = unseen(new.sentences, live.card)
+    kept = [pair for pair, is_new in zip(zip(new.sentences, new.counts, strict=True), flags, strict=True) if is_new]
     return Measured(tuple(sentence for sentence, _ in kept), tuple(counts for _, counts in kept))
+
+
+def _counts(card: Card, count: int) -> tuple[Counts, ...] | None:
+    """Of the sentences that a card was measured on, in the order of `_in_order`; None where it does not tell."""
+    stated = card.data.get("measured_counts")
+    rows = stated.split(";") if isinstance(stated, str) else []
+    numbers = [tuple(int(number) for number in row.split(",") if number.isdecimal()) for row in rows]
+    if len(numbers) != count or any(len(row) != len(fields(Counts)) for row in numbers):
+        return None
+    return tuple(Counts(*row) for row in numbers)
+
+
+def _in_order(measured: Measured) -> tuple[Counts, ...]:
+    """Counts in an order that only depends on the sentences."""
+    pairs = zip(measured.sentences, measured.counts, strict=True)
+    return tuple(counts for _, counts in sorted(pairs, key=lambda pair: (repr(pair[0]), astuple(pair[1]))))
 
 
 def _mark(sentence: Sentence) -> str:

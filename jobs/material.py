@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from jobs.transfer import Choice, Source
 from lightner import check, rules
 from lightner.check import DataReport
 from lightner.formats import labels_of, read
@@ -47,30 +48,34 @@ def material_of(options: argparse.Namespace) -> Material:
     return Material(everything, dev, folds, test, labels, report, options.seed)
 
 
-def plans_of(
-    options: argparse.Namespace, material: Material, fixed: Mapping[str, int] | None = None
-) -> list[rules.Plan]:
-    """One plan of a final run per scanned pair, by all the sentences.
+def choices_of(options: argparse.Namespace, material: Material, sources: Sequence[Source | None]) -> tuple[Choice, ...]:
+    """What the trials try: for each source the scanned pairs, as plans of a final run by all the sentences.
 
-    `fixed` are the settings of a prompt that the runs start from; its length is not scanned.
+    Of a source the length is not scanned: a prompt that starts from it is as long.
     """
     pins = {} if options.pin is None else _pins(options.pin)
-    lengths = [fixed["prompt_length"]] if fixed else options.lengths
+    return tuple(Choice(plan, source) for source in sources for plan in _plans(options, material, pins, source))
+
+
+def _plans(
+    options: argparse.Namespace, material: Material, pins: Mapping[str, Any], source: Source | None
+) -> list[rules.Plan]:
+    fixed = source.lengths if source else {}
     plans = [
         rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed)
-        .with_pins(pins)
-        .with_pins(dict(fixed or {}))
-        for length in lengths
+        .with_pins(dict(pins))
+        .with_pins(fixed)
+        for length in ([fixed["prompt_length"]] if fixed else options.lengths)
         for rate in options.rates
     ]
     return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
 
 
-def run_key(material: Material, plans: Sequence[rules.Plan], fingerprint: str, started_from: str | None) -> str:
+def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> str:
     """Names a run by all that determines its result, so that the same command finds its own traces."""
     digest = hashlib.sha256(fingerprint.encode())
-    digest.update(repr((material.folds, material.labels, [plan.as_dict() for plan in plans])).encode())
-    digest.update((started_from or "").encode())
+    tried = [(choice.plan.as_dict(), choice.started_from) for choice in choices]
+    digest.update(repr((material.folds, material.labels, tried)).encode())
     return digest.hexdigest()
 
 

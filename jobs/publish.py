@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from torch import Tensor
 
 from jobs import gate
-from jobs.gate import Verdict
-from jobs.scan import Trial
-from jobs.worker import Run
+from jobs.gate import Measured, Verdict
+from jobs.scan import Scan, Trial
+from jobs.worker import Cost, Run
 from lightner import bootstrap
 from lightner.artifact import WEIGHTS, PromptArtifact
 from lightner.backbone import Backbone
@@ -32,14 +32,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a job has found: the scan, F1 of the chosen trial with other seeds, and the final run with its tensors."""
+    """What a job has found: the scan, F1 of the chosen trial with other seeds; the final run, its cost and tensors."""
 
-    trials: tuple[Trial, ...]
+    scan: Scan
     chosen: Trial
     folds: tuple[Fold, ...]
     repeats: tuple[float, ...]
     final: Run
+    cost: Cost
     tensors: Mapping[str, Tensor]
+
+    @property
+    def measured(self) -> Measured:
+        """The chosen trial's counts on the sentences that it held out."""
+        return Measured(held_in(self.folds), self.chosen.chosen.sentences)
 
 
 def make(
@@ -60,8 +66,11 @@ def make(
     (everything,) = (fold.train for fold in final.folds)
     mentions = Counter(span.label for sentence in everything for span in sentence.spans)
     tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
-    tuning |= {} if final.started_from is None else {"started_from": final.started_from}
-    scan = [_row(trial) for trial in outcome.trials]
+    tuning["scan_cut_short"] = outcome.scan.cut_short
+    tuning |= _cost(outcome.cost)
+    if any(trial.started_from for trial in outcome.scan.trials):
+        tuning["started_from"] = final.started_from
+    scan = [_row(trial) for trial in outcome.scan.trials]
     card = Card(
         domain=domain,
         labels=final.labels.names,
@@ -76,7 +85,7 @@ def make(
             **source,
             "sentences": len(everything),
             "mentions": dict(sorted(mentions.items())),
-            **gate.traces(everything, held_in(outcome.folds)),
+            **gate.traces(everything, outcome.measured),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
     )
@@ -130,10 +139,12 @@ def _metrics(outcome: Outcome) -> dict[str, JSON]:
 
 
 def _row(trial: Trial) -> dict[str, JSON]:
+    start: dict[str, JSON] = {"started_from": trial.started_from} if trial.started_from else {}
     micro = (trial.chosen.scores or Scores()).micro
     return {
         "prompt_length": trial.prompt_length,
         "learning_rate": trial.learning_rate,
+        **start,
         "rounds": len(trial.history),
         "best_round": trial.rounds,
         "f1_by_round": trial.curve,
@@ -141,8 +152,14 @@ def _row(trial: Trial) -> dict[str, JSON]:
         "recall": micro.recall,
         "f1": micro.f1,
         "seconds": round(trial.seconds, 1),
+        **_cost(trial.cost),
         "finished": trial.finished,
+        "cut_short": trial.cut_short,
     }
+
+
+def _cost(cost: Cost) -> dict[str, JSON]:
+    return {"learning_seconds": round(cost.clock_s, 1), "learning_cpu_seconds": round(cost.cpu_s, 1)}
 
 
 def _version(package: str) -> str:

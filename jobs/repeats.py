@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from jobs.material import Material
-from jobs.worker import Run, measured, run
-from lightner.rules import Plan
+from jobs.trials import run_all
+from jobs.watch import Watch
+from jobs.worker import Run
 from lightner.selection import folds_of, trial_plan
 from lightner.types import Scores
 
 
-def repeat(task: Run, plan: Plan, material: Material, *, last: int, number: int) -> float:
-    """Pooled F1 of repeat `number`, from 1 on, at round `last`; `plan` is that of the final run of the chosen pair.
+def repeat(
+    task: Run, material: Material, *, last: int, seeds: Iterable[int], watch: Watch, at_once: int
+) -> tuple[float, ...]:
+    """Pooled F1 at round `last` with each of the `seeds` added to that of folds and plan; `task` is the final run.
 
-    Folds, order of batches and random parts of the start are others in each repeat; all folds learn in one Ray Train
-    run, which goes on where a killed one of the same name and storage stopped.
+    Folds, order of batches and random parts of the start are others in each repeat. A killed job goes on with them
+    where it stopped. Raises InputError and Stopped as `run_all` does.
     """
-    folds = folds_of(material.everything, material.dev, seed=material.seed + number)
-    part = trial_plan(replace(plan, seed=plan.seed + number), folds, of=len(material.everything))
-    again = replace(task, name=f"{task.name}-seed-{number}", folds=folds, plan=part, last=last)
-    return (measured(run(again), again)[-1].scores or Scores()).micro.f1
+    runs = [_again(task, material, last=last, seed=seed) for seed in seeds]
+    ends = run_all(f"{task.name}-seeds", runs, title="seeds", watch=watch, at_once=at_once)
+    return tuple((end.history[-1].scores or Scores()).micro.f1 for end in ends)
+
+
+def _again(task: Run, material: Material, *, last: int, seed: int) -> Run:
+    folds = folds_of(material.everything, material.dev, seed=material.seed + seed)
+    part = trial_plan(replace(task.plan, seed=task.plan.seed + seed), folds, of=len(material.everything))
+    return replace(task, name=f"seed-{seed}", folds=folds, plan=part, last=last)
 
 
 def describe(found: Sequence[float]) -> str:

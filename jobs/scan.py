@@ -1,44 +1,48 @@
-"""The scan: Ray Tune over prompt length and learning rate, each trial a Ray Train run of all folds."""
+"""The scan: Ray Tune over prompt length, learning rate and, if asked for, sources; each trial a run of all folds."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from ray import train, tune
-from ray.exceptions import RayTaskError
-from ray.tune import Callback
-from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler
 
-from jobs import session, storage
-from jobs.worker import Run, run, so_far
-from lightner.rules import Plan, best_round
+from jobs.transfer import Choice
+from jobs.trials import Ended, run_trials
+from jobs.watch import Watch
+from jobs.worker import Cost, Run
+from lightner.rules import best_round
 from lightner.selection import History
 from lightner.training import Round
 from lightner.types import InputError, Scores
 
-_DRIVER_CPUS = 0.01  # a trial's driver only waits; with a whole CPU two trials would starve each other's workers
 _GRACE = 4  # trials are compared for the first time after this part of their rounds
-Pair: TypeAlias = "tuple[int, float]"
-"""What is scanned: prompt length and learning rate."""
+Key: TypeAlias = "tuple[int, float, str | None]"
+"""What is scanned: prompt length and learning rate, and which prompt to start from if that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One scanned pair, and its rounds with their scores pooled over the folds."""
+    """One scanned choice, and its rounds with their scores pooled over the folds."""
 
     prompt_length: int
     learning_rate: float
     history: History
     seconds: float
     finished: bool
+    cost: Cost = Cost(0.0, 0.0)  # noqa: RUF009 a frozen value
+    cut_short: bool = False
+    started_from: str | None = None
 
     @property
-    def pair(self) -> Pair:
-        return self.prompt_length, self.learning_rate
+    def key(self) -> Key:
+        return self.prompt_length, self.learning_rate, self.started_from
+
+    @property
+    def unfinished(self) -> str:
+        """Why it has not finished, in words."""
+        return "cut short" if self.cut_short else "stopped early"
 
     @property
     def curve(self) -> tuple[float, ...]:
@@ -47,7 +51,7 @@ class Trial:
 
     @property
     def rounds(self) -> int:
-        """After how many rounds a run with this pair should end; all that there are of a trial stopped early."""
+        """After how many rounds a run by this choice should end; of a trial that has not finished all there are."""
         return best_round(self.curve) if self.finished else len(self.history)
 
     @property
@@ -60,49 +64,74 @@ class Trial:
         return self.curve[self.rounds - 1]
 
 
-def scan(base: Run, plans: Sequence[Plan], *, at_once: int) -> tuple[Trial, ...]:
-    """Run one trial per plan, `at_once` in parallel; the same call goes on where a killed one stopped.
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Trials that finished a round, of `planned` ones. `cut_short`: the budget ended some, or came before them."""
+
+    trials: tuple[Trial, ...]
+    planned: int
+    cut_short: bool
+
+
+def scan(
+    base: Run,
+    choices: Sequence[Choice],
+    *,
+    watch: Watch,
+    at_once: int,
+    budget_s: float | None = None,
+) -> Scan:
+    """Run one trial per choice, `at_once` in parallel; the same call goes on where a killed one stopped.
+
+    After `budget_s` all trials are stopped where they are, as soon as one is in its third round; a scan that is gone on
+    with keeps the budget it began with.
 
     Raises:
         InputError: a worker met one, or no trial finished.
         Stopped: the scan was interrupted; its state is kept.
     """
-    by_pair = {pair(plan): plan for plan in plans}
-    trainable = tune.with_resources(_trial(base, by_pair), {"CPU": _DRIVER_CPUS})
-    where = storage.inside(base.storage, base.name)
-    if tune.Tuner.can_restore(where):
-        tuner = tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=True)
-    else:
-        tuner = _new(base, trainable, list(by_pair), at_once=at_once)
-    try:
-        results = tuner.fit()
-    finally:
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune leaves its handler behind
-    session.stop_if_asked()
-    if results.num_terminated + results.num_errors < len(results):
-        raise session.Stopped
-    return _trials(base, results, by_pair)
+    runs = [run_of(base, choice, name=_name(choice)) for choice in choices]
+    scheduler = ASHAScheduler(
+        time_attr="epoch", max_t=base.last, grace_period=max(1, base.last // _GRACE), reduction_factor=2
+    )
+    ends = run_trials(
+        base.name, runs, title="scan", watch=watch, at_once=at_once, scheduler=scheduler, budget_s=budget_s
+    )
+    trials = tuple(_trial(run, end) for run in runs if (end := ends.trials.get(run.name)))
+    if not any(trial.finished or trial.cut_short for trial in trials):
+        raise InputError(
+            f"scan: found no finished trial of {len(runs)}, expected at least one; errors: {list(ends.errors)}"
+        )
+    cut_short = any(trial.cut_short for trial in trials) or len(trials) + len(ends.errors) < len(runs)
+    return Scan(trials, len(runs), cut_short)
 
 
-def pair(plan: Plan) -> Pair:
-    """The scanned values of a plan."""
-    return plan.prompt_length, plan.learning_rate
+def run_of(base: Run, choice: Choice, *, name: str) -> Run:
+    """The run of `base` by a choice."""
+    source = choice.source
+    prompt = source.prompt if source else None
+    return replace(base, name=name, plan=choice.plan, source=prompt, started_from=choice.started_from)
+
+
+def key(choice: Choice) -> Key:
+    """What is scanned of a choice."""
+    return choice.plan.prompt_length, choice.plan.learning_rate, choice.started_from
 
 
 def best(trials: Sequence[Trial]) -> Trial:
-    """The finished trial of the highest F1; between equals the shorter prompt, then the lower rate."""
-    return min(
-        (trial for trial in trials if trial.finished),
-        key=lambda trial: (-trial.f1, trial.prompt_length, trial.learning_rate),
-    )
+    """Of those that came furthest (to the end, if any did) the trial of the highest F1; between equals one without a
+    source, then the shorter prompt, then the lower rate."""
+    furthest = max((trial.finished, len(trial.history)) for trial in trials)
+    return min((trial for trial in trials if (trial.finished, len(trial.history)) == furthest), key=_order)
 
 
 def table(trials: Sequence[Trial], chosen: Trial) -> str:
     """The scan as plain text, best first; the chosen trial is marked."""
     lines = ["  length      rate  rounds  best  precision  recall      f1  seconds"]
-    for trial in sorted(trials, key=lambda those: (-those.f1, those.prompt_length, those.learning_rate)):
+    for trial in sorted(trials, key=_order):
         mark = "*" if trial == chosen else " "
-        note = "" if trial.finished else "  (stopped early)"
+        note = f"  from {trial.started_from}" if trial.started_from else ""
+        note += "" if trial.finished else f"  ({trial.unfinished})"
         micro = (trial.chosen.scores or Scores()).micro
         lines.append(
             f"{mark} {trial.prompt_length:6d} {trial.learning_rate:9.4g} {len(trial.history):7d} {trial.rounds:5d}"
@@ -112,73 +141,25 @@ def table(trials: Sequence[Trial], chosen: Trial) -> str:
     return "\n".join(lines)
 
 
-def _new(base: Run, trainable: Any, pairs: list[Pair], *, at_once: int) -> tune.Tuner:
-    scheduler = ASHAScheduler(
-        time_attr="epoch", max_t=base.last, grace_period=max(1, base.last // _GRACE), reduction_factor=2
-    )
-    return tune.Tuner(
-        trainable,
-        param_space={"pair": tune.grid_search(pairs)},
-        tune_config=tune.TuneConfig(metric="f1", mode="max", max_concurrent_trials=at_once, scheduler=scheduler),
-        run_config=tune.RunConfig(
-            name=base.name,
-            storage_path=base.storage,
-            failure_config=tune.FailureConfig(max_failures=2),
-            verbose=0,
-            callbacks=[_Lines()],
-        ),
+def _trial(run: Run, end: Ended) -> Trial:
+    return Trial(
+        prompt_length=run.plan.prompt_length,
+        learning_rate=run.plan.learning_rate,
+        history=end.history,
+        seconds=end.seconds,
+        finished=len(end.history) == run.last,
+        cost=end.cost,
+        cut_short=end.cut_short,
+        started_from=run.started_from,
     )
 
 
-def _trial(base: Run, by_pair: Mapping[Pair, Plan]) -> Any:
-    def drive(config: dict[str, Any]) -> None:
-        name = _run_name(base, tune.get_context().get_trial_id())
-        run(replace(base, name=name, plan=by_pair[tuple(config["pair"])]), callbacks=[TuneReportCallback()])
-
-    return drive
+def _name(choice: Choice) -> str:
+    plan = choice.plan
+    name = f"length-{plan.prompt_length}-rate-{plan.learning_rate}"
+    return name + (f"-from-{choice.started_from}" if choice.started_from else "")
 
 
-def _run_name(base: Run, trial_id: str) -> str:
-    return f"{base.name}-{trial_id}"
-
-
-def _trials(base: Run, results: tune.ResultGrid, by_pair: Mapping[Pair, Plan]) -> tuple[Trial, ...]:
-    trials = []
-    for result in results:
-        metrics = result.metrics or {}
-        if "f1" not in metrics:
-            continue
-        plan = by_pair[tuple(result.config["pair"])]
-        kept = train.Result.from_path(storage.inside(base.storage, _run_name(base, metrics["trial_id"])))
-        history = so_far(kept)[: metrics["epoch"]]  # a run that is being stopped may be a round ahead
-        trials.append(
-            Trial(
-                prompt_length=plan.prompt_length,
-                learning_rate=plan.learning_rate,
-                history=history,
-                seconds=metrics["time_total_s"],
-                finished=len(history) == base.last,
-            )
-        )
-    if not any(trial.finished for trial in trials):
-        reasons = sorted({str(error).strip().splitlines()[-1] for error in results.errors})
-        raise InputError(f"scan: found no finished trial of {len(by_pair)}, expected at least one; errors: {reasons}")
-    return tuple(trials)
-
-
-class _Lines(Callback):  # type: ignore[misc] # ray.tune is untyped
-    """One line per finished round, for terminals and job logs alike. A mistake in the input ends the scan at once."""
-
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        done = sum(other.is_finished() for other in trials)
-        print(
-            f"scan [{done}/{len(trials)} done] {trial.trial_id} length {result['prompt_length']:>3d}"
-            f" rate {result['learning_rate']:.4g} round {result['epoch']} loss {result['loss']:.3f}"
-            f" f1 {100 * result['f1']:.1f}",
-            flush=True,
-        )
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        error = trial.get_pickled_error()
-        if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
-            raise InputError(str(error.cause)) from error
+def _order(trial: Trial) -> tuple[float, str, int, float]:
+    """Best first."""
+    return -trial.f1, trial.started_from or "", trial.prompt_length, trial.learning_rate

@@ -19,12 +19,14 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 _ADDRESS = "RAY_ADDRESS"
 # Against noise: a watcher that serves only programs that ask it (and writes an error line per run), prints of workers
 # that would come twice, tables beside our own lines. And a controller that looks for a finished round more often than
-# every two seconds, for which its workers wait.
+# every two seconds, for which its workers wait. And a minute instead of two seconds for a stopped trial to leave its
+# process to the next one, which would fail otherwise.
 _SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
 }
 _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
 # `ray job stop` kills three seconds after it asked. Tune has saved its state long before, but may be slow to end its
@@ -60,6 +62,8 @@ def connect() -> None:
         # stopped trials taken for ever.
         variables[_ADDRESS] = address
     if not submitted:
+        # Ray's callback for W&B writes from an actor, which has the environment of its node.
+        variables |= {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
         variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
     _coordinator.keep_on_this_node()

@@ -7,6 +7,8 @@ import pyarrow.fs
 
 from lightner.types import InputError
 
+_PROBE = ".writable"
+
 
 def inside(storage: str, name: str) -> str:
     """The folder or URL of `name` in the storage."""
@@ -31,8 +33,9 @@ def check(storage: str) -> None:
     try:
         files, path = opened(storage)
         files.create_dir(path, recursive=True)
-        with files.open_output_stream(f"{path}/.writable"):
+        with files.open_output_stream(f"{path}/{_PROBE}"):
             pass
+        files.delete_file(f"{path}/{_PROBE}")
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(
             f"--storage: found {storage!r} ({str(error).splitlines()[0]}), expected a folder or an address such as "

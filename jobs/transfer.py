@@ -1,14 +1,25 @@
-"""`--from`: the published prompt of another domain that a tuning job starts from. Knows no Ray."""
+"""`--from`: published prompts of other domains that a tuning job starts from. Knows no Ray."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from lightner.artifact import prompt_for
+from jobs.gate import unseen
+from lightner.artifact import PromptArtifact, prompt_for
 from lightner.backbone import Backbone
 from lightner.prompts import Prompt
 from lightner.registry import LIVE, Registry
-from lightner.types import InputError
+from lightner.rules import Plan
+from lightner.types import InputError, LabelSet, Sentence
+
+AUTO = "auto"
+"""In place of a domain: label words alone, and the published prompts that are likeliest to help."""
+MOST_SOURCES = 2
+"""Of `auto`: each costs as many trials as rates are scanned, so that two at most double the scan."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +37,22 @@ class Source:
         return {"prompt_length": free, "feed_forward_slots": guidance.slots}
 
 
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What one trial tries: a plan, and the source that it starts from (none: the label words alone)."""
+
+    plan: Plan
+    source: Source | None = None
+
+    @property
+    def started_from(self) -> str | None:
+        return self.source.reference if self.source else None
+
+    def by(self, plan: Plan) -> Choice:
+        """The same choice by another plan."""
+        return replace(self, plan=plan)
+
+
 def find(registry: Registry, reference: str, base: Backbone) -> Source:
     """The prompt that `domain` or `domain@version-or-alias` names.
 
@@ -39,3 +66,45 @@ def find(registry: Registry, reference: str, base: Backbone) -> Source:
         slots = source.prompt.guidance.length
         raise InputError(f"--from {reference}: found {slots} slots, expected one for each of its labels and free ones")
     return source
+
+
+def likely(
+    registry: Registry, base: Backbone, *, domain: str, labels: LabelSet, sentences: Sequence[Sentence]
+) -> tuple[Source, ...]:
+    """At most MOST_SOURCES live prompts of other domains, likeliest first, by the rule in docs/rules.md.
+
+    Of the same backbone, and from none of `sentences`: those that a fold holds out must be new to the prompt that it
+    starts from.
+    """
+    ranked = heapq.nsmallest(
+        MOST_SOURCES,
+        _usable(registry, base, domain=domain, sentences=sentences),
+        key=lambda found: _rank(found[1], labels),
+    )
+    return tuple(
+        Source(f"{artifact.card.domain}@{version}", prompt_for(artifact, base)) for version, artifact in ranked
+    )
+
+
+def _usable(
+    registry: Registry, base: Backbone, *, domain: str, sentences: Sequence[Sentence]
+) -> Iterator[tuple[str, PromptArtifact]]:
+    for other in registry.domains():
+        if other == domain:
+            continue
+        try:
+            version, artifact = registry.fetch(other)
+        except InputError as error:
+            _log.warning("--from %s: left out %s: %s", AUTO, other, error)
+            continue
+        card = artifact.card
+        fits = card.backbone_fingerprint == base.fingerprint and card.length >= len(card.labels)
+        if fits and all(unseen(sentences, card)):
+            yield version, artifact
+
+
+def _rank(artifact: PromptArtifact, labels: LabelSet) -> tuple[int, int, str]:
+    """More labels in common first, since those keep their slot; then more sentences learned from."""
+    card = artifact.card
+    learned = card.data.get("sentences")
+    return -len({*card.labels} & {*labels.names}), -learned if isinstance(learned, int) else 0, card.domain

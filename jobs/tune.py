@@ -11,28 +11,23 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import command, plot, publish, rehearsal, repeats, scan, session, storage, transfer  # noqa: E402
-from jobs.gate import CANDIDATE, Measured, Verdict, judge  # noqa: E402
-from jobs.material import Material, material_of, plans_of, run_key  # noqa: E402
-from jobs.transfer import Source  # noqa: E402
-from jobs.worker import Run, learned, run  # noqa: E402
+from jobs import command, publish, rehearsal, session, storage, transfer, watch  # noqa: E402
+from jobs.gate import CANDIDATE, Verdict, judge  # noqa: E402
+from jobs.learn import learn, say  # noqa: E402
+from jobs.material import Material, choices_of, material_of, run_key  # noqa: E402
+from jobs.transfer import Choice, Source  # noqa: E402
 from lightner import backbone, metrics, rules  # noqa: E402
 from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
 from lightner.backbone import Backbone  # noqa: E402
-from lightner.bootstrap import f1_interval  # noqa: E402
 from lightner.card import check_name  # noqa: E402
 from lightner.registry import LIVE, Registry  # noqa: E402
-from lightner.selection import Fold, held_in, measured_on, trial_plan  # noqa: E402
 from lightner.training import evaluate, fit  # noqa: E402
-from lightner.types import Scores  # noqa: E402
-
-say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
+from lightner.types import InputError  # noqa: E402
 
 
 def main() -> int:
@@ -47,22 +42,28 @@ def main() -> int:
 def tune_domain(options: argparse.Namespace) -> None:
     """Check, scan, learn, evaluate and publish."""
     check_name(options.domain, "--domain")
+    watch.check(options.log)
+    if options.shard and options.workers < 2:
+        raise InputError(f"--shard: found {options.workers} workers, expected at least 2 (--workers)")
     material = material_of(options)
     base = backbone.load(options.backbone)
-    source = transfer.find(Registry.open(options.registry), options.source, base) if options.source else None
-    plans = plans_of(options, material, source.lengths if source else None)
-    _refuse_unlearnable(base, material, plans[0], source)
+    sources = _sources(options, base, material)
+    choices = choices_of(options, material, sources)
+    _refuse_unlearnable(base, material, choices)
+    if any(sources):
+        say("starting from " + " or ".join(source.reference if source else "label words alone" for source in sources))
     if options.dry_run:
+        plans = [choice.plan for choice in choices]
         say(rehearsal.describe(material, plans, rehearsal.measure(base, material, plans)))
         return
     for warning in material.report.warnings:
         say(f"warning: {warning}")
     registry = Registry.open(options.registry)
-    key = run_key(material, plans, base.fingerprint, source.reference if source else None)
+    key = run_key(material, choices, base.fingerprint)
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
         return
-    made, verdict = _tune(options, material, plans, base=base, key=key, live=live, source=source)
+    made, verdict = _tune(options, material, choices, base=base, key=key, live=live)
     if material.test:
         scores = evaluate(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{metrics.report(scores)}")
@@ -101,12 +102,11 @@ def _publish(registry: Registry, options: argparse.Namespace, made: PromptArtifa
 def _tune(
     options: argparse.Namespace,
     material: Material,
-    plans: Sequence[rules.Plan],
+    choices: Sequence[Choice],
     *,
     base: Backbone,
     key: str,
     live: publish.Standing | None,
-    source: Source | None,
 ) -> tuple[PromptArtifact, Verdict]:
     """The learned prompt, and whether it may go live."""
     storage.check(options.storage)
@@ -114,75 +114,29 @@ def _tune(
     again = live.version if live and live.came_from(key) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
-    task = _task(options, material, plans, name=name)
-    if source:
-        say(f"starting from {source.reference}")
-        task = replace(task, source=source.prompt, started_from=source.reference)
-    outcome = _learn(options, material, plans, task)
-    measured = Measured(held_in(material.folds), outcome.chosen.chosen.sentences)
-    verdict = judge(measured, live.artifact if live else None, base, seed=options.seed)
+    outcome = learn(options, material, choices, name=name)
+    verdict = judge(outcome.measured, live.artifact if live else None, base, seed=options.seed)
     sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
     data = {"sha256": sha256, "warnings": material.report.warnings}
     return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data), verdict
 
 
-def _learn(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], task: Run) -> publish.Outcome:
-    """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best."""
-    folds, sentences = material.folds, len(material.everything)
-    at_once = _at_once(options)
-    say(f"{sentences} sentences, {len(plans)} trials, each measured on {measured_on(folds)}")
-    trials = scan.scan(task, [trial_plan(plan, folds, of=sentences) for plan in plans], at_once=at_once)
-    chosen = scan.best(trials)
-    say(scan.table(trials, chosen))
-    say(f"kept as {plot.PICTURE} and {plot.TABLE} in {plot.keep(task.storage, task.name, trials, chosen)}")
-    say(f"by the trial marked *, on {measured_on(folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
-    interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
-    say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
-    plan = next(each for each in plans if scan.pair(each) == chosen.pair)
-    seeds = range(1, options.seeds + 1)
-    again = tuple(repeats.repeat(task, plan, material, last=chosen.rounds, number=number) for number in seeds)
-    if again:
-        say(repeats.describe(again))
-    say(f"learning the winner on all {sentences} sentences, {chosen.rounds} of {plan.rounds} rounds")
-    whole = (Fold(material.everything, ()),)
-    final = replace(task, name=f"{task.name}-final", folds=whole, plan=plan, last=chosen.rounds)
-    return publish.Outcome(trials, chosen, folds, again, final, learned(run(final), final))
+def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[Source | None, ...]:
+    """What the trials start from."""
+    if options.source is None:
+        return (None,)
+    registry = Registry.open(options.registry)
+    if options.source != transfer.AUTO:
+        return (transfer.find(registry, options.source, base),)
+    seen = [*material.everything, *material.dev]
+    return (None, *transfer.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
 
 
-def _task(options: argparse.Namespace, material: Material, plans: Sequence[rules.Plan], *, name: str) -> Run:
-    """What all trials have in common."""
-    plan = trial_plan(plans[0], material.folds, of=len(material.everything))
-    return Run(
-        name=name,
-        storage=options.storage,
-        backbone=_resolved(options.backbone),
-        labels=material.labels,
-        folds=material.folds,
-        plan=plan,
-        last=plan.rounds,
-        workers=options.workers,
-        gpu=options.gpu,
-    )
-
-
-def _at_once(options: argparse.Namespace) -> int:
-    """How many runs the cluster has room for."""
-    slots = session.training_slots(gpu=options.gpu)
-    if slots < options.workers:
-        kind = "GPUs" if options.gpu else "CPUs"
-        say(f"warning: the cluster has {slots} {kind} now, a run needs {options.workers}: waiting for more to join")
-    return max(1, slots // int(options.workers))
-
-
-def _refuse_unlearnable(base: Backbone, material: Material, plan: rules.Plan, source: Source | None) -> None:
-    """A run of no steps: whatever a run would refuse is refused here, before any time is spent."""
-    prompt = source.prompt if source else None
-    fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
-
-
-def _resolved(name: str | None) -> str | None:
-    """A folder by its full path, since workers run in folders of their own; other names as they are."""
-    return str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name
+def _refuse_unlearnable(base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
+    """Runs of no steps: whatever a run would refuse is refused here, before any time is spent."""
+    for source, plan in {choice.source: choice.plan for choice in choices}.items():
+        prompt = source.prompt if source else None
+        fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -205,7 +159,8 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="source",
         metavar="DOMAIN[@REF]",
-        help="start from the prompt of another domain, whatever its labels; its lengths are not scanned",
+        help="start from the prompt of another domain, whatever its labels; its lengths are not scanned;"
+        f" '{transfer.AUTO}': scan label words alone and at most {transfer.MOST_SOURCES} live prompts (docs/rules.md)",
     )
     add("--label-words", metavar="FILE", help='JSON: {"label": ["word", ...]} (default: from the label names)')
     lengths, rates = list(rules.PROMPT_LENGTHS), list(rules.LEARNING_RATES)
@@ -214,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--pin", metavar="FILE", help="YAML with values in place of the rules', for experts")
     add("--workers", type=command.at_least(1), default=1, help="data-parallel workers of each run")
     add("--gpu", action="store_true", help="train on GPUs")
+    add(
+        "--shard", action="store_true", help="spread the frozen weights over the workers (for what one GPU cannot hold)"
+    )
     add("--seed", type=int, default=0)
     add(
         "--seeds",
@@ -221,6 +179,16 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="measure the winner again with N other seeds, for mean and spread of its F1",
+    )
+    add(
+        "--budget", type=command.minutes, metavar="MINUTES", help="end the scan after this time, with what it has found"
+    )
+    add(
+        "--log",
+        choices=sorted(watch.TRACKERS),
+        nargs="+",
+        default=[],
+        help="also log to these; TensorBoard event files are always in the run's storage (docs/watching.md)",
     )
     add("--dry-run", action="store_true", help="say what would be done and how long it would take, then end")
     add("--force", action="store_true", help="tune although nothing has changed, publish although live is better")

@@ -1,30 +1,38 @@
-"""The only bridge from Ray Train to `lightner.selection.run_folds`: one worker of a tuning run."""
+"""The only bridge from Ray to `lightner.selection.run_folds`: one worker of a tuning run.
+
+A run of one worker learns in the process of its trial; a run of several is a Ray Train run.
+"""
 
 from __future__ import annotations
 
+import functools
 import tempfile
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from ray import train
+from ray import train, tune
 from ray.train.torch import TorchConfig, TorchTrainer, prepare_model
-from safetensors.torch import load_file
-from torch import Tensor, distributed, nn
+from ray.tune.integration.ray_train import TuneReportCallback
+from torch import distributed, nn
 
-from jobs.session import Stopped
-from lightner import backbone
+from lightner import backbone, sharding
+from lightner.backbone import Backbone
 from lightner.prompts import Prompt
 from lightner.rules import Plan
-from lightner.selection import Fold, History, fold_folder, read_history, run_folds
-from lightner.training import PROMPT, Saver, Worker
+from lightner.selection import Fold, History, read_history, run_folds
+from lightner.training import Saver, Worker
 from lightner.types import InputError, LabelSet
 
 # A little less than one, so that the drivers of as many trials as there are CPUs find room beside their workers.
 _WORKER_CPUS = 0.9
 _MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
+Metrics: TypeAlias = "dict[str, Any]"
+_Report: TypeAlias = "Callable[[Metrics, Saver | None], None]"
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Run:
     """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
 
     All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
+    `shard`: several workers spread the frozen weights over themselves.
     """
 
     name: str
@@ -43,15 +52,41 @@ class Run:
     last: int
     workers: int = 1
     gpu: bool = False
+    shard: bool = False
     source: Prompt | None = None
     started_from: str | None = None
 
 
-def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
-    """Train on Ray; a run of the same name and storage goes on from its last checkpoint.
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of learning and scoring, by the clock and by the processor, since the process took up the run.
 
-    Raises:
-        InputError: a worker met one.
+    Of several workers those of the first.
+    """
+
+    clock_s: float
+    cpu_s: float
+
+
+def work_alone(task: Run) -> None:
+    """Learn in this process, a trial's; goes on from the trial's last checkpoint."""
+
+    def report(metrics: Metrics, save: Saver | None) -> None:
+        if save is None:
+            tune.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    with _folder(tune.get_checkpoint()) as resume:
+        _learn(task, Worker(), resume, report)
+
+
+def work_together(task: Run, name: str) -> None:
+    """Learn in several workers of Ray Train, for the trial that this process is.
+
+    A run of the same name and storage goes on from its last checkpoint. Raises InputError where a worker met one.
     """
     trainer = TorchTrainer(
         _work,
@@ -64,16 +99,16 @@ def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
             resources_per_worker={"CPU": _WORKER_CPUS, **({"GPU": 1} if task.gpu else {})},
         ),
         run_config=train.RunConfig(
-            name=task.name,
+            name=name,
             storage_path=task.storage,
-            callbacks=callbacks,
+            callbacks=[TuneReportCallback()],
             failure_config=train.FailureConfig(max_failures=3),
             checkpoint_config=train.CheckpointConfig(num_to_keep=2),
             logging_config=train.LoggingConfig(log_level="WARNING"),
         ),
     )
     try:
-        return trainer.fit()
+        trainer.fit()
     except train.WorkerGroupError as error:
         # A worker's exception arrives as the text of its traceback, which ends in the exception itself.
         for failure in error.worker_failures.values():
@@ -83,90 +118,73 @@ def run(task: Run, callbacks: list[Any] | None = None) -> train.Result:
         raise
 
 
-def learned(result: train.Result, task: Run) -> dict[str, Tensor]:
-    """The tensors of the prompt that a finished run of one fold left in its last checkpoint.
-
-    Raises:
-        Stopped: the run did not come to its end.
-    """
-    measured(result, task)
-    with result.checkpoint.as_directory() as folder:
-        tensors: dict[str, Tensor] = load_file(fold_folder(Path(folder), 0) / PROMPT)
-    return tensors
-
-
-def measured(result: train.Result, task: Run) -> History:
-    """The scores that a finished run left in its last checkpoint, by round.
-
-    Raises:
-        Stopped: the run did not come to its end.
-    """
-    history = so_far(result)
-    if len(history) != task.last:
-        raise Stopped
-    return history
-
-
-def so_far(result: train.Result) -> History:
-    """The scores in the last checkpoint of a run, by round; none where it has no checkpoint."""
-    if result.checkpoint is None:
-        return ()
-    with result.checkpoint.as_directory() as folder:
-        return read_history(Path(folder))
-
-
-def _work(config: dict[str, Any]) -> None:
+def _work(config: Mapping[str, Any]) -> None:
     task: Run = config["task"]
     context = train.get_context()
-    device = "cuda" if task.gpu and torch.cuda.is_available() else "cpu"
-    base = backbone.load(task.backbone, device=device)
-    worker = Worker(rank=context.get_world_rank(), count=context.get_world_size(), wrap=_wrap)
+    rank = context.get_world_rank()
 
-    def on_round(history: History, save: Saver) -> None:
-        metrics = _metrics(history, task.plan)
-        if worker.rank != 0:
+    def report(metrics: Metrics, save: Saver | None) -> None:
+        if save is None or rank != 0:
             train.report(metrics)
             return
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
             kept = train.Checkpoint.from_directory(folder)
-            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{len(history):03d}")
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{metrics['epoch']:03d}")
 
     with _folder(train.get_checkpoint()) as resume:
-        if resume is not None:
-            _repeat_last_report(read_history(Path(resume)), task)
-        run_folds(
-            base,
-            task.labels,
-            task.folds,
-            task.plan,
-            last=task.last,
-            worker=worker,
-            resume=None if resume is None else Path(resume),
-            source=task.source,
-            on_round=on_round,
-        )
+        worker = Worker(rank=rank, count=context.get_world_size(), wrap=_wrap, sharded=task.shard)
+        _learn(task, worker, resume, report)
 
 
-def _repeat_last_report(history: History, task: Run) -> None:
-    """Report the last round again: whoever was killed between the run's end and hearing of it would wait for ever."""
-    if len(history) == task.last:
-        train.report(_metrics(history, task.plan))
+def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> None:
+    device = torch.device("cuda" if task.gpu and torch.cuda.is_available() else "cpu")
+    base = _loaded(task.backbone, device, shard=task.shard)
+    clock, processor = time.perf_counter(), time.process_time()
+
+    def on_round(history: History, save: Saver) -> None:
+        cost = Cost(time.perf_counter() - clock, time.process_time() - processor)
+        report(_metrics(history, task.plan, cost), save)
+
+    if resume is not None and len(history := read_history(Path(resume))) == task.last:
+        # Whoever was killed between the run's end and hearing of it would wait for the last report for ever.
+        report(_metrics(history, task.plan, Cost(0.0, 0.0)), None)
+    run_folds(
+        base,
+        task.labels,
+        task.folds,
+        task.plan,
+        last=task.last,
+        worker=worker,
+        resume=None if resume is None else Path(resume),
+        source=task.source,
+        on_round=on_round,
+    )
 
 
-def _metrics(history: History, plan: Plan) -> dict[str, Any]:
+@functools.lru_cache(maxsize=1)
+def _loaded(name: str | None, device: torch.device, *, shard: bool) -> Backbone:
+    """A process that takes up one trial after the other loads the backbone once."""
+    if shard:
+        return sharding.shard(backbone.load(name), device)  # a whole one need not fit into the device
+    return backbone.load(name, device=device)
+
+
+def _metrics(history: History, plan: Plan, cost: Cost) -> Metrics:
     done = history[-1]
-    metrics: dict[str, Any] = {
+    metrics: Metrics = {
         "epoch": done.epoch,
         "step": done.step,
         "loss": done.loss,
         "prompt_length": plan.prompt_length,
         "learning_rate": plan.learning_rate,
+        "learning_s": cost.clock_s,
+        "learning_cpu_s": cost.cpu_s,
     }
     return metrics if done.scores is None else {**metrics, "f1": done.scores.micro.f1}
 
 
-def _folder(checkpoint: train.Checkpoint | None) -> AbstractContextManager[str | None]:
+def _folder(checkpoint: train.Checkpoint | tune.Checkpoint | None) -> AbstractContextManager[str | None]:
     folder: AbstractContextManager[str | None] = nullcontext() if checkpoint is None else checkpoint.as_directory()
     return folder
 

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.gate import Measured, judge, traces
 from lightner.artifact import PromptArtifact
+from lightner.bootstrap import f1_interval
 from lightner.card import JSON
 from lightner.training import fit, folded_tensors
 from lightner.types import Counts, Sentence, Span
@@ -31,7 +32,8 @@ def live(
     """A random prompt, whose card says that it was so good."""
     found = tiny_artifact(tiny_backbone(backbone_seed), labels=LABELS)
     metrics: dict[str, JSON] = {} if f1 is None else {"f1": f1}
-    return PromptArtifact(replace(found.card, metrics=metrics, data=traces(learned, held)), found.tensors)
+    data = {**traces(learned, counted(held, right=True)), "measured_counts": ""}
+    return PromptArtifact(replace(found.card, metrics=metrics, data=data), found.tensors)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def good() -> PromptArtifact:
     tensors = folded_tensors(fit(BASE, LABELS, EIGHT, (), plan))
     length = tensors["key.encoder"].shape[-2]
     card = tiny_artifact(BASE, labels=LABELS, length=length, slots=0).card
-    return PromptArtifact(replace(card, metrics={"f1": 0.5}, data=traces(OTHERS, OTHERS)), tensors)
+    return PromptArtifact(replace(card, metrics={"f1": 0.5}, data=traces(OTHERS, counted(OTHERS, right=True))), tensors)
 
 
 def test_the_first_version_goes_live() -> None:
@@ -55,13 +57,43 @@ def test_scores_on_the_same_sentences_are_compared_whatever_their_order(right: b
     new = counted(EIGHT[::-1], right=right)
     verdict = judge(new, live(f1=0.9, learned=EIGHT, held=EIGHT), BASE, seed=0)
     assert verdict.passed is passed
-    assert verdict.comparison.endswith("against 90.0 of the live version, measured on the same sentences")
+    assert "against 90.0 of the live version, measured on the same sentences" in verdict.comparison
 
 
 def test_a_score_within_the_interval_is_no_worse() -> None:
     half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
     for theirs, passed in [(0.6, True), (0.99, False)]:
         assert judge(half, live(f1=theirs, learned=EIGHT, held=EIGHT), BASE, seed=0).passed is passed
+
+
+def test_on_the_same_sentences_a_small_loss_counts_if_it_comes_with_no_gain() -> None:
+    many = tuple(Sentence((f"w{n}", "in", "rome"), (Span(2, 3, "place"),)) for n in range(40))
+    theirs = Measured(many, tuple(Counts(int(n < 30), 1, 1) for n in range(40)))
+    worse = Measured(many[::-1], tuple(Counts(int(n < 24), 1, 1) for n in reversed(range(40))))
+    mixed = Measured(many, tuple(Counts(int(6 <= n < 34), 1, 1) for n in range(40)))
+    found = live(f1=theirs.f1, learned=many)
+    card = replace(found.card, data=traces(many, theirs))
+    verdicts = [judge(new, PromptArtifact(card, found.tensors), BASE, seed=0) for new in (worse, mixed, theirs)]
+    assert [verdict.passed for verdict in verdicts] == [False, True, True]
+    assert "f1 60.0 against 75.0 of the live version, measured on the same 40 sentences" in verdicts[0].comparison
+    unpaired = f1_interval(worse.counts, seed=0)
+    assert unpaired.high >= theirs.f1, "the score alone would not have told"
+
+
+@pytest.mark.parametrize("damage", ["", "1,1", "1,1,x;1,1,1"])
+def test_counts_that_cannot_be_read_leave_the_score(damage: str) -> None:
+    found = live(f1=0.9, learned=EIGHT, held=EIGHT)
+    card = replace(found.card, data={**found.card.data, "measured_counts": damage})
+    verdict = judge(counted(EIGHT, right=True), PromptArtifact(card, found.tensors), BASE, seed=0)
+    assert "measured on the same sentences; " in verdict.comparison
+
+
+def test_the_live_score_is_as_uncertain_as_its_card_says() -> None:
+    half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
+    found = live(f1=0.99, learned=EIGHT, held=OTHERS)
+    assert not judge(half, found, BASE, seed=0).passed
+    card = replace(found.card, metrics={"f1": 0.99, "f1_interval": {"low": 0.4, "high": 1.0}})
+    assert judge(half, PromptArtifact(card, found.tensors), BASE, seed=0).passed
 
 
 @pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
@@ -84,7 +116,7 @@ def test_where_the_live_prompt_cannot_be_measured_its_own_score_counts() -> None
     for theirs in (all_seen, of_another_backbone):
         verdict = judge(counted(EIGHT, right=False), theirs, BASE, seed=0)
         assert not verdict.passed
-        assert verdict.comparison.endswith("against 90.0 of the live version, measured on other sentences")
+        assert "against 90.0 of the live version, measured on other sentences" in verdict.comparison
 
 
 def test_a_live_version_that_cannot_be_compared_bars_nobody() -> None:

@@ -23,6 +23,7 @@ from lightner.registry import Registry
 from lightner.tagger import tag_words
 from lightner.training import Round
 from lightner.types import Counts, InputError, LabelSet, Scores, Sentence, Span
+from tests.conftest import LocalRay
 from tests.tiny import tiny_artifact, tiny_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +64,7 @@ def words(place: Path, domain: str, *more: str, pin: str = "pin.yaml", train: st
     ]  # fmt: skip
 
 
-def start(head: local.Head, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+def start(head: local.Head | LocalRay, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
     environment = {**local.environment(), "RAY_ADDRESS": head.address}
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -94,6 +95,14 @@ def descendants(title: str, head: local.Head) -> list[int]:
     return found
 
 
+def kill(title: str, head: local.Head) -> None:
+    """SIGKILL for the processes of that head whose title begins with `title`, of which there are some."""
+    found = descendants(title, head)
+    assert found
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.ray
 def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.Head, place: Path) -> None:
     submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
@@ -110,7 +119,7 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     assert re.search(r"length +rate +rounds +best +precision +recall +f1", first)
     assert "each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in first
     assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
-    assert (kept := re.search(r"^kept as scan.png and scan.txt in (.+)$", first, re.MULTILINE))
+    assert (kept := re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", first, re.MULTILINE))
     assert (Path(kept[1]) / "scan.txt").read_text() in first
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
@@ -152,10 +161,7 @@ def test_a_killed_worker_is_replaced_and_the_job_finishes(head: local.Head, plac
     log = tmp_path / "log"
     process = start(head, *words(place, "killed", pin="slow.yaml"), log=log)
     wait_for(log, r"scan .* round [2-9] ", process)
-    workers = descendants("ray::RayTrainWorker", head)
-    assert workers
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
+    kill("ray::ImplicitFunc", head)
     before = log.read_text().count("round 1 ")
     assert process.wait(timeout=400) == 0, log.read_text()
     assert "published killed v000001" in log.read_text()
@@ -176,7 +182,7 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
 
 
 @pytest.mark.ray
-def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
+def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command_and_outlives_a_kill(
     head: local.Head, place: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -187,7 +193,9 @@ def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
     assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
     said = first.read_text().splitlines()
     assert said[-1] == "stopped: nothing was published; the same command goes on from here"
-    process = start(head, *command, log=second)
+    process = start(head, *command, "--shard", log=second)  # which changes where weights are, and no result
+    wait_for(second, r"scan .* round ", process)
+    kill("ray::RayTrainWorker", head)
     assert process.wait(timeout=400) == 0, second.read_text()
     assert "published stopped v000001" in second.read_text()
     assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
@@ -198,7 +206,8 @@ def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command(
 def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, place: Path, tmp_path: Path) -> None:
     registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
     found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
-    card = replace(found.card, metrics={"f1": 1.0}, data=gate.traces(sentences, sentences))
+    perfect = gate.Measured(sentences, tuple(Counts(2, 2, 2) for _ in sentences))
+    card = replace(found.card, metrics={"f1": 1.0}, data=gate.traces(sentences, perfect))
     registry.publish(PromptArtifact(card, found.tensors))
 
     def run(*more: str, ray: bool = False) -> str:
@@ -217,7 +226,7 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, pla
     assert registry.aliases("gated") == {"live": "v000001", "candidate": "v000002"}
     compared = registry.fetch("gated", "candidate")[1].card.tuning["gate"]
     assert isinstance(compared, str)
-    assert compared.endswith("measured on the same sentences")
+    assert "100.0 of the live version, measured on the same 20 sentences" in compared
     assert "nothing to do: gated v000002 is the candidate" in run()
     assert "now it is live" in run("--force")
     assert registry.resolve("gated") == "v000002"
@@ -280,8 +289,11 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--train", "nowhere.conll"], "nowhere.conll"),
         (["--domain", "No Name"], "--domain: found 'No Name'"),
         (["--rates", "-1"], "found '-1', expected a number above 0"),
+        (["--budget", "0"], "found '0', expected a number of minutes above 0"),
         (["--lengths", "many"], "found 'many', expected a whole number"),
         (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
+        (["--shard"], "--shard: found 1 workers, expected at least 2"),
+        (["--log", "tensorboard"], "argument --log: invalid choice: 'tensorboard'"),
         (["--pin", "bad.yaml"], "stepps"),
         (["--train", "bad.conll"], "bad.conll:1: found"),
         (["--label-words", "words.json"], "['nobody']"),
@@ -317,6 +329,12 @@ def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower(
     shown = scan.table([trial(7), early], trial(7)).splitlines()
     assert shown[1].endswith("(stopped early)")
     assert shown[2].startswith("*")
+
+
+def test_without_a_finished_trial_the_best_of_those_that_came_furthest_is_used() -> None:
+    short, low, high = (trial(*hits, finished=False) for hits in ((9,), (1, 3), (1, 4)))
+    assert scan.best([short, low, high]) == high
+    assert high.rounds == 2
 
 
 def test_a_trial_is_judged_at_its_best_round_and_not_at_its_last() -> None:

@@ -59,6 +59,11 @@ def test_a_storage_that_is_none_is_refused(given: str, said: str, tmp_path: Path
         storage.check(given.format(folder=tmp_path))
 
 
+def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    storage.check(str(tmp_path / "runs"))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 @pytest.mark.s3
 def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path, s3: S3Server) -> None:
     nowhere = f"s3://nobodys/runs?scheme=http&endpoint_override={s3.url.removeprefix('http://')}"
@@ -89,9 +94,11 @@ def test_a_killed_driver_goes_on_from_object_storage(
     assert process.wait(timeout=400) == 0, second.read_text()
     assert f"published {domain} v000001" in second.read_text()
     assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
-    kept = re.search(r"^kept as scan.png and scan.txt in (.+)$", second.read_text(), re.MULTILINE)
+    kept = re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", second.read_text(), re.MULTILINE)
     assert kept
     files, folder = pyarrow.fs.FileSystem.from_uri(kept[1])
+    found = [each.path for each in files.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))]
+    assert any("/events.out.tfevents." in path for path in found), found
     with files.open_input_file(f"{folder}/scan.txt") as table:
         assert table.read().decode() in second.read_text()
     assert not (place / "runs").exists(), "something was kept on this machine"

@@ -1,0 +1,147 @@
+"""What a whole tuning job costs on a Ray that is already up, and how much of that is learning.
+
+    python -m benchmarks.tune_overhead --out FILE.json
+    python -m benchmarks.tune_overhead --checkout ANOTHER-CHECKOUT --out FILE.json
+
+Starts a Ray of its own, waits for it, then runs `jobs/tune.py` on the example domain with no other option. Processor
+time is read from /proc every half second over the job and all processes of that Ray, so on a busy machine it says more
+than the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.few_shot import circumstances
+from jobs import local
+from lightner import backbone
+from lightner.registry import Registry
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN = "examples/recipes/train.conll"
+_EVERY_S = 0.5
+_TICKS = os.sysconf("SC_CLK_TCK")
+_MARKS = {"first_round": r"^scan ", "scanned": r"^kept as ", "final_run": r"^learning the winner", "gate": r"^gate: "}
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Measure one job and write one JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkout", type=Path, default=ROOT, help="whose jobs/tune.py is measured")
+    parser.add_argument("--train", default=TRAIN)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(given)
+    with tempfile.TemporaryDirectory() as home:
+        found = measure(options.checkout.resolve(), (ROOT / options.train).resolve(), Path(home))
+    load = backbone.load(None)
+    text = json.dumps(
+        {**circumstances(load), "cpus": os.cpu_count(), "options": vars(options), **found}, indent=2, default=str
+    )
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(checkout: Path, train: Path, home: Path) -> dict[str, Any]:
+    """Seconds of the job by the clock and by the processor, when it came to which line, and its learning seconds."""
+    head = local.start()
+    try:
+        ready = _cpu_s({}, head.process.pid)
+        command = [sys.executable, "jobs/tune.py", "--train", str(train), "--domain", "measured"]
+        environment = {
+            **local.environment(),
+            "RAY_ADDRESS": head.address,
+            "LIGHTNER_HOME": str(home),
+            "PYTHONPATH": str(checkout),
+        }
+        began = time.monotonic()
+        job = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True)
+        with _watched(ready, head.process.pid, job.pid) as seen:
+            marks = _marks(job, began)
+        if job.wait():
+            raise SystemExit(f"error: the job ended with status {job.returncode}")
+        wall = time.monotonic() - began
+    finally:
+        local.stop(head)
+    _, artifact = Registry.open(str(home / "registry")).fetch("measured")
+    tuning: Any = artifact.card.tuning
+    cpu = sum(seen.values()) - sum(ready.values())
+    # Cards of earlier checkouts do not have it.
+    learning = [row.get("learning_cpu_seconds") for row in (*tuning["scan"], tuning)]
+    learned = sum(learning) if None not in learning else None
+    return {
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "learning_cpu_s": learned,
+        "learning_share": learned and learned / cpu,
+        "marks_s": marks,
+        "rounds": [row["rounds"] for row in tuning["scan"]],
+        "final_rounds": tuning["stopped_after_round"],
+        "load_average": os.getloadavg(),
+    }
+
+
+def _marks(job: subprocess.Popen[str], began: float) -> dict[str, float]:
+    """Show what the job prints; when each of the lines looked for came first."""
+    found: dict[str, float] = {}
+    for line in job.stdout or ():
+        print(line, end="", flush=True)
+        for name, pattern in _MARKS.items():
+            if name not in found and re.search(pattern, line):
+                found[name] = time.monotonic() - began
+    return found
+
+
+@contextlib.contextmanager
+def _watched(ready: Mapping[str, float], *roots: int) -> Iterator[dict[str, float]]:
+    """Processor seconds by process, kept up to date while the block runs."""
+    seen, done = dict(ready), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_EVERY_S):
+            _cpu_s(seen, *roots)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def _cpu_s(seen: dict[str, float], *roots: int) -> dict[str, float]:
+    """Bring `seen` up to date with `roots` and all their descendants; what has ended keeps its last value."""
+    table = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = entry.read_text().rpartition(")")[2].split()
+            table[int(entry.parent.name)] = (int(fields[1]), fields[19], (int(fields[11]) + int(fields[12])) / _TICKS)
+    members = set(roots)
+    grown = True
+    while grown:
+        grown = False
+        for pid, (parent, _, _) in table.items():
+            if parent in members and pid not in members:
+                members.add(pid)
+                grown = True
+    for pid in members & set(table):
+        _, started, seconds = table[pid]
+        seen[f"{pid}-{started}"] = seconds
+    return seen
+
+
+if __name__ == "__main__":
+    main()

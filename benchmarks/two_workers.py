@@ -1,0 +1,106 @@
+"""Two gloo workers against one, and with the frozen weights shared between them: seconds of a step, and equality.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.two_workers --out FILE.json
+
+All variants learn the same batches of the example domain from the same start, in turn; dropout is off, since each
+worker draws its own. Processor time is the sum over the workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from torch.nn.parallel import DistributedDataParallel
+
+from benchmarks.few_shot import circumstances
+from jobs.local import free_ports
+from lightner import backbone, rules
+from lightner.formats import labels_of, read
+from lightner.sharding import shard
+from lightner.training import Tuning, Worker, folded_tensors
+from lightner.types import LabelSet
+
+TRAIN = Path(__file__).resolve().parent.parent / "examples/recipes/train.conll"
+VARIANTS = {"one": (1, False), "two": (2, False), "two_sharded": (2, True)}
+"""Workers, and whether they share the frozen weights."""
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Measure all variants and write one JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(given)
+    runs = {name: _run(name, options) for name in VARIANTS}
+    rows: dict[str, Any] = {}
+    for name, workers in runs.items():
+        rows[name] = {
+            "step_s": max(each["wall_s"] for each in workers) / options.steps,
+            "cpu_s_per_step": sum(each["cpu_s"] for each in workers) / options.steps,
+            "largest_difference": _difference(runs["one"][0]["tensors"], workers[0]["tensors"]),
+        }
+    found = {**circumstances(backbone.load(None)), "load_average": os.getloadavg(), "options": vars(options)}
+    text = json.dumps({**found, "rows": rows}, indent=2, default=str)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    count, sharded = VARIANTS[name]
+    [port] = free_ports(1)
+    with tempfile.TemporaryDirectory() as folder:
+        given = (count, port, sharded, folder, options.steps, options.batch_size)
+        torch.multiprocessing.spawn(_work, given, nprocs=count)
+        return [torch.load(f"{folder}/{rank}") for rank in range(count)]
+
+
+def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: int, batch_size: int) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=count)
+    base = backbone.load(None)
+    if sharded:
+        base = shard(base, torch.device("cpu"))
+    sentences = read(TRAIN)
+    plan = rules.plan(sentences, prompt_length=16, learning_rate=1e-2)
+    # A step to warm up, then one round of those that are timed.
+    plan = replace(plan, batch_size=batch_size, steps=steps + 1, rounds=steps + 1, dropout=0.0, bf16=False)
+    worker = Worker()
+    if count > 1:
+        worker = Worker(rank, count, sharded=sharded, wrap=DistributedDataParallel)
+    run = Tuning(base, LabelSet.of(labels_of(sentences)), sentences, (), plan, worker=worker)
+    rounds = run.rounds()
+    next(rounds)
+    clock, processor = time.perf_counter(), time.process_time()
+    for _ in rounds:
+        pass
+    wall, cpu = time.perf_counter() - clock, time.process_time() - processor
+    torch.save({"wall_s": wall, "cpu_s": cpu, "tensors": folded_tensors(run.tuned)}, f"{folder}/{rank}")
+    dist.destroy_process_group()
+
+
+def _difference(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
+    """The largest of any number of the prompts, as a part of the largest number in the first one's tensor."""
+    return max(
+        float(
+            (first[name].float() - second[name].float()).abs().max() / first[name].float().abs().max().clamp_min(1e-9)
+        )
+        for name in first
+    )
+
+
+if __name__ == "__main__":
+    main()

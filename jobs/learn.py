@@ -1,0 +1,99 @@
+"""The middle of a tuning job, once it has joined Ray: the scan, repeats if asked for, and the final run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from jobs import plot, publish, repeats, scan, session
+from jobs.material import Material
+from jobs.scan import Scan, Trial
+from jobs.transfer import Choice
+from jobs.trials import learned, run_all
+from jobs.watch import Watch
+from jobs.worker import Run
+from lightner import metrics
+from lightner.bootstrap import f1_interval
+from lightner.selection import Fold, measured_on, trial_plan
+from lightner.types import Scores
+
+say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
+
+
+def learn(options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str) -> publish.Outcome:
+    """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best.
+
+    All is kept in the storage under `name`, from where the same call goes on. Raises InputError and Stopped as
+    `trials.run_trials` does.
+    """
+    task, count = _task(options, material, choices, name=name), len(material.everything)
+    at_once, watch = _at_once(options), Watch(options.domain, tuple(options.log))
+    say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
+    scanned = scan.scan(
+        task,
+        [choice.by(trial_plan(choice.plan, material.folds, of=count)) for choice in choices],
+        watch=watch,
+        at_once=at_once,
+        budget_s=None if options.budget is None else 60 * options.budget,
+    )
+    chosen = scan.best(scanned.trials)
+    _report(options, material, scanned, chosen, name=name)
+    choice = next(each for each in choices if scan.key(each) == chosen.key)
+    task = scan.run_of(task, choice, name=name)
+    again: tuple[float, ...] = ()
+    if options.seeds:
+        seeds = range(1, options.seeds + 1)
+        again = repeats.repeat(task, material, last=chosen.rounds, seeds=seeds, watch=watch, at_once=at_once)
+        say(repeats.describe(again))
+    say(f"learning the winner on all {count} sentences, {chosen.rounds} of {choice.plan.rounds} rounds")
+    final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
+    [end] = run_all(f"{name}-final", [final], title="final run", watch=watch, at_once=1)
+    return publish.Outcome(scanned, chosen, material.folds, again, final, end.cost, learned(end))
+
+
+def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, name: str) -> None:
+    """Say what the scan found, and keep it."""
+    trials = scanned.trials
+    if scanned.cut_short:
+        finished = sum(trial.finished for trial in trials)
+        say(f"the budget ran out: {finished} of {scanned.planned} trials finished, the best of the furthest is used")
+    say(scan.table(trials, chosen))
+    where = plot.keep(options.storage, name, trials, chosen)
+    say(f"kept as {plot.PICTURE}, {plot.PAGE} and {plot.TABLE} in {where}")
+    say(f"by the trial marked *, on {measured_on(material.folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
+    interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
+    say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
+
+
+def _task(options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str) -> Run:
+    """What all trials have in common."""
+    plan = choices[0].plan
+    return Run(
+        name=name,
+        storage=options.storage,
+        backbone=_resolved(options.backbone),
+        labels=material.labels,
+        folds=material.folds,
+        plan=plan,
+        last=plan.rounds,
+        workers=options.workers,
+        gpu=options.gpu,
+        shard=options.shard,
+    )
+
+
+def _at_once(options: argparse.Namespace) -> int:
+    """How many runs the cluster has room for."""
+    slots = session.training_slots(gpu=options.gpu)
+    if slots < options.workers:
+        kind = "GPUs" if options.gpu else "CPUs"
+        say(f"warning: the cluster has {slots} {kind} now, a run needs {options.workers}: waiting for more to join")
+    return max(1, slots // int(options.workers))
+
+
+def _resolved(name: str | None) -> str | None:
+    """A folder by its full path, since workers run in folders of their own; other names as they are."""
+    return str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name

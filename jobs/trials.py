@@ -1,0 +1,234 @@
+"""Runs as trials of Ray Tune, which goes on where a killed job stopped.
+
+A run of one worker learns in its trial's own process, which then takes up the next one; a run of several workers is a
+Ray Train run, for which its trial waits. Starting one costs more than a few-shot run learns for.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import train, tune
+from ray.exceptions import RayTaskError
+from ray.tune import Callback, Stopper
+from ray.tune.schedulers import TrialScheduler
+from safetensors.torch import load_file
+from torch import Tensor
+
+from jobs import session, storage
+from jobs.watch import Watch
+from jobs.worker import Cost, Run, work_alone, work_together
+from lightner.selection import History, fold_folder, read_history
+from lightner.training import PROMPT
+from lightner.types import InputError
+
+_DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU two would starve each other's workers
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a trial left: its rounds, in how many seconds, and its last checkpoint.
+
+    `cut_short`: neither its end nor the scheduler stopped it, but the budget.
+    """
+
+    history: History
+    seconds: float
+    cost: Cost
+    checkpoint: train.Checkpoint | tune.Checkpoint
+    cut_short: bool
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Trials by the names of their runs, without those that finished no round. `errors` are of those that failed."""
+
+    trials: Mapping[str, Ended]
+    errors: tuple[str, ...]
+
+
+def run_trials(
+    name: str,
+    runs: Sequence[Run],
+    *,
+    title: str,
+    watch: Watch,
+    at_once: int,
+    scheduler: TrialScheduler | None = None,
+    budget_s: float | None = None,
+) -> Ends:
+    """One trial per run, `at_once` in parallel, in the storage of the first; `name` is that of the whole there.
+
+    All runs have as many rounds; `title` says what they are to who watches.
+
+    The same call goes on where a killed one stopped. A scheduler compares by `f1`. After `budget_s`, but not before
+    one of them is in its third round, all trials are stopped where they are; what is gone on with keeps the budget that
+    it began with, counted anew.
+
+    Raises:
+        InputError: a worker met one.
+        Stopped: the job was asked to stop; the state is kept.
+    """
+    by_name = {run.name: run for run in runs}
+    where = storage.inside(runs[0].storage, name)
+    trainable = _trainable(name, by_name)
+    if tune.Tuner.can_restore(where):
+        tuner = tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=True)
+    else:
+        compared = {} if scheduler is None else {"metric": "f1", "mode": "max", "scheduler": scheduler}
+        stop = None if budget_s is None else _Budget(budget_s)
+        callbacks = watch.callbacks(title, planned=len(runs), rounds=runs[0].last)
+        tuner = _new(name, trainable, runs, at_once=at_once, callbacks=callbacks, compared=compared, stop=stop)
+    try:
+        results = tuner.fit()
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune leaves its handler behind
+    session.stop_if_asked()
+    if results.num_terminated + results.num_errors < len(results):
+        raise session.Stopped
+    ended = {}
+    for result in results:
+        if result.error or "epoch" not in (result.metrics or {}):
+            continue
+        run = by_name[result.config["run"]["name"]]
+        if checkpoint := _checkpoint(name, run, result):
+            ended[run.name] = _ended(result, checkpoint)
+    return Ends(ended, tuple(sorted({str(error).strip().splitlines()[-1] for error in results.errors})))
+
+
+def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once: int) -> list[Ended]:
+    """Trials that all come to their end, in the order of `runs`.
+
+    Raises:
+        InputError: a worker met one, or failed again and again.
+        Stopped: the job was asked to stop; the state is kept.
+    """
+    ends = run_trials(name, runs, title=title, watch=watch, at_once=at_once)
+    ended = [ends.trials.get(run.name) for run in runs]
+    complete = [end for end, run in zip(ended, runs, strict=True) if end and len(end.history) == run.last]
+    if len(complete) < len(runs):
+        raise InputError(f"{name}: found {len(complete)} finished runs of {len(runs)}; errors: {list(ends.errors)}")
+    return complete
+
+
+def learned(end: Ended) -> dict[str, Tensor]:
+    """The tensors of the prompt that a run of one fold left in its last checkpoint."""
+    with end.checkpoint.as_directory() as folder:
+        tensors: dict[str, Tensor] = load_file(fold_folder(Path(folder), 0) / PROMPT)
+    return tensors
+
+
+def _new(
+    name: str,
+    trainable: Any,
+    runs: Sequence[Run],
+    *,
+    at_once: int,
+    callbacks: Sequence[Callback],
+    compared: Mapping[str, Any],
+    stop: Stopper | None,
+) -> tune.Tuner:
+    alone = runs[0].workers == 1
+    return tune.Tuner(
+        trainable,
+        param_space={"run": tune.grid_search([_shown(run) for run in runs])},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=None if alone else at_once,  # those of one worker wait for room by themselves
+            reuse_actors=alone,  # what waits for a Ray Train run cannot be called back from it
+            trial_dirname_creator=_folder_name,
+            **compared,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=runs[0].storage,
+            failure_config=tune.FailureConfig(max_failures=3),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            verbose=0,
+            stop=stop,
+            callbacks=[_Mistakes(), *callbacks],
+        ),
+    )
+
+
+def _trainable(name: str, by_name: Mapping[str, Run]) -> Any:
+    def drive(config: Mapping[str, Any]) -> None:
+        run = by_name[config["run"]["name"]]
+        if run.workers == 1:
+            work_alone(run)
+        else:
+            work_together(run, _train_name(name, tune.get_context().get_trial_id()))
+
+    [(workers, gpu)] = {(run.workers, run.gpu) for run in by_name.values()}
+    alone = {"CPU": 1, **({"GPU": 1} if gpu else {})}
+    return tune.with_resources(drive, alone if workers == 1 else {"CPU": _DRIVER_CPUS})
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    """What trackers show as a trial's parameters."""
+    plan = run.plan
+    return {
+        "name": run.name,
+        "prompt_length": plan.prompt_length,
+        "learning_rate": plan.learning_rate,
+        "seed": plan.seed,
+        "started_from": run.started_from or "label words",
+    }
+
+
+def _checkpoint(name: str, run: Run, result: tune.Result) -> train.Checkpoint | tune.Checkpoint | None:
+    """The last one; none of a trial that was stopped while its first one was being kept."""
+    if run.workers == 1:
+        return result.checkpoint
+    where = storage.inside(run.storage, _train_name(name, result.metrics["trial_id"]))
+    return train.Result.from_path(where).checkpoint
+
+
+def _ended(result: tune.Result, checkpoint: train.Checkpoint | tune.Checkpoint) -> Ended:
+    metrics = result.metrics
+    with checkpoint.as_directory() as folder:
+        history = read_history(Path(folder))[: metrics["epoch"]]  # one that is being stopped may be a round ahead
+    cost = Cost(metrics["learning_s"], metrics["learning_cpu_s"])
+    return Ended(history, metrics["time_total_s"], cost, checkpoint, not metrics["done"])
+
+
+def _folder_name(trial: Any) -> str:
+    return str(trial.config["run"]["name"])
+
+
+def _train_name(name: str, trial_id: str) -> str:
+    return f"{name}-{trial_id}"
+
+
+class _Budget(Stopper):  # type: ignore[misc] # ray.tune is untyped
+    """Ray's own time budget may end before there is anything to choose from."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+        self._told = False
+
+    def __reduce__(self) -> tuple[type[_Budget], tuple[float]]:
+        return _Budget, (self._seconds,)  # the clock of another process says nothing
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        self._told |= result["epoch"] > 1  # the state of a first round is kept by then
+        return False
+
+    def stop_all(self) -> bool:
+        if self._until is None:
+            self._until = time.monotonic() + self._seconds
+        return self._told and time.monotonic() >= self._until
+
+
+class _Mistakes(Callback):  # type: ignore[misc] # ray.tune is untyped
+    """A mistake in the input ends the whole at once instead of being tried again."""
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        error = trial.get_pickled_error()
+        if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
+            raise InputError(str(error.cause)) from error

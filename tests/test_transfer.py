@@ -1,0 +1,102 @@
+"""`--from auto`: which published prompts are tried, and that the one that helps is found on a real Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import transfer
+from jobs.gate import Measured, traces
+from lightner import backbone, rules
+from lightner.artifact import PromptArtifact
+from lightner.card import JSON
+from lightner.formats import read
+from lightner.registry import Registry
+from lightner.training import fit, folded_tensors
+from lightner.types import LabelSet, Sentence, Span
+from tests.conftest import LocalRay
+from tests.test_jobs import place, start, words
+from tests.tiny import tiny_artifact, tiny_backbone
+
+__all__ = ["place"]  # a fixture
+
+BASE = tiny_backbone()
+LABELS = LabelSet.of(["person", "building", "tool"])
+MINE = (Sentence(("ada", "lives", "in", "rome"), (Span(0, 1, "person"),)),)
+THEIRS = (Sentence(("emil", "likes", "soup"), (Span(0, 1, "person"),)),)
+
+
+def published(
+    registry: Registry,
+    domain: str,
+    *labels: str,
+    learned: Sequence[Sentence] = THEIRS,
+    count: int = 10,
+    length: int = 5,
+    seed: int = 0,
+) -> None:
+    made = tiny_artifact(tiny_backbone(seed), domain, labels=LabelSet.of(labels), length=length)
+    data: Mapping[str, JSON] = {"sentences": count, **traces(learned, Measured((), ()))}
+    registry.publish(PromptArtifact(replace(made.card, data=data), made.tensors))
+
+
+def likely(registry: Registry) -> list[str]:
+    found = transfer.likely(registry, BASE, domain="mine", labels=LABELS, sentences=MINE)
+    return [source.reference for source in found]
+
+
+def test_sources_with_most_labels_in_common_are_tried_then_those_that_learned_from_most(tmp_path: Path) -> None:
+    registry = Registry.open(str(tmp_path))
+    assert likely(registry) == []
+    published(registry, "none-shared", "harbour", count=1000)
+    published(registry, "one-small", "person", count=10)
+    assert likely(registry) == ["one-small@v000001", "none-shared@v000001"]
+    published(registry, "one-large", "tool", "harbour", count=20)
+    published(registry, "two", "person", "tool")
+    assert likely(registry) == ["two@v000001", "one-large@v000001"]
+    published(registry, "two", "person", "tool")
+    assert likely(registry) == ["two@v000002", "one-large@v000001"]
+
+
+def test_what_would_leak_or_does_not_fit_is_no_source(tmp_path: Path) -> None:
+    registry = Registry.open(str(tmp_path))
+    published(registry, "mine", "person")
+    published(registry, "same-sentences", "person", learned=[*THEIRS, Sentence(MINE[0].words, ())])
+    published(registry, "other-backbone", "person", seed=1)
+    published(registry, "too-short", "person", "tool", length=1)
+    untold = tiny_artifact(BASE, "untold")
+    registry.publish(untold)
+    published(registry, "damaged", "person")
+    tmp_path.joinpath("damaged/versions/v000001/prompt.safetensors").write_bytes(b"")
+    assert likely(registry) == []
+
+
+@pytest.mark.ray
+def test_a_source_that_knows_the_task_wins_the_scan(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
+    base = backbone.load(str(place / "tiny"))
+    registry = Registry.open(str(tmp_path / "registry"))
+    published(registry, "random", "person", "building", count=99)
+    labels = LabelSet.of(["building", "person"])
+    barns = [replace(each, words=(*each.words[:3], "blue", each.words[4])) for each in read(place / "train.conll")]
+    plan = rules.plan(barns, prompt_length=4, learning_rate=3e-2)
+    tensors = folded_tensors(fit(base, labels, barns, (), replace(plan, steps=200, dropout=0.0)))
+    card = tiny_artifact(base, "barns", labels=labels, length=6, slots=plan.feed_forward_slots).card
+    data: Mapping[str, JSON] = {"sentences": 20, **traces(barns, Measured((), ()))}
+    registry.publish(PromptArtifact(replace(card, data=data), tensors))
+
+    log = tmp_path / "log"
+    arguments = words(place, "picked", "--from", "auto", "--registry", str(tmp_path / "registry"))
+    assert start(local_ray, *arguments, log=log).wait(timeout=500) == 0, log.read_text()
+    assert "starting from label words alone or random@v000001 or barns@v000001" in log.read_text()
+    card = registry.fetch("picked")[1].card
+    tuning: Any = card.tuning
+    tried = {row.get("started_from"): row["f1"] for row in tuning["scan"]}
+    assert set(tried) == {None, "random@v000001", "barns@v000001"}
+    assert tried["barns@v000001"] > max(tried[None], tried["random@v000001"]), json.dumps(tuning["scan"])
+    assert tuning["started_from"] == "barns@v000001"
+    assert (tuning["prompt_length"], card.length) == (4, 6)
