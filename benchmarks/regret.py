@@ -120,7 +120,7 @@ def regret(rows: Sequence[Row]) -> Row:
 
 
 def _mean(rows: Sequence[Row], name: str) -> float:
-    return statistics.mean(row[name] for row in rows)
+    return float(statistics.mean(row[name] for row in rows))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
 from lightner.types import InputError
 from lightner.words import Word, join_words, spans_to_entities, split_words
 from serve.batcher import Batcher, Failed, Overloaded
+from serve.listing import Listing
 from serve.messages import HELD_DOMAINS, Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
 from serve.observers import Observer, Silent
 from serve.prompt_cache import PromptCache, refusal_of
@@ -55,6 +56,7 @@ class Backbone:
         self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
         limits = Limits()
         self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts, observer=self._observer)
+        self._listing = Listing(self._registry.domains)
         self._preload: asyncio.Task[None] | None = None
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
             self._forward, length=lambda row: len(row.words), limits=limits.batch, observer=self._observer
@@ -93,9 +95,9 @@ class Backbone:
         return found if isinstance(found, Refusal) else Description(domain, found.version, found.value.card)
 
     async def domains(self) -> list[str] | Refusal:
-        """Names of all published domains, sorted."""
+        """Names of all published domains, sorted; a new one appears as soon as a moved alias is noticed."""
         try:
-            return list(await asyncio.to_thread(self._registry.domains))
+            return list(await self._listing.names(ttl_s=self._prompts.limits.alias_ttl_s))
         except RegistryUnavailable as error:
             _log.warning("the registry did not list its domains: %s", error)
             return Refusal(Reason.REGISTRY_UNAVAILABLE)

@@ -46,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def local_ray() -> Iterator[LocalRay]:
     """A Ray with a dashboard whose processes can import this checkout; this process is connected to it."""
     import ray

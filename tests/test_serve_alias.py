@@ -18,11 +18,6 @@ KEY = "admin key"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def place(tmp_path: Path) -> Place:
     return prepare(tmp_path)
 

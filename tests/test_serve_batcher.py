@@ -15,11 +15,6 @@ from serve.settings import BatchLimits
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Upper:
     """Turns words to upper case and notes the batches; holds each back while `open` is not set."""
 

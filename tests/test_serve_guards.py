@@ -20,11 +20,6 @@ ALIAS, ROLLBACK = "/v1/domains/movies/alias", "/v1/domains/movies/rollback"
 ENTITIES = "/v1/domains/movies/entities"
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Slow:
     """A reader that answers when it is let, and notes what it was asked and what was cancelled."""
 

@@ -1,90 +1,25 @@
-"""The prompt cache over a real registry in memory that can be held, counted and taken away."""
+"""The prompt cache: what is loaded, kept, refused and evicted."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import weakref
-from collections import Counter
 
 import pytest
 
-from lightner.artifact import PromptArtifact, prompt_for
+from lightner.artifact import PromptArtifact
 from lightner.prompts import Prompt
-from lightner.registry import Registry, RegistryUnavailable
+from lightner.registry import Registry
 from lightner.types import InputError
 from serve import prompt_cache
 from serve.messages import Reason, Refusal
-from serve.observers import CacheObserver, Silent
 from serve.prompt_cache import PromptCache, Resident
 from serve.settings import CacheLimits
+from tests.caching import BACKBONE, SIZE, Store, build, cache, reason, version
 from tests.tiny import tiny_artifact, tiny_backbone
 
 pytestmark = pytest.mark.anyio
-BACKBONE = tiny_backbone()
-SIZE = prompt_for(tiny_artifact(BACKBONE), BACKBONE).nbytes
-HOST_SIZE = sum(tensor.nbytes for tensor in tiny_artifact(BACKBONE).tensors.values())
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-class Store:
-    """The registry; counts what is asked, holds `afetch` of the domains in `held`, fails while `down`."""
-
-    def __init__(self, *domains: str) -> None:
-        self.registry = Registry.open("memory:///prompts")
-        self.resolved: Counter[tuple[str, str]] = Counter()
-        self.fetched: Counter[tuple[str, str]] = Counter()
-        self.held: set[str] = set()
-        self.hanging = False
-        self.release = asyncio.Event()
-        self.down = False
-        for domain in domains:
-            self.publish(domain)
-
-    def publish(self, domain: str, seed: int = 0) -> str:
-        return self.registry.publish(tiny_artifact(BACKBONE, domain, seed=seed)).version
-
-    async def aresolve(self, domain: str, ref: str) -> str:
-        self.resolved[domain, ref] += 1
-        if self.hanging:
-            await self.release.wait()
-        if self.down:
-            raise RegistryUnavailable("the store is down")
-        return await self.registry.aresolve(domain, ref)
-
-    async def afetch(self, domain: str, ref: str) -> tuple[str, PromptArtifact]:
-        self.fetched[domain, ref] += 1
-        if domain in self.held:
-            await self.release.wait()
-        if self.down:
-            raise RegistryUnavailable("the store is down")
-        return await self.registry.afetch(domain, ref)
-
-
-def build(artifact: PromptArtifact) -> Prompt:
-    return prompt_for(artifact, BACKBONE)
-
-
-def cache(store: Store, observer: CacheObserver | None = None, **limits: object) -> PromptCache[Prompt]:
-    return PromptCache(store, build, limits=CacheLimits.model_validate(limits), observer=observer)
-
-
-async def version(prompts: PromptCache[Prompt], domain: str, ref: str = "live") -> str:
-    found = await prompts.get(domain, ref)
-    assert isinstance(found, Resident), found
-    assert found.domain == domain
-    return found.version
-
-
-async def reason(prompts: PromptCache[Prompt], domain: str, ref: str = "live") -> Reason:
-    found = await prompts.get(domain, ref)
-    assert isinstance(found, Refusal), found
-    assert found.domain == domain
-    return found.reason
 
 
 async def test_a_prompt_is_loaded_once_and_then_answers_without_the_store() -> None:
@@ -336,115 +271,3 @@ async def test_concurrent_use_beyond_the_capacity_gives_everyone_their_own_promp
         assert found == [domains[(offset + step * 3) % 8] for step in range(20)]
     assert len(prompts.resident) == 3
     assert prompts.nbytes == 3 * SIZE
-
-
-class TestHostTier:
-    async def test_what_left_the_device_comes_back_without_the_store(self) -> None:
-        store = Store("a", "b")
-        prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE)
-        first = await prompts.get("a", "live")
-        await version(prompts, "b")
-        assert prompts.resident == (("b", "v000001"),)
-        again = await prompts.get("a", "live")
-        assert isinstance(first, Resident)
-        assert isinstance(again, Resident)
-        assert again.value.label_vectors.equal(first.value.label_vectors)
-        assert store.fetched == {("a", "v000001"): 1, ("b", "v000001"): 1}
-
-    async def test_it_is_bounded_too(self) -> None:
-        store = Store("a", "b", "c")
-        prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE)
-        for domain in ("a", "b", "c", "b", "a"):
-            await version(prompts, domain)
-        assert store.fetched == {("a", "v000001"): 2, ("b", "v000001"): 1, ("c", "v000001"): 1}
-
-    async def test_a_new_version_is_not_hidden_by_an_old_one(self) -> None:
-        store = Store("a")
-        prompts = cache(store, max_host_bytes=10 * HOST_SIZE, alias_ttl_s=0.05, patience_s=5)
-        await version(prompts, "a")
-        store.publish("a", seed=1)
-        await asyncio.sleep(0.06)
-        assert await version(prompts, "a") == "v000002"
-
-
-class TestPins:
-    async def test_a_pinned_domain_is_never_evicted(self) -> None:
-        store = Store("a", "b", "c", "d")
-        prompts = cache(store, max_bytes=2 * SIZE, pinned=["a"])
-        for domain in "abcd":
-            await version(prompts, domain)
-        assert set(prompts.resident) == {("a", "v000001"), ("d", "v000001")}
-        assert store.fetched["a", "v000001"] == 1
-
-    async def test_its_live_version_is_what_is_pinned(self) -> None:
-        store = Store("a", "b", "c")
-        prompts = cache(store, max_bytes=2 * SIZE, pinned=["a"], alias_ttl_s=0.05, patience_s=5)
-        await version(prompts, "a")
-        store.publish("a", seed=1)
-        await asyncio.sleep(0.06)
-        assert await version(prompts, "a") == "v000002"
-        await version(prompts, "b")
-        await version(prompts, "c")
-        assert set(prompts.resident) == {("a", "v000002"), ("c", "v000001")}
-
-    async def test_a_cache_full_of_pinned_prompts_answers_others_and_stays_bounded(self) -> None:
-        store = Store("a", "b", "c")
-        prompts = cache(store, max_bytes=2 * SIZE, pinned=["a", "b"])
-        for domain in ("a", "b", "c", "c"):
-            await version(prompts, domain)
-        assert prompts.resident == (("a", "v000001"), ("b", "v000001"))
-        prompts.limits = CacheLimits(max_bytes=2 * SIZE)
-        await version(prompts, "c")
-        assert prompts.resident == (("b", "v000001"), ("c", "v000001"))
-
-    async def test_pinned_and_listed_domains_are_preloaded_and_a_missing_one_hinders_none(self) -> None:
-        store = Store("a", "b", "c")
-        prompts = cache(store, pinned=["a"], preload=["nowhere", "b", "a"])
-        await prompts.preload()
-        assert set(prompts.resident) == {("a", "v000001"), ("b", "v000001")}
-        assert store.resolved == {("a", "live"): 1, ("nowhere", "live"): 1, ("b", "live"): 1}
-
-
-class Notes(Silent[object]):
-    """Of what the cache tells."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
-
-    def on_lookup(self, *, hit: bool) -> None:
-        self.told.append(("hit" if hit else "miss",))
-
-    def on_load(self, source: str, seconds: float) -> None:
-        assert seconds > 0
-        self.told.append(("load", source))
-
-    def on_failure(self, reason: Reason) -> None:
-        self.told.append(("failure", reason))
-
-    def on_eviction(self, tier: str) -> None:
-        self.told.append(("eviction", tier))
-
-    def on_residents(self, tier: str, prompts: int, nbytes: int) -> None:
-        self.told.append((tier, prompts, nbytes))
-
-
-async def test_what_the_cache_does_is_told_once() -> None:
-    notes = Notes()
-    prompts = cache(Store("a", "b"), notes, max_bytes=SIZE, max_host_bytes=HOST_SIZE)
-    await version(prompts, "a")
-    await version(prompts, "a")
-    assert notes.told == [("miss",), ("load", "store"), ("host", 1, HOST_SIZE), ("device", 1, SIZE), ("hit",)]
-    notes.told.clear()
-    await version(prompts, "b")
-    assert notes.told == [
-        ("miss",),
-        ("load", "store"),
-        ("eviction", "host"),
-        ("host", 1, HOST_SIZE),
-        ("eviction", "device"),
-        ("device", 1, SIZE),
-    ]
-    notes.told.clear()
-    for _ in range(3):
-        await reason(prompts, "nowhere")
-    assert notes.told == [("miss",), ("failure", Reason.UNKNOWN_PROMPT)]

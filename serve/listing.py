@@ -1,0 +1,40 @@
+"""The names of the published domains, asked for once by however many want to know, and known for a while.
+
+A store lists object by object: with a thousand domains that takes seconds, and every web page that opens wants it.
+Belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+
+class Listing:
+    """What `ask`, which blocks, last answered; asked again where that is older than `ttl_s`."""
+
+    def __init__(self, ask: Callable[[], Sequence[str]]) -> None:
+        self._ask = ask
+        self._names: tuple[str, ...] = ()
+        self._until_s = -1.0
+        self._asking: asyncio.Task[tuple[str, ...]] | None = None
+
+    async def names(self, *, ttl_s: float) -> tuple[str, ...]:
+        """The names. Raises what `ask` raises; a failure is not remembered."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._until_s:
+            return self._names
+        if self._asking is None:
+            self._asking = loop.create_task(self._refresh(ttl_s))
+        # Who goes away takes nothing from those who wait as well.
+        return await asyncio.shield(self._asking)
+
+    async def _refresh(self, ttl_s: float) -> tuple[str, ...]:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            self._names = tuple(await asyncio.to_thread(self._ask))
+            self._until_s = began_s + ttl_s
+            return self._names
+        finally:
+            self._asking = None
