@@ -64,7 +64,7 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         given = (count, port, sharded, folder, options.steps, options.batch_size)
         torch.multiprocessing.spawn(_work, given, nprocs=count)
-        return [torch.load(f"{folder}/{rank}") for rank in range(count)]
+        return [torch.load(f"{folder}/{rank}", weights_only=True) for rank in range(count)]
 
 
 def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: int, batch_size: int) -> None:
