@@ -73,14 +73,19 @@ class Tagger:
 
     @classmethod
     def load(
-        cls, folder: str | PathLike[str], *, backbone: str | None = None, device: str | torch.device = "cpu"
+        cls,
+        folder: str | PathLike[str],
+        *,
+        backbone: str | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> Tagger:
-        """The prompt in `folder` on `backbone` (hub name, folder, or the embedded one).
+        """The prompt in `folder` on `backbone` (hub name, folder, or the embedded one), in the precision `dtype`.
 
         Raises:
             InputError: the prompt is damaged, or was tuned on another backbone.
         """
-        loaded = load_backbone(backbone, device=device)
+        loaded = load_backbone(backbone, device=device, dtype=dtype)
         return cls(loaded, artifact.prompt_for(artifact.load(Path(folder)), loaded))
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:

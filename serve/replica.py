@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from lightner import backbone as backbones
 from lightner import card as cards
 from lightner.artifact import PromptArtifact, prompt_for
@@ -52,7 +54,8 @@ class Backbone:
 
     def __init__(self, settings: Settings, observe: Callable[[], Observer[Row]] = Silent) -> None:
         self._observer = observe()
-        self._backbone = backbones.load(settings.backbone, device=settings.torch_device)
+        dtype = getattr(torch, settings.dtype)
+        self._backbone = backbones.load(settings.backbone, device=settings.torch_device, dtype=dtype)
         self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
         limits = Limits()
         self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts, observer=self._observer)

@@ -6,7 +6,7 @@ Unknown keys are errors.
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -35,6 +35,9 @@ class Settings(BaseModel):
     registry: str = Field(description="where prompts are: s3://, gs://, az:// or an absolute folder")
     backbone: str | None = Field(default=None, description="hub name or absolute folder; nothing: the embedded one")
     device: str | None = Field(default=None, description="torch device; nothing: cuda if GPUs are asked for, else cpu")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the weights; bfloat16 is faster where a device has it, and not exact"
+    )
     num_cpus: Annotated[float, Field(gt=0)] = 1.0
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     registry_timeout_s: Seconds = 10.0

@@ -1,0 +1,44 @@
+"""Weights in bfloat16: near the exact answers, on the same prompts, offline and served; and the benchmark of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import precision
+from lightner.tagger import Tagger
+from serve.messages import Answer, Ask, Reading
+from serve.replica import Backbone
+from serve.settings import Settings
+from tests.serving import TEXTS, prepare
+from tests.test_training import EIGHT
+from tests.tiny import tiny_backbone
+
+
+@pytest.mark.anyio
+async def test_a_service_in_bfloat16_finds_what_the_library_finds_in_bfloat16(tmp_path: Path) -> None:
+    place = prepare(tmp_path)
+    settings = Settings.model_validate({**place.settings.model_dump(), "dtype": "bfloat16"})
+    [answer] = await Backbone(settings).tag([Ask("movies", TEXTS)])
+    assert isinstance(answer, Answer)
+    folder = f"{place.registry.url}/movies/versions/v000001"
+    tagger = Tagger.load(folder, backbone=str(place.folder), dtype=torch.bfloat16)
+    assert tagger.backbone.embedding.dtype == tagger.prompt.label_vectors.dtype == torch.bfloat16
+    found = 0
+    for text, reading in zip(TEXTS, answer.readings, strict=True):
+        assert isinstance(reading, Reading)
+        # One text at a time: sums in bfloat16 depend on what else is in a batch, so only most of it is the same.
+        [alone] = tagger.tag([text])
+        found += len({(e.start, e.end, e.label) for e in alone} & {(e.start, e.end, e.label) for e in reading.entities})
+    assert found > 0
+
+
+def test_the_benchmark_compares_answers_of_both_precisions() -> None:
+    whole, half = tiny_backbone(), tiny_backbone()
+    half.model.to(torch.bfloat16)
+    row = precision.compare({torch.float32: whole, torch.bfloat16: half}, precision.learned(whole, EIGHT), EIGHT, 1)
+    assert row["test_sentences"] == len(EIGHT)
+    assert abs(row["f1"]["torch.float32"] - row["f1"]["torch.bfloat16"]) <= 0.3
+    assert 0.5 <= row["same_answers"] <= 1
