@@ -55,10 +55,10 @@ def test_a_job_ends_although_the_host_of_its_trial_is_cut_off(hosts: Hosts, plac
     with log.open("wb") as output:
         job = subprocess.Popen(command, cwd=ROOT, env=hosts.environment(), stdout=output, stderr=output)
     try:
-        until(lambda: any(runs.glob("**/round_00*")), lambda: log.read_text(errors="replace"))
-        lost = hosts.host_of("RayTrainWorker")
+        until(lambda: any(runs.glob("**/checkpoint_0*")), lambda: log.read_text(errors="replace"))
+        lost = hosts.host_of("ImplicitFunc")  # Tune's name for the process of a trial
         assert lost is not None
-        before = len(list(runs.glob("**/round_0*")))
+        before = len(list(runs.glob("**/checkpoint_0*")))
         lost.cut_off()
         until(lambda: hosts.alive() == 2, lambda: "the lost host was not noticed")
         assert job.wait(timeout=PATIENCE_S) == 0, log.read_text(errors="replace")
