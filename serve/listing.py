@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 
 class Listing:
-    """What `ask`, which blocks, last answered; asked again where that is older than `ttl_s`."""
+    """What `ask`, which blocks, last answered; asked again where that is older than `ttl_s`, or was nothing."""
 
     def __init__(self, ask: Callable[[], Sequence[str]]) -> None:
         self._ask = ask
@@ -34,7 +34,8 @@ class Listing:
         began_s = loop.time()
         try:
             self._names = tuple(await asyncio.to_thread(self._ask))
-            self._until_s = began_s + ttl_s
+            # An empty store is quick to ask, and whoever looks at it waits for the first domain.
+            self._until_s = began_s + ttl_s if self._names else -1.0
             return self._names
         finally:
             self._asking = None

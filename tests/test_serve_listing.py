@@ -56,6 +56,15 @@ async def test_the_answer_is_known_for_a_while_and_then_asked_for_again() -> Non
     assert await fresh.names(ttl_s=0.0) == ()
 
 
+async def test_that_there_is_none_yet_is_not_remembered() -> None:
+    store = Store()
+    store.names = []
+    listing = Listing(store.list)
+    assert await listing.names(ttl_s=60) == ()
+    store.names = ["movies"]
+    assert await listing.names(ttl_s=60) == ("movies",)
+
+
 async def test_a_failure_is_told_and_not_remembered() -> None:
     store = Store()
     store.down = True
