@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
+from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.few_shot import circumstances
@@ -64,7 +65,13 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         given = (count, port, sharded, folder, options.steps, options.batch_size)
         torch.multiprocessing.spawn(_work, given, nprocs=count)
-        return [torch.load(f"{folder}/{rank}", weights_only=True) for rank in range(count)]
+        return [
+            {
+                **json.loads(Path(folder, f"{rank}.json").read_text("utf-8")),
+                "tensors": load_file(Path(folder, f"{rank}.safetensors")),
+            }
+            for rank in range(count)
+        ]
 
 
 def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: int, batch_size: int) -> None:
@@ -88,7 +95,8 @@ def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: i
     for _ in rounds:
         pass
     wall, cpu = time.perf_counter() - clock, time.process_time() - processor
-    torch.save({"wall_s": wall, "cpu_s": cpu, "tensors": folded_tensors(run.tuned)}, f"{folder}/{rank}")
+    Path(folder, f"{rank}.json").write_text(json.dumps({"wall_s": wall, "cpu_s": cpu}), encoding="utf-8")
+    save_file(folded_tensors(run.tuned), Path(folder, f"{rank}.safetensors"))
     dist.destroy_process_group()
 
 
