@@ -33,9 +33,6 @@ _Job = tuple[Target, Plan]
 def main() -> int:
     """Run the job; returns the exit status."""
     options = _parser().parse_args()
-    if options.backbone and Path(options.backbone).is_dir():
-        # Workers run in folders of their own.
-        options.backbone = str(Path(options.backbone).resolve())
     try:
         return command.exit_status(lambda: annotate(options))
     except session.Stopped:
@@ -69,7 +66,11 @@ def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: argp
         raise InputError(f"--gpu: found a cluster without {'GPUs' if options.gpu else 'CPUs'}, expected at least one")
     done = ray.data.from_items(items, override_num_blocks=len(items)).map(
         _Worker,
-        fn_constructor_args=(options.backbone, options.registry, "cuda" if options.gpu else "cpu"),
+        fn_constructor_args=(
+            command.backbone_name(options.backbone),
+            options.registry,
+            "cuda" if options.gpu else "cpu",
+        ),
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=0 if options.gpu else 1,
         num_gpus=1 if options.gpu else 0,
@@ -134,7 +135,7 @@ def _request(path: Path, options: argparse.Namespace) -> Request:
         domain=options.domain,
         ref=options.prompt,
         registry=options.registry,
-        backbone=options.backbone,
+        backbone=command.backbone_name(options.backbone),
     )
 
 

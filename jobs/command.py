@@ -48,6 +48,11 @@ def default_registry() -> str:
     return os.environ.get("LIGHTNER_REGISTRY", str(home() / "registry"))
 
 
+def backbone_name(name: str | None) -> str | None:
+    """A folder by its full path, since workers run in folders of their own; other names as they are."""
+    return str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name
+
+
 def place(text: str) -> str:
     """A URL as it is, a folder as an absolute path. An option's type."""
     if "://" in text:

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from jobs import plot, publish, repeats, scan, session
+from jobs import command, plot, publish, repeats, scan, session
 from jobs.material import Material
 from jobs.scan import Scan, Trial
 from jobs.transfer import Choice
@@ -74,7 +73,7 @@ def _task(options: argparse.Namespace, material: Material, choices: Sequence[Cho
     return Run(
         name=name,
         storage=options.storage,
-        backbone=_resolved(options.backbone),
+        backbone=command.backbone_name(options.backbone),
         labels=material.labels,
         folds=material.folds,
         plan=plan,
@@ -92,8 +91,3 @@ def _at_once(options: argparse.Namespace) -> int:
         kind = "GPUs" if options.gpu else "CPUs"
         say(f"warning: the cluster has {slots} {kind} now, a run needs {options.workers}: waiting for more to join")
     return max(1, slots // int(options.workers))
-
-
-def _resolved(name: str | None) -> str | None:
-    """A folder by its full path, since workers run in folders of their own; other names as they are."""
-    return str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name

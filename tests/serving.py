@@ -86,6 +86,13 @@ def prepare(root: Path) -> Place:
     return place
 
 
+def prepare_with_damage(root: Path) -> Place:
+    """`prepare`, and a domain `damaged` whose only version is corrupt."""
+    place = prepare(root)
+    place.corrupt("damaged", place.publish("damaged"))
+    return place
+
+
 def entities_of(tagged: Tagged) -> list[dict[str, object]]:
     """A text's entities as JSON has them; scores within `SCORE_TOLERANCE`."""
     return [

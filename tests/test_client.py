@@ -35,17 +35,14 @@ from serve.routes import create_app
 from serve.settings import RequestLimits
 from tests.conftest import free_port
 from tests.served import PATIENCE_S, Process, hold, listening
-from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
+from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage
 
 READ, ADMIN = "read key", "admin key"
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = prepare(tmp_path_factory.mktemp("place"))
-    place.publish("damaged")
-    place.corrupt("damaged", "v000001")
-    return place
+    return prepare_with_damage(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

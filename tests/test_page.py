@@ -22,7 +22,7 @@ from serve.routes import create_app
 from serve.settings import RequestLimits
 from tests.browser import Watched, chromium
 from tests.served import hold, listening
-from tests.serving import HOSTILE, Hostile, Place, prepare
+from tests.serving import HOSTILE, Hostile, Place, prepare_with_damage
 
 pytestmark = pytest.mark.browser
 TEXT = "Ada lives in Paris and likes soup.\nEmil and Mary of Oslo, on Monday: bread to Rome!"
@@ -37,10 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = prepare(tmp_path_factory.mktemp("place"))
-    place.publish("damaged")
-    place.corrupt("damaged", "v000001")
-    return place
+    return prepare_with_damage(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,14 @@ import pytest
 from serve.messages import Answer, Ask, Description, Named, Refusal
 from serve.replica import Backbone
 from serve.schemas import MAX_BODY_BYTES, MAX_TEXTS
-from tests.serving import DOMAINS, TEXTS, Place, bearer, connect, entities_of, prepare, problem
+from tests.serving import DOMAINS, TEXTS, Place, bearer, connect, entities_of, prepare_with_damage, problem
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = prepare(tmp_path_factory.mktemp("place"))
-    place.publish("damaged")
-    place.corrupt("damaged", "v000001")
-    return place
+    return prepare_with_damage(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")
