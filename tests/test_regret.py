@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import regret
+from lightner import rules
 from lightner.types import Sentence, Span
 from tests.tiny import tiny_backbone
 
@@ -29,27 +31,52 @@ def test_the_sweep_varies_what_the_rules_fix() -> None:
     assert all(plan["steps"] >= plan["rounds"] > 0 and plan["warm_up_steps"] < plan["steps"] for plan in plans)
 
 
-def test_a_run_is_scored_on_both_files() -> None:
-    row = regret.measure(tiny_backbone(), regret.Task("people", TRAIN, TRAIN[:4], TRAIN[4:]), 0, 0)
-    assert (row["name"], row["configuration"], row["seed"]) == ("people", 0, 0)
-    assert 0 <= row["dev_f1"] <= 1
-    assert 0 <= row["test_f1"] <= 1
+def test_sentences_to_choose_on_are_none_that_are_learned_from(tmp_path: Path) -> None:
+    for name, words in (("train", "ab"), ("dev", "abcd"), ("test", "e")):
+        (tmp_path / name).write_text("".join(f"{word}\tO\n\n" for word in words), "utf-8")
+    task = regret.task_of(f"letters={tmp_path / 'train'}:{tmp_path / 'dev'}:{tmp_path / 'test'}")
+    assert sorted(sentence.words for sentence in task.dev) == [("c",), ("d",)]
 
 
-def test_the_expert_is_chosen_on_development_data_and_the_oracle_on_the_test() -> None:
-    def row(number: int, seed: int, dev: float, test: float) -> dict[str, Any]:
-        return {"configuration": number, "seed": seed, "dev_f1": dev, "test_f1": test, "settings": {"number": number}}
+def test_the_best_of_the_first_seed_go_on_and_only_the_expert_and_the_rules_see_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[tuple[int, int, str]] = []
+    real = regret.measure
 
-    rows = [
-        {"configuration": regret.RULES, "seed": 0, "test_f1": 0.5},
-        {"configuration": regret.RULES, "seed": 1, "test_f1": 0.7},
-        row(0, 0, 0.9, 0.6),
-        row(0, 1, 0.7, 0.66),
-        row(1, 0, 0.6, 0.7),
-        row(1, 1, 0.6, 0.8),
+    def noted(*args: Any) -> regret.Row:
+        scored.append(args[2:])
+        return real(*args)
+
+    monkeypatch.setattr(regret, "measure", noted)
+    monkeypatch.setattr(regret, "FINALISTS", 1)
+    monkeypatch.setattr(rules, "PROMPT_LENGTHS", (2,))
+    monkeypatch.setattr(rules, "LEARNING_RATES", (1e-2,))
+    runs = regret.Runs(tmp_path / "runs.jsonl", tiny_backbone())
+    task = regret.Task("people", TRAIN, TRAIN[:4], TRAIN[4:])
+    found = regret.compare(runs, task, 2, 2)
+    expert = next(number for number, _, which in scored if which == "test")
+    assert scored == [
+        (0, 0, "dev"),
+        (1, 0, "dev"),
+        (expert, 1, "dev"),
+        *((number, seed, "test") for number in (expert, regret.RULES) for seed in (0, 1)),
     ]
-    found = regret.regret(rows)
-    assert found["expert_settings"] == {"number": 0}
-    assert found["regret_to_expert"] == pytest.approx(0.03)
-    assert found["regret_to_oracle"] == pytest.approx(0.15)
-    assert (found["configurations"], found["seeds"]) == (2, 2)
+    assert regret.compare(runs, task, 2, 2) == found
+    assert len(scored) == len(runs.rows("people")) == 7
+
+
+def test_the_expert_is_the_best_mean_of_all_seeds_and_regret_a_difference_of_means() -> None:
+    def row(number: int, seed: int, dev: float) -> regret.Row:
+        return {"name": "x", "configuration": number, "seed": seed, "scored": "dev", "dev_f1": dev}
+
+    rows = [row(0, 0, 0.9), row(0, 1, 0.5), row(1, 0, 0.8), row(1, 1, 0.7), row(2, 0, 0.95)]
+    assert regret.best(rows, seeds=1) == [2, 0, 1]
+    assert regret.best(rows, seeds=2) == [1, 0]
+    tested = [
+        {**row(number, seed, 0), "scored": "test", "test_f1": f1, "settings": {"number": number}}
+        for number, seed, f1 in ((regret.RULES, 0, 0.5), (regret.RULES, 1, 0.7), (1, 0, 0.6), (1, 1, 0.66))
+    ]
+    found = regret.regret(tested, 1, 2)
+    assert found["regret"] == pytest.approx(0.03)
+    assert found["expert_settings"] == {"number": 1}
