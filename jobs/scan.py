@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ray.tune.schedulers import ASHAScheduler
-
+from jobs.halving import run_halving
 from jobs.transfer import Choice
-from jobs.trials import Ended, run_trials
+from jobs.trials import Ended
 from jobs.watch import Watch
 from jobs.worker import Cost, Run
 from lightner.rules import best_round
@@ -17,7 +16,6 @@ from lightner.selection import History
 from lightner.training import Round
 from lightner.types import InputError, Scores
 
-_GRACE = 4  # trials are compared for the first time after this part of their rounds
 Key: TypeAlias = "tuple[int, float, str | None]"
 """What is scanned: prompt length and learning rate, and which prompt to start from if that was asked for."""
 
@@ -84,26 +82,23 @@ def scan(
     """Run one trial per choice, `at_once` in parallel; the same call goes on where a killed one stopped.
 
     After `budget_s` all trials are stopped where they are, as soon as one is in its third round; a scan that is gone on
-    with keeps the budget it began with.
+    with has its budget anew.
 
     Raises:
         InputError: a worker met one, or no trial finished.
         Stopped: the scan was interrupted; its state is kept.
     """
     runs = [run_of(base, choice, name=_name(choice)) for choice in choices]
-    scheduler = ASHAScheduler(
-        time_attr="epoch", max_t=base.last, grace_period=max(1, base.last // _GRACE), reduction_factor=2
+    runs.sort(key=lambda run: _rank(run.started_from, run.plan.prompt_length, run.plan.learning_rate))
+    found = run_halving(base.name, runs, title="scan", watch=watch, at_once=at_once, budget_s=budget_s)
+    cut_short = found.cut_short
+    trials = tuple(
+        _trial(run, end, cut_short=run.name in cut_short) for run in runs if (end := found.ended.get(run.name))
     )
-    ends = run_trials(
-        base.name, runs, title="scan", watch=watch, at_once=at_once, scheduler=scheduler, budget_s=budget_s
-    )
-    trials = tuple(_trial(run, end) for run in runs if (end := ends.trials.get(run.name)))
     if not any(trial.finished or trial.cut_short for trial in trials):
-        raise InputError(
-            f"scan: found no finished trial of {len(runs)}, expected at least one; errors: {list(ends.errors)}"
-        )
-    cut_short = any(trial.cut_short for trial in trials) or len(trials) + len(ends.errors) < len(runs)
-    return Scan(trials, len(runs), cut_short)
+        errors = sorted(set(found.errors))
+        raise InputError(f"scan: found no finished trial of {len(runs)}, expected at least one; errors: {errors}")
+    return Scan(trials, len(runs), bool(cut_short) or len(trials) + len(found.errors) < len(runs))
 
 
 def run_of(base: Run, choice: Choice, *, name: str) -> Run:
@@ -141,7 +136,7 @@ def table(trials: Sequence[Trial], chosen: Trial) -> str:
     return "\n".join(lines)
 
 
-def _trial(run: Run, end: Ended) -> Trial:
+def _trial(run: Run, end: Ended, *, cut_short: bool) -> Trial:
     return Trial(
         prompt_length=run.plan.prompt_length,
         learning_rate=run.plan.learning_rate,
@@ -149,7 +144,7 @@ def _trial(run: Run, end: Ended) -> Trial:
         seconds=end.seconds,
         finished=len(end.history) == run.last,
         cost=end.cost,
-        cut_short=end.cut_short,
+        cut_short=cut_short,
         started_from=run.started_from,
     )
 
@@ -160,6 +155,11 @@ def _name(choice: Choice) -> str:
     return name + (f"-from-{choice.started_from}" if choice.started_from else "")
 
 
-def _order(trial: Trial) -> tuple[float, str, int, float]:
+def _order(trial: Trial) -> tuple[float, tuple[str, int, float]]:
     """Best first."""
-    return -trial.f1, trial.started_from or "", trial.prompt_length, trial.learning_rate
+    return -trial.f1, _rank(trial.started_from, trial.prompt_length, trial.learning_rate)
+
+
+def _rank(started_from: str | None, prompt_length: int, learning_rate: float) -> tuple[str, int, float]:
+    """Which of equally good choices comes first."""
+    return started_from or "", prompt_length, learning_rate

@@ -16,7 +16,6 @@ from typing import Any
 from ray import train, tune
 from ray.exceptions import RayTaskError
 from ray.tune import Callback, Stopper
-from ray.tune.schedulers import TrialScheduler
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -32,16 +31,12 @@ _DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU
 
 @dataclass(frozen=True)
 class Ended:
-    """What a trial left: its rounds, in how many seconds, and its last checkpoint.
-
-    `cut_short`: neither its end nor the scheduler stopped it, but the budget.
-    """
+    """What a trial left: its rounds, in how many seconds, and its last checkpoint."""
 
     history: History
     seconds: float
     cost: Cost
     checkpoint: train.Checkpoint | tune.Checkpoint
-    cut_short: bool
 
 
 @dataclass(frozen=True)
@@ -59,16 +54,14 @@ def run_trials(
     title: str,
     watch: Watch,
     at_once: int,
-    scheduler: TrialScheduler | None = None,
     budget_s: float | None = None,
 ) -> Ends:
     """One trial per run, `at_once` in parallel, in the storage of the first; `name` is that of the whole there.
 
     All runs have as many rounds; `title` says what they are to who watches.
 
-    The same call goes on where a killed one stopped. A scheduler compares by `f1`. After `budget_s`, but not before
-    one of them is in its third round, all trials are stopped where they are; what is gone on with keeps the budget that
-    it began with, counted anew.
+    The same call goes on where a killed one stopped. After `budget_s`, but not before one is in its third round, all
+    trials are stopped where they are; what is gone on with keeps the budget that it began with, counted anew.
 
     Raises:
         InputError: a worker met one.
@@ -80,10 +73,9 @@ def run_trials(
     if tune.Tuner.can_restore(where):
         tuner = tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=True)
     else:
-        compared = {} if scheduler is None else {"metric": "f1", "mode": "max", "scheduler": scheduler}
         stop = None if budget_s is None else _Budget(budget_s)
         callbacks = watch.callbacks(title, planned=len(runs), rounds=runs[0].last)
-        tuner = _new(name, trainable, runs, at_once=at_once, callbacks=callbacks, compared=compared, stop=stop)
+        tuner = _new(name, trainable, runs, at_once=at_once, callbacks=callbacks, stop=stop)
     try:
         results = tuner.fit()
     finally:
@@ -98,7 +90,7 @@ def run_trials(
         run = by_name[result.config["run"]["name"]]
         if checkpoint := _checkpoint(name, run, result):
             ended[run.name] = _ended(result, checkpoint)
-    return Ends(ended, tuple(sorted({str(error).strip().splitlines()[-1] for error in results.errors})))
+    return Ends(ended, tuple(str(error).strip().splitlines()[-1] for error in results.errors))
 
 
 def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once: int) -> list[Ended]:
@@ -112,7 +104,8 @@ def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once
     ended = [ends.trials.get(run.name) for run in runs]
     complete = [end for end, run in zip(ended, runs, strict=True) if end and len(end.history) == run.last]
     if len(complete) < len(runs):
-        raise InputError(f"{name}: found {len(complete)} finished runs of {len(runs)}; errors: {list(ends.errors)}")
+        errors = sorted(set(ends.errors))
+        raise InputError(f"{name}: found {len(complete)} finished runs of {len(runs)}; errors: {errors}")
     return complete
 
 
@@ -130,7 +123,6 @@ def _new(
     *,
     at_once: int,
     callbacks: Sequence[Callback],
-    compared: Mapping[str, Any],
     stop: Stopper | None,
 ) -> tune.Tuner:
     alone = runs[0].workers == 1
@@ -141,7 +133,6 @@ def _new(
             max_concurrent_trials=None if alone else at_once,  # those of one worker wait for room by themselves
             reuse_actors=alone,  # what waits for a Ray Train run cannot be called back from it
             trial_dirname_creator=_folder_name,
-            **compared,
         ),
         run_config=tune.RunConfig(
             name=name,
@@ -193,7 +184,7 @@ def _ended(result: tune.Result, checkpoint: train.Checkpoint | tune.Checkpoint) 
     with checkpoint.as_directory() as folder:
         history = read_history(Path(folder))[: metrics["epoch"]]  # one that is being stopped may be a round ahead
     cost = Cost(metrics["learning_s"], metrics["learning_cpu_s"])
-    return Ended(history, metrics["time_total_s"], cost, checkpoint, not metrics["done"])
+    return Ended(history, metrics["time_total_s"], cost, checkpoint)
 
 
 def _folder_name(trial: Any) -> str:

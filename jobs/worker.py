@@ -40,7 +40,8 @@ class Run:
     """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
 
     All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
-    `shard`: several workers spread the frozen weights over themselves.
+    `shard`: several workers spread the frozen weights over themselves. `begun`: the checkpoint of a shorter run from
+    which this one goes on.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Run:
     shard: bool = False
     source: Prompt | None = None
     started_from: str | None = None
+    begun: train.Checkpoint | tune.Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def work_alone(task: Run) -> None:
             save(Path(folder))
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
 
-    with _folder(tune.get_checkpoint()) as resume:
+    with _folder(tune.get_checkpoint() or task.begun) as resume:
         _learn(task, Worker(), resume, report)
 
 
@@ -132,7 +134,7 @@ def _work(config: Mapping[str, Any]) -> None:
             kept = train.Checkpoint.from_directory(folder)
             train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{metrics['epoch']:03d}")
 
-    with _folder(train.get_checkpoint()) as resume:
+    with _folder(train.get_checkpoint() or task.begun) as resume:
         worker = Worker(rank=rank, count=context.get_world_size(), wrap=_wrap, sharded=task.shard)
         _learn(task, worker, resume, report)
 
@@ -175,6 +177,7 @@ def _metrics(history: History, plan: Plan, cost: Cost) -> Metrics:
     metrics: Metrics = {
         "epoch": done.epoch,
         "step": done.step,
+        "timesteps_total": done.step,  # Ray's loggers' place on the curve, which a run that goes on has to go on from
         "loss": done.loss,
         "prompt_length": plan.prompt_length,
         "learning_rate": plan.learning_rate,
