@@ -24,10 +24,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A prompt and which version it is, as `domain@v000001`."""
+    """A prompt and which version it is, as `domain@v000001`; `known`: of how many sentences it is not sure that it has
+    not learned from them, among those that trials are measured on."""
 
     reference: str
     prompt: Prompt
+    known: int = 0
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -53,19 +55,30 @@ class Choice:
         return replace(self, plan=plan)
 
 
-def find(registry: Registry, reference: str, base: Backbone) -> Source:
-    """The prompt that `domain` or `domain@version-or-alias` names.
+def find(registry: Registry, reference: str, base: Backbone, *, sentences: Sequence[Sentence]) -> Source:
+    """The prompt that `domain` or `domain@version-or-alias` names, for trials that are measured on `sentences`.
 
     Raises:
         InputError: there is none, it was tuned on another backbone, or it has fewer slots than labels.
     """
     domain, _, ref = reference.partition("@")
     version, artifact = registry.fetch(domain, ref or LIVE)
-    source = Source(f"{domain}@{version}", prompt_for(artifact, base))
+    known = len(sentences) - sum(unseen(sentences, artifact.card))
+    source = Source(f"{domain}@{version}", prompt_for(artifact, base), known)
     if source.lengths["prompt_length"] < 0:
         slots = source.prompt.guidance.length
         raise InputError(f"--from {reference}: found {slots} slots, expected one for each of its labels and free ones")
     return source
+
+
+def warnings(sources: Sequence[Source | None], *, measured: int) -> tuple[str, ...]:
+    """What makes the F1 of trials that start from these too high, where `measured` sentences are scored."""
+    return tuple(
+        f"{source.reference} has learned, or may have, from {source.known} of the {measured} sentences that trials are"
+        " measured on: the F1 of trials that start from it is too high"
+        for source in sources
+        if source and source.known
+    )
 
 
 def likely(

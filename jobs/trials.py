@@ -154,8 +154,8 @@ def _trainable(name: str, by_name: Mapping[str, Run]) -> Any:
         else:
             work_together(run, _train_name(name, tune.get_context().get_trial_id()))
 
-    [(workers, gpu)] = {(run.workers, run.gpu) for run in by_name.values()}
-    alone = {"CPU": 1, **({"GPU": 1} if gpu else {})}
+    [(workers, gpu, per_gpu)] = {(run.workers, run.gpu, run.per_gpu) for run in by_name.values()}
+    alone = {"CPU": 1, **({"GPU": 1 / per_gpu} if gpu else {})}
     return tune.with_resources(drive, alone if workers == 1 else {"CPU": _DRIVER_CPUS})
 
 

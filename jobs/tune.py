@@ -26,6 +26,7 @@ from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
 from lightner.backbone import Backbone  # noqa: E402
 from lightner.card import check_name  # noqa: E402
 from lightner.registry import LIVE, Registry  # noqa: E402
+from lightner.selection import held_in  # noqa: E402
 from lightner.training import evaluate, fit  # noqa: E402
 from lightner.types import InputError  # noqa: E402
 
@@ -56,7 +57,7 @@ def tune_domain(options: argparse.Namespace) -> None:
         plans = [choice.plan for choice in choices]
         say(rehearsal.describe(material, plans, rehearsal.measure(base, material, plans)))
         return
-    for warning in material.report.warnings:
+    for warning in _warnings(material, choices):
         say(f"warning: {warning}")
     registry = Registry.open(options.registry)
     key = run_key(material, choices, base.fingerprint)
@@ -114,10 +115,11 @@ def _tune(
     again = live.version if live and live.came_from(key) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
-    outcome = learn(options, material, choices, name=name)
+    per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
+    outcome = learn(options, material, choices, name=name, per_gpu=per_gpu)
     verdict = judge(outcome.measured, live.artifact if live else None, base, seed=options.seed)
     sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
-    data = {"sha256": sha256, "warnings": material.report.warnings}
+    data = {"sha256": sha256, "warnings": _warnings(material, choices)}
     return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data), verdict
 
 
@@ -127,9 +129,15 @@ def _sources(options: argparse.Namespace, base: Backbone, material: Material) ->
         return (None,)
     registry = Registry.open(options.registry)
     if options.source != transfer.AUTO:
-        return (transfer.find(registry, options.source, base),)
+        return (transfer.find(registry, options.source, base, sentences=held_in(material.folds)),)
     seen = [*material.everything, *material.dev]
     return (None, *transfer.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
+
+
+def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
+    """Of the data, and of what the trials start from."""
+    sources = list(dict.fromkeys(choice.source for choice in choices))
+    return *material.report.warnings, *transfer.warnings(sources, measured=len(held_in(material.folds)))
 
 
 def _refuse_unlearnable(base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
@@ -169,6 +177,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--pin", metavar="FILE", help="YAML with values in place of the rules', for experts")
     add("--workers", type=command.at_least(1), default=1, help="data-parallel workers of each run")
     add("--gpu", action="store_true", help="train on GPUs")
+    add(
+        "--runs-per-gpu",
+        type=command.at_least(1),
+        metavar="N",
+        help="runs of one worker that share a GPU (default: by the size of the backbone, docs/rules.md)",
+    )
     add(
         "--shard", action="store_true", help="spread the frozen weights over the workers (for what one GPU cannot hold)"
     )

@@ -41,7 +41,7 @@ class Run:
 
     All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
     `shard`: several workers spread the frozen weights over themselves. `begun`: the checkpoint of a shorter run from
-    which this one goes on.
+    which this one goes on. `per_gpu`: how many runs of one worker share a GPU.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Run:
     last: int
     workers: int = 1
     gpu: bool = False
+    per_gpu: int = 1
     shard: bool = False
     source: Prompt | None = None
     started_from: str | None = None

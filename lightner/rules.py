@@ -19,6 +19,7 @@ _PASSES = 32
 _ROUNDS = 8
 _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from the last number on a hold-out
 _SMOOTHED = 1  # rounds on either side
+_SHARE_A_GPU = ((100_000_000, 4), (250_000_000, 2))  # below so many parameters, so many runs
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
 _BELOW = {"dropout": 1}
 
@@ -109,6 +110,11 @@ def fold_count(sentences: int) -> int:
     if sentences < 2:
         raise InputError(f"selection: found {sentences} different sentences, expected at least 2, or --dev")
     return min(sentences, next((folds for below, folds in _FOLDS if sentences < below), 1))
+
+
+def runs_per_gpu(parameters: int) -> int:
+    """How many runs of one worker share a GPU, by the backbone's number of parameters."""
+    return next((runs for below, runs in _SHARE_A_GPU if parameters < below), 1)
 
 
 def in_proportion(whole: Plan, *, learned: float, of: int) -> Plan:

@@ -237,14 +237,14 @@ def test_a_plan_takes_the_lengths_of_the_prompt_that_it_starts_from(place: Path)
     registry = Registry.open(str(place / "sources"))
     labels = LabelSet.of(["harbour", "person"])
     registry.publish(tiny_artifact(base, "ships", labels=labels, length=5, slots=7))
-    source = transfer.find(registry, "ships", base)
+    source = transfer.find(registry, "ships", base, sentences=())
     assert (source.reference, source.lengths) == ("ships@v000001", {"prompt_length": 3, "feed_forward_slots": 7})
-    assert transfer.find(registry, "ships@v000001", base).reference == source.reference
+    assert transfer.find(registry, "ships@v000001", base, sentences=()).reference == source.reference
     registry.publish(tiny_artifact(base, "bare", labels=labels, length=1))
     with pytest.raises(InputError, match=r"--from bare: found 1 slots"):
-        transfer.find(registry, "bare", base)
+        transfer.find(registry, "bare", base, sentences=())
     with pytest.raises(InputError, match="tiny-bart-1"):
-        transfer.find(registry, "ships", tiny_backbone(1))
+        transfer.find(registry, "ships", tiny_backbone(1), sentences=())
 
 
 @pytest.mark.ray
@@ -257,8 +257,11 @@ def test_a_job_starts_from_another_domains_prompt_of_other_labels(
     log = tmp_path / "log"
     assert start(head, *words(place, "moved", "--from", "ships"), log=log).wait(timeout=400) == 0, log.read_text()
     assert "starting from ships@v000001" in log.read_text()
+    warning = "ships@v000001 has learned, or may have, from 20 of the 20 sentences that trials are measured on"
+    assert f"warning: {warning}" in log.read_text()
     _, made = registry.fetch("moved")
     assert made.card.tuning["started_from"] == "ships@v000001"
+    assert any(warning in str(line) for line in made.card.data["warnings"])  # type: ignore[union-attr]
     assert (made.card.labels, made.card.length, made.card.slots) == (("building", "person"), 5, 7)
 
 

@@ -17,6 +17,7 @@ from lightner.rules import (
     plan,
     rate_share,
     round_end,
+    runs_per_gpu,
 )
 from lightner.types import InputError, Sentence
 
@@ -118,3 +119,8 @@ def test_rate_rises_to_all_of_itself_and_falls_to_almost_nothing() -> None:
     assert shares[99] == pytest.approx(1 / 90)
     assert shares[:10] == sorted(shares[:10])
     assert shares[9:] == sorted(shares[9:], reverse=True)
+
+
+@pytest.mark.parametrize(("parameters", "runs"), [(27_000_000, 4), (139_000_000, 2), (406_000_000, 1)])
+def test_fewer_runs_share_a_gpu_the_larger_the_backbone(parameters: int, runs: int) -> None:
+    assert runs_per_gpu(parameters) == runs

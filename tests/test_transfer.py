@@ -76,6 +76,17 @@ def test_what_would_leak_or_does_not_fit_is_no_source(tmp_path: Path) -> None:
     assert likely(registry) == []
 
 
+def test_a_named_source_that_learned_from_measured_sentences_is_warned_of(tmp_path: Path) -> None:
+    registry = Registry.open(str(tmp_path))
+    published(registry, "new", "person")
+    published(registry, "half", "person", learned=MINE)
+    sources = [None, *(transfer.find(registry, name, BASE, sentences=(*MINE, *THEIRS)) for name in ("new", "half"))]
+    new, half = transfer.warnings(sources, measured=2)
+    assert new.startswith("new@v000001 has learned, or may have, from 1 of the 2 sentences")
+    assert half.startswith("half@v000001 has learned, or may have, from 1 of the 2 sentences")
+    assert transfer.warnings([transfer.find(registry, "new", BASE, sentences=MINE)], measured=1) == ()
+
+
 @pytest.mark.ray
 def test_a_source_that_knows_the_task_wins_the_scan(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
     base = backbone.load(str(place / "tiny"))
