@@ -12,7 +12,7 @@ from ray.serve.config import RequestRouterConfig
 
 from lightner.types import InputError
 from serve.ingress import READ_KEY, Ingress
-from serve.metrics import RayMetrics
+from serve.ray_metrics import counts
 from serve.replica import Backbone
 from serve.routing import PromptRouter
 from serve.settings import Limits, Settings
@@ -54,4 +54,4 @@ def build(args: dict[str, Any]) -> Application:
     )
     # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
-    return ingress.bind(backbone.bind(settings, RayMetrics), limits=settings.requests, require_key=require_key)
+    return ingress.bind(backbone.bind(settings, counts), limits=settings.requests, require_key=require_key)

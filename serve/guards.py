@@ -25,6 +25,9 @@ from serve.schemas import Problem
 
 # Health, and the page with its files: they say nothing that is not public, and answer however busy the service is.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"})
+METRICS_PATH = "/metrics"
+# Who looks after a busy service must see how busy it is.
+UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}
 
 _ADMINISTRATION = "lightner.administration"
 
@@ -81,7 +84,7 @@ class AdminRoute(APIRoute):
 
 
 class RequestLimit:
-    """Refuses requests while `limit` others are in hand, so that their bodies fit in memory."""
+    """Refuses requests while `limit` others are in hand, so that their bodies fit in memory; not `UNCOUNTED_PATHS`."""
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         self._app = app
@@ -89,7 +92,7 @@ class RequestLimit:
         self._in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or scope["path"] in UNCOUNTED_PATHS:
             await self._app(scope, receive, send)
             return
         if self._in_hand >= self._limit:

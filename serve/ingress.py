@@ -17,15 +17,18 @@ from ray.serve.handle import DeploymentHandle
 
 from lightner.types import InputError
 from serve.guards import Keys
-from serve.messages import Answer, Ask, Description, Named, Refusal
+from serve.messages import Answer, Ask, Description, Family, Named, Refusal
 from serve.routes import create_app
 from serve.settings import RequestLimits
+from serve.shared import Shared
 
 READ_KEY = "LIGHTNER_READ_KEY"
 ADMIN_KEY = "LIGHTNER_ADMIN_KEY"
 # How long a request is asked again after replicas that died: about as long as a new one takes to start.
 RETRY_S = 60.0
 PAUSE_S = 0.5
+# How long the replicas may take for their figures; Prometheus waits 10 s by default.
+METRICS_TIMEOUT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +50,7 @@ class RemoteReader:
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
+        self._counting = Shared[list[Family]]()
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         domains = {ask.domain for ask in asks}
@@ -72,9 +76,23 @@ class RemoteReader:
         outcome: Named | Refusal = await self._handle.rollback.remote(domain, alias)
         return outcome
 
+    async def metrics(self) -> list[Family]:
+        # Each question goes to every replica, past its queue: one at a time is enough, however many ask.
+        return await self._counting.join(self._of_every_replica)
+
     async def backbone(self) -> str:
         name: str = await self._call("backbone")
         return name
+
+    async def _of_every_replica(self) -> list[Family]:
+        """Raises where one that lives has not answered in time: a part would look like the whole."""
+        async with asyncio.timeout(METRICS_TIMEOUT_S):
+            while True:
+                try:
+                    replies = await self._handle.broadcast("metrics").results_async()
+                    return [family for reply in replies for family in reply]
+                except (RayActorError, ReplicaUnavailableError):
+                    await asyncio.sleep(PAUSE_S)
 
     async def _call(self, method: str, *parameters: Any, domain: str = "") -> Any:
         remote = getattr(self._handle.options(multiplexed_model_id=domain), method)

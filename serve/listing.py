@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from serve.shared import Shared
+
 
 class Listing:
     """What `ask`, which blocks, last answered; asked again where that is older than `ttl_s`, or was nothing."""
@@ -17,25 +19,17 @@ class Listing:
         self._ask = ask
         self._names: tuple[str, ...] = ()
         self._until_s = -1.0
-        self._asking: asyncio.Task[tuple[str, ...]] | None = None
+        self._asking = Shared[tuple[str, ...]]()
 
     async def names(self, *, ttl_s: float) -> tuple[str, ...]:
         """The names. Raises what `ask` raises; a failure is not remembered."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._until_s:
+        if asyncio.get_running_loop().time() < self._until_s:
             return self._names
-        if self._asking is None:
-            self._asking = loop.create_task(self._refresh(ttl_s))
-        # Who goes away takes nothing from those who wait as well.
-        return await asyncio.shield(self._asking)
+        return await self._asking.join(lambda: self._refresh(ttl_s))
 
     async def _refresh(self, ttl_s: float) -> tuple[str, ...]:
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        try:
-            self._names = tuple(await asyncio.to_thread(self._ask))
-            # An empty store is quick to ask, and whoever looks at it waits for the first domain.
-            self._until_s = began_s + ttl_s if self._names else -1.0
-            return self._names
-        finally:
-            self._asking = None
+        began_s = asyncio.get_running_loop().time()
+        self._names = tuple(await asyncio.to_thread(self._ask))
+        # An empty store is quick to ask, and whoever looks at it waits for the first domain.
+        self._until_s = began_s + ttl_s if self._names else -1.0
+        return self._names

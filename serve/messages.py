@@ -85,6 +85,25 @@ class Named:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A line of Prometheus' text format."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric's name and kind ("counter", "gauge" or "histogram"), what it is, and its figures."""
+
+    name: str
+    kind: str
+    description: str
+    figures: tuple[Figure, ...]
+
+
 class Reader(Protocol):
     """What HTTP is a face of: a backbone replica, in this process or behind Ray."""
 
@@ -102,6 +121,9 @@ class Reader(Protocol):
 
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
         """Let an alias name again what it named before; asking twice goes back twice."""
+
+    async def metrics(self) -> list[Family]:
+        """What has been counted, by every replica there is; raises where one of them does not say."""
 
     async def backbone(self) -> str:
         """The backbone's name; answers only where texts could be read."""

@@ -1,17 +1,15 @@
-"""The service's metrics at Ray's Prometheus endpoint: an `observers.Observer` over `ray.serve.metrics`.
+"""What the service counts: an `observers.Observer` that turns what a replica tells into named values. Knows no ray.
 
-Ray puts `ray_` before each name and adds deployment, replica and application.
+Where they go is for others: `figures` keeps them in memory, `ray_metrics` gives them to Ray.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from ray.serve import metrics
-
-from serve.messages import Reason
+from serve.messages import Family, Reason
 
 MAX_DOMAINS = 500
 """Domains with a label of their own; those after them share `OTHER_DOMAINS`, or the label would grow without bound."""
@@ -60,45 +58,64 @@ class HasPrompt(Protocol):
     def prompt(self) -> object: ...
 
 
-class RayMetrics:
-    """An `observers.Observer`; each process makes its own."""
+class Sink(Protocol):
+    """Where values go: a counter's are added, a gauge's replace the last one, a histogram's are observed."""
 
-    def __init__(self) -> None:
-        self._metrics: dict[str, Any] = {name: _made(name, metric) for name, metric in METRICS.items()}
+    def record(self, name: str, value: float, labels: Mapping[str, str]) -> None:
+        """A value of `METRICS[name]`."""
+
+
+class Memory(Sink, Protocol):
+    """A sink that can be asked."""
+
+    def families(self) -> list[Family]:
+        """All that was recorded."""
+
+
+class Counts:
+    """An `observers.Observer`; each process makes its own. What it says is what `memory` holds."""
+
+    def __init__(self, memory: Memory, *others: Sink) -> None:
+        self._memory = memory
+        self._sinks: tuple[Sink, ...] = (memory, *others)
         self._domains: set[str] = set()
 
+    def families(self) -> list[Family]:
+        return self._memory.families()
+
     def on_queue(self, rows: int) -> None:
-        self._set("lightner_queue_rows", rows)
+        self._record("lightner_queue_rows", rows)
 
     def on_batch(self, rows: Sequence[HasPrompt], padding_share: float, seconds: float) -> None:
-        self._observe("lightner_batch_rows", len(rows))
-        self._observe("lightner_batch_domains", len({id(row.prompt) for row in rows}))
-        self._observe("lightner_batch_padding_share", padding_share)
-        self._observe("lightner_batch_seconds", seconds)
+        self._record("lightner_batch_rows", len(rows))
+        self._record("lightner_batch_domains", len({id(row.prompt) for row in rows}))
+        self._record("lightner_batch_padding_share", padding_share)
+        self._record("lightner_batch_seconds", seconds)
 
     def on_lookup(self, *, hit: bool) -> None:
-        self._count("lightner_prompt_lookups", result="hit" if hit else "miss")
+        self._record("lightner_prompt_lookups", 1, result="hit" if hit else "miss")
 
     def on_load(self, source: str, seconds: float) -> None:
-        self._count("lightner_prompt_loads", source=source)
-        self._observe("lightner_prompt_load_seconds", seconds, source=source)
+        self._record("lightner_prompt_loads", 1, source=source)
+        self._record("lightner_prompt_load_seconds", seconds, source=source)
 
     def on_failure(self, reason: Reason) -> None:
-        self._count("lightner_prompt_failures", reason=reason.value)
+        self._record("lightner_prompt_failures", 1, reason=reason.value)
 
     def on_eviction(self, tier: str) -> None:
-        self._count("lightner_prompt_evictions", tier=tier)
+        self._record("lightner_prompt_evictions", 1, tier=tier)
 
     def on_residents(self, tier: str, prompts: int, nbytes: int) -> None:
-        self._set("lightner_prompts_resident", prompts, tier=tier)
-        self._set("lightner_prompt_bytes", nbytes, tier=tier)
+        self._record("lightner_prompts_resident", prompts, tier=tier)
+        self._record("lightner_prompt_bytes", nbytes, tier=tier)
 
     def on_answer(self, domain: str | None, reason: Reason | None, texts: int, seconds: float) -> None:
         label, outcome = self.label(domain), ANSWERED if reason is None else reason.value
-        self._count("lightner_requests", domain=label, outcome=outcome)
-        self._observe("lightner_request_seconds", seconds, outcome=outcome)
-        if reason is None:
-            self._count("lightner_texts", texts, domain=label)
+        self._record("lightner_requests", 1, domain=label, outcome=outcome)
+        self._record("lightner_request_seconds", seconds, outcome=outcome)
+        # Ray refuses to count nothing.
+        if reason is None and texts:
+            self._record("lightner_texts", texts, domain=label)
 
     def label(self, domain: str | None) -> str:
         """What stands for a domain: its name for the first `MAX_DOMAINS`; no name can look like the other labels."""
@@ -109,22 +126,6 @@ class RayMetrics:
         self._domains.add(domain)
         return domain
 
-    def _count(self, name: str, by: int = 1, **labels: str) -> None:
-        # Ray refuses to count nothing.
-        if by:
-            self._metrics[name].inc(by, tags=labels)
-
-    def _set(self, name: str, value: float, **labels: str) -> None:
-        self._metrics[name].set(value, tags=labels)
-
-    def _observe(self, name: str, value: float, **labels: str) -> None:
-        self._metrics[name].observe(value, tags=labels)
-
-
-def _made(name: str, metric: Metric) -> Any:
-    common = {"description": metric.description, "tag_keys": metric.labels}
-    if metric.kind == "counter":
-        return metrics.Counter(name, **common)
-    if metric.kind == "gauge":
-        return metrics.Gauge(name, **common)
-    return metrics.Histogram(name, boundaries=list(metric.bounds), **common)
+    def _record(self, name: str, value: float, **labels: str) -> None:
+        for sink in self._sinks:
+            sink.record(name, value, labels)

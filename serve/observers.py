@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from serve.messages import Reason
+from serve.messages import Family, Reason
 
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -54,7 +54,10 @@ class AnswerObserver(Protocol):
 
 
 class Observer(BatchObserver[R_contra], CacheObserver, AnswerObserver, Protocol[R_contra]):
-    """All that a replica tells."""
+    """All that a replica tells, and what has been made of it."""
+
+    def families(self) -> list[Family]:
+        """What has been counted so far."""
 
 
 class Silent(Generic[R]):
@@ -83,3 +86,6 @@ class Silent(Generic[R]):
 
     def on_answer(self, domain: str | None, reason: Reason | None, texts: int, seconds: float) -> None:
         pass
+
+    def families(self) -> list[Family]:
+        return []

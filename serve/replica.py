@@ -25,7 +25,7 @@ from lightner.types import InputError
 from lightner.words import Word, join_words, spans_to_entities, split_words
 from serve.batcher import Batcher, Failed, Overloaded
 from serve.listing import Listing
-from serve.messages import HELD_DOMAINS, Answer, Ask, Description, Named, Reading, Reason, Refusal, Text
+from serve.messages import HELD_DOMAINS, Answer, Ask, Description, Family, Named, Reading, Reason, Refusal, Text
 from serve.observers import Observer, Silent
 from serve.prompt_cache import PromptCache, refusal_of
 from serve.settings import Limits, Settings
@@ -117,6 +117,10 @@ class Backbone:
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
         """Let an alias name again what it named before; requests to this replica see it at once."""
         return await self._renamed(domain, alias, lambda: self._registry.rollback(domain, alias))
+
+    async def metrics(self) -> list[Family]:
+        """What this replica has counted."""
+        return self._observer.families()
 
     async def backbone(self) -> str:
         return self._backbone.name

@@ -7,11 +7,14 @@ import logging
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from serve import entities, page, problems
 from serve.documented import ADMIN_KEY, READ_KEY, DomainPath, PromptQuery, documented
-from serve.guards import AdminRoute, BearerKey, BodyLimit, Keys, RequestLimit, TimeLimit
+from serve.figures import exposition
+from serve.guards import METRICS_PATH, AdminRoute, BearerKey, BodyLimit, Keys, RequestLimit, TimeLimit
 from serve.messages import Named, Reader, Refusal
 from serve.problems import NoInternalText, ProblemError, answered
 from serve.schemas import (
@@ -34,8 +37,9 @@ def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits) -> FastAPI:
     # The interactive page comes with its scripts: it works where nothing can be downloaded.
     app = FastAPIOffline(title="LightNER", version="1", redoc_url=None)
     problems.install(app)
-    for router in (_health(reader), entities.router(reader), _domains(reader), _administration(reader), page.router()):
-        app.include_router(router)
+    for make in (_health, _metrics, entities.router, _domains, _administration):
+        app.include_router(make(reader))
+    app.include_router(page.router())
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.add_middleware(TimeLimit, limit_s=limits.timeout_s)
@@ -63,6 +67,23 @@ def _health(reader: Reader) -> APIRouter:
             _log.warning("not ready: %s", type(error).__name__)
             problem = problems.of_status(HTTPStatus.SERVICE_UNAVAILABLE, "the backbone does not answer yet")
             raise ProblemError(problem) from error
+
+    return routes
+
+
+def _metrics(reader: Reader) -> APIRouter:
+    routes = APIRouter(tags=["metrics"], dependencies=[READ_KEY])
+
+    @routes.get(METRICS_PATH, response_class=PlainTextResponse, responses=documented(401, 503, 504))
+    async def metrics() -> PlainTextResponse:
+        """What every backbone replica has counted, in Prometheus' text format."""
+        try:
+            families = await reader.metrics()
+        except Exception as error:
+            _log.warning("no metrics: %s", type(error).__name__)
+            detail = "a backbone replica does not say what it has counted; try again later"
+            raise ProblemError(problems.of_status(HTTPStatus.SERVICE_UNAVAILABLE, detail)) from error
+        return PlainTextResponse(exposition(families), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
 

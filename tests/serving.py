@@ -18,7 +18,7 @@ from lightner.registry import Registry
 from lightner.tagger import Tagged, tag_texts
 from lightner.types import Entity, LabelSet
 from serve.guards import Keys
-from serve.messages import Answer, Ask, Description, Named, Reader, Reading, Refusal
+from serve.messages import Answer, Ask, Description, Family, Named, Reader, Reading, Refusal
 from serve.routes import create_app
 from serve.settings import RequestLimits, Settings
 from tests.tiny import tiny_artifact, tiny_backbone
@@ -149,6 +149,9 @@ class Hostile:
         raise AssertionError("not asked here")
 
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        raise AssertionError("not asked here")
+
+    async def metrics(self) -> list[Family]:
         raise AssertionError("not asked here")
 
     async def backbone(self) -> str:

@@ -28,6 +28,7 @@ ADMIN = "admin key"
 EXAMPLES = 25
 OPERATIONS = (
     ("GET", "/healthz"),
+    ("GET", "/metrics"),
     ("GET", "/readyz"),
     ("GET", "/v1/domains"),
     ("GET", "/v1/domains/{domain}"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve.messages import Answer, Ask, Named, Reading, Refusal
+from serve.messages import Answer, Ask, Family, Named, Reading, Refusal
 from serve.replica import Backbone
 from serve.settings import RequestLimits
 from tests.serving import bearer, connect, prepare, problem
@@ -49,6 +49,9 @@ class Slow:
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
         return Named(domain, alias, "v000001")
 
+    async def metrics(self) -> list[Family]:
+        return []
+
     async def backbone(self) -> str:
         return "slow"
 
@@ -58,7 +61,7 @@ class TestReadKey:
         async with connect(Backbone(prepare(tmp_path).settings), read=READ) as client:
             document = (await client.get("/openapi.json", headers=bearer(READ))).json()
             paths = [path.replace("{domain}", "movies") for path in document["paths"]]
-            assert len(paths) == 8
+            assert len(paths) == 9
             open_ones = {"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"}
             closed = {"/docs", "/openapi.json", "/nothing", "/healthz/x", "/page.js/../v1/domains", "//", "/page.css/"}
             for path in {*paths, *open_ones, *closed}:
@@ -133,7 +136,7 @@ class TestLimits:
             refused = await client.post(ENTITIES, content="{")
             problem(refused, 429, "too-many-requests")
             assert int(refused.headers["retry-after"]) > 0
-            assert (await client.get("/healthz")).status_code == (await client.get("/page.css")).status_code == 200
+            assert [(await client.get(path)).status_code for path in ("/healthz", "/page.css", "/metrics")] == [200] * 3
             reader.open.set()
             assert [(await task).status_code for task in in_hand] == [200, 200]
             assert (await client.post(ENTITIES, json={"texts": ["a"]})).status_code == 200

@@ -153,6 +153,20 @@ def test_the_page_is_there(service: Service) -> None:
         assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
+def test_metrics_are_of_every_replica_or_not_to_be_had(service: Service) -> None:
+    assert service.ask("movies", TEXTS[0]).status_code == 200
+    assert "lightner_texts_total{" in service.http.get("/metrics").text
+    pid = service.backbone_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        missing = service.http.get("/metrics")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (missing.status_code, missing.headers["content-type"]) == (503, "application/problem+json")
+    assert int(missing.headers["retry-after"]) > 0
+    assert "lightner_texts_total" in service.http.get("/metrics").text
+
+
 def test_limits_change_without_a_restart(service: Service) -> None:
     pid = service.backbone_pid()
     service.limits["batch"]["max_queue_rows"] = 1

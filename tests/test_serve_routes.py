@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import httpx
 import pytest
 
-from serve.messages import Answer, Ask, Description, Named, Refusal
+from serve.messages import Answer, Ask, Description, Family, Named, Refusal
 from serve.replica import Backbone
 from serve.schemas import MAX_BODY_BYTES, MAX_TEXTS
 from tests.serving import DOMAINS, TEXTS, Place, bearer, connect, entities_of, prepare_with_damage, problem
@@ -205,8 +205,11 @@ class TestErrors:
             moved = await client.put("/v1/domains/movies/alias", json={"version": "v000001"}, headers=bearer("admin"))
             problem(moved, 500, "failed")
             problem(await client.get("/readyz"), 503, "service-unavailable")
+            uncounted = await client.get("/metrics")
+            problem(uncounted, 503, "service-unavailable")
+            assert int(uncounted.headers["retry-after"]) > 0
             assert (await client.get("/healthz")).status_code == 200
-        assert "secret" not in answer.text
+        assert "secret" not in answer.text + uncounted.text
         assert "secret" in caplog.text
 
 
@@ -214,7 +217,7 @@ class TestDocumentation:
     async def test_every_route_and_its_problems_are_described(self, client: httpx.AsyncClient) -> None:
         document = (await client.get("/openapi.json")).json()
         assert sorted(document["paths"]) == [
-            "/healthz", "/readyz", "/v1/domains", "/v1/domains/{domain}", "/v1/domains/{domain}/alias",
+            "/healthz", "/metrics", "/readyz", "/v1/domains", "/v1/domains/{domain}", "/v1/domains/{domain}/alias",
             "/v1/domains/{domain}/entities", "/v1/domains/{domain}/rollback", "/v1/entities",
         ]  # fmt: skip
         described = document["paths"]["/v1/domains/{domain}/entities"]["post"]["responses"]
@@ -253,6 +256,9 @@ class Broken:
         raise RuntimeError("secret")
 
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        raise RuntimeError("secret")
+
+    async def metrics(self) -> list[Family]:
         raise RuntimeError("secret")
 
     async def backbone(self) -> str:
