@@ -123,6 +123,8 @@ MANIFESTS = [
     ("ray-service.yaml", "alias_ttl_s: 5", "alias_ttl_s: soon", "user_config.prompts.alias_ttl_s"),
     ("ray-service.yaml", "name: LIGHTNER_READ_KEY", "name: LIGHTNER_READ", "the service needs LIGHTNER_READ_KEY"),
     ("ray-service.yaml", "key: read-key", "key: readkey", "secretKeyRef.key: key: found 'readkey'"),
+    ("ray-service.yaml", "key: admin-key", "key: adminkey", "secretKeyRef.key: key: found 'adminkey'"),
+    ("ray-service.yaml", "max_at_once", "max_at_onc", "serveConfigV2.applications.0.args.requests.max_at_onc"),
     ("ray-service.yaml", "name: lightner-secrets, key: redis", "name: secrets, key: redis", "found 'secrets'"),
     ("secrets.example.env", "auth_token=", "token=", "the secret lightner-secrets has no key auth_token"),
     ("secrets.example.env", "redis-password=", "password=", "found 'redis-password'"),
@@ -148,6 +150,15 @@ def test_a_wrong_manifest_is_named_with_its_key(checkout: Path, name: str, old: 
     folder = checkout / "cluster" / "kuberay" / "base"
     replace(folder / name, old, new)
     assert said in wrong(list(manifests.check(folder, crds=None)))
+
+
+def test_a_key_that_may_be_left_out_is_not_missed_and_another_is(checkout: Path) -> None:
+    folder = checkout / "cluster" / "kuberay" / "base"
+    keys = "auth_token=a\nread-key=b\nredis-password=c\n"
+    (folder / "secrets.env").write_text(keys, encoding="utf-8")
+    assert wrong(list(manifests.check(folder, crds=None))) == ""
+    (folder / "secrets.env").write_text(keys.replace("read-key", "reading-key"), encoding="utf-8")
+    assert "secretKeyRef.key: key: found 'read-key'" in wrong(list(manifests.check(folder, crds=None)))
 
 
 OF_RAY = [
@@ -210,6 +221,7 @@ DOCKERFILE = [
     ("USER 1000:1000", "USER root", "USER: found none but root"),
     ("HEALTHCHECK", "# HEALTHCHECK", "HEALTHCHECK: found none"),
     ("COPY lightner lightner", "COPY lihgtner lightner", "found lihgtner, expected a path of the checkout"),
+    ("ENTRYPOINT", "ENV LIGHTNER_ADMIN_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
     ("ENTRYPOINT", "ENV READ_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
     ("WORKDIR /app\nUSER", "WORKDIRS /app\nUSER", "line "),
 ]
@@ -229,6 +241,7 @@ COMPOSE = [
     ("shm_size: 1gb", "shm_size: [1gb]", "services.ray.shm_size"),
     ("      retries: 12", "      retry: 12", "services.s3.healthcheck.retry: unknown key"),
     ("LIGHTNER_READ_KEY:?", "LIGHTNER_READER_KEY:?", "LIGHTNER_READER_KEY: the secret or setting is missing"),
+    ("${LIGHTNER_ADMIN_KEY:-}", "${LIGHTNER_ADMINKEY:-}", "LIGHTNER_ADMINKEY: the secret or setting is missing"),
     ("./compose/prometheus.yaml", "./compose/prometheus.yml", "services.prometheus.volumes.0: found ./compose"),
     ("cluster/Dockerfile.cpu", "cluster/Dockerfile.cpus", "services.ray.build.dockerfile"),
     ("depends_on: [prometheus]", "depends_on: [prometeus]", "services.grafana.depends_on: found prometeus"),

@@ -16,10 +16,11 @@ from scripts.cluster_check.findings import Finding, Tree, documents, walk
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Keys of the secrets and settings that there will be, by name."""
+    """Keys of the secrets and settings that there will be, by name; `offered`: those of the examples."""
 
     secrets: dict[str, frozenset[str]]
     settings: dict[str, frozenset[str]]
+    offered: dict[str, frozenset[str]]
 
 
 def check(objects: Iterable[tuple[Path, Tree]], kustomization: Tree, folder: Path) -> Iterator[Finding]:
@@ -67,15 +68,16 @@ def with_example_secrets(folder: Path) -> Iterator[Path]:
 
 
 def _known(objects: list[Tree], kustomization: Tree, folder: Path) -> Known:
-    secrets = {each["name"]: _keys(each, folder) for each in kustomization.get("secretGenerator") or ()}
-    settings = {each["name"]: _keys(each, folder) for each in kustomization.get("configMapGenerator") or ()}
+    generators = {kind: kustomization.get(f"{kind}Generator") or () for kind in ("secret", "configMap")}
+    secrets, settings = ({each["name"]: _keys(each, folder) for each in those} for those in generators.values())
+    offered = {each["name"]: _offered(each, folder) for those in generators.values() for each in those}
     for each in objects:
         kept = frozenset({**(each.get("data") or {}), **(each.get("stringData") or {})})
         if each.get("kind") == "Secret":
             secrets[each["metadata"]["name"]] = kept
         if each.get("kind") == "ConfigMap":
             settings[each["metadata"]["name"]] = kept
-    return Known(secrets, settings)
+    return Known(secrets, settings, offered)
 
 
 def _keys(generator: Tree, folder: Path) -> frozenset[str]:
@@ -84,8 +86,17 @@ def _keys(generator: Tree, folder: Path) -> frozenset[str]:
     found |= {each.partition("=")[0].rpartition("/")[2] for each in generator.get("files") or ()}
     for name in generator.get("envs") or ():
         file = folder / name
-        found |= variables_of(file if file.exists() else file.with_name(f"{file.stem}.example{file.suffix}"))
+        found |= variables_of(file if file.exists() else _example(file))
     return frozenset(found)
+
+
+def _offered(generator: Tree, folder: Path) -> frozenset[str]:
+    """Keys that the examples name."""
+    return frozenset().union(*(variables_of(_example(folder / name)) for name in generator.get("envs") or ()))
+
+
+def _example(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.example{file.suffix}")
 
 
 def _secret(node: Tree, known: Known) -> Iterator[tuple[str, str]]:
@@ -94,8 +105,10 @@ def _secret(node: Tree, known: Known) -> Iterator[tuple[str, str]]:
         if isinstance(named := node.get(field), dict):
             if named.get("name") not in kept:
                 yield f"{field}.name", _missing(field, named.get("name"), kept)
-            elif named.get("key") not in kept[named["name"]]:
-                yield f"{field}.key", _missing("key", named.get("key"), kept[named["name"]])
+                continue
+            offered = known.offered.get(named["name"], frozenset()) if named.get("optional") else frozenset()
+            if named.get("key") not in (keys := kept[named["name"]] | offered):
+                yield f"{field}.key", _missing("key", named.get("key"), keys)
     for field, kept in (("secretRef", known.secrets), ("configMapRef", known.settings), ("configMap", known.settings)):
         if isinstance(named := node.get(field), dict) and named.get("name") not in kept:
             yield f"{field}.name", _missing(field, named.get("name"), kept)
