@@ -1,6 +1,6 @@
 """What fails and what is answered wrongly while things go wrong: counts per scenario, on a deployed service.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.chaos --folder FOLDER --out FILE.json
+    OMP_NUM_THREADS=1 python -m benchmarks.chaos --folder FOLDER --out FILE.json [--only SCENARIO ...]
 
 Users ask domains all the time, and compare every answer with what the library computes for the version that the answer
 names. Wrong answers must be 0 in every scenario; what may fail is said with each. Prompts are on an S3 server (moto)
@@ -14,11 +14,10 @@ import json
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ import httpx
 from obstore.store import S3Store
 
 from benchmarks.few_shot import circumstances
+from benchmarks.line import Line
 from benchmarks.places import BUCKET, Service, name, object_store, service, texts, tuned, variant
 from lightner import backbone
 from lightner.artifact import PromptArtifact, prompt_for
@@ -39,49 +39,6 @@ USERS = 4
 DOMAINS = 6
 TEXTS = 4
 SCORE_TOLERANCE = 1e-2
-
-
-class Line:
-    """A TCP line to a server that can be cut (connections are refused or dropped) or slowed by seconds per answer."""
-
-    def __init__(self, target_port: int) -> None:
-        self.cut, self.delay_s = False, 0.0
-        self._target = target_port
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                if self.cut:
-                    client.close()
-                    continue
-                there = socket.create_connection(("127.0.0.1", self._target))
-                asked = threading.Event()
-                for one, other, back in ((client, there, False), (there, client, True)):
-                    threading.Thread(target=self._pass_on, args=(one, other, asked, back), daemon=True).start()
-
-    def _pass_on(self, one: socket.socket, other: socket.socket, asked: threading.Event, back: bool) -> None:
-        with suppress(OSError):
-            while content := one.recv(2**16):
-                if self.cut:
-                    break
-                if not back:
-                    asked.set()
-                elif asked.is_set():
-                    # The first bytes of an answer: the rest of it comes at full speed.
-                    asked.clear()
-                    time.sleep(self.delay_s)
-                other.sendall(content)
-        for each in (one, other):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
 
 
 class Truth:
@@ -157,14 +114,8 @@ class Users:
 
 
 def main() -> None:
-    """Run every scenario, print one JSON object; the exit status is 1 where an answer was wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each disturbance")
-    parser.add_argument("--requests", type=int, default=2000, help="of the memory measurement")
-    parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    """Run the scenarios, print one JSON object; the exit status is 1 where an answer was wrong."""
+    options = options_of()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
     original = tuned(base, options.folder, steps=options.steps)
@@ -177,7 +128,7 @@ def main() -> None:
         os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{line.port}"
         with service(f"s3://{BUCKET}/prompts") as running:
             stage = Stage(running, registry, line, truth, options)
-            rows = [scenario(stage) for scenario in SCENARIOS]
+            rows = [SCENARIOS[each](stage) for each in options.only]
         line.close()
     found = {**circumstances(base), "options": vars(options), "scenarios": rows}
     text = json.dumps(found, indent=2, default=str)
@@ -379,17 +330,32 @@ def _resident_mib(pid: int) -> int:
     return int(fields["VmRSS"].split()[0]) // 1024
 
 
-SCENARIOS: Sequence[Callable[[Stage], dict[str, Any]]] = (
-    replica_killed,
-    store_down,
-    store_slow,
-    corrupt_prompt,
-    publish_and_roll_back,
-    overload,
-    disconnects,
-    unknown_domains,
-    memory,
-)
+SCENARIOS: Mapping[str, Callable[[Stage], dict[str, Any]]] = {
+    each.__name__: each
+    for each in (
+        replica_killed,
+        store_down,
+        store_slow,
+        corrupt_prompt,
+        publish_and_roll_back,
+        overload,
+        disconnects,
+        unknown_domains,
+        memory,
+    )
+}
+
+
+def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each disturbance")
+    parser.add_argument("--requests", type=int, default=2000, help="of the memory measurement")
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="these, in this order")
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.chaos import Line, Truth
+from benchmarks.chaos import SCENARIOS, Truth, options_of
+from benchmarks.line import Line
 from benchmarks.places import name, texts
 from lightner import backbone
 from lightner.registry import Registry
@@ -61,6 +62,14 @@ def test_a_line_passes_on_is_slowed_and_cut_and_mended(line: Line) -> None:
         ask(line)
     line.cut = False
     assert ask(line) == b"hello"
+
+
+def test_scenarios_can_be_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert options_of(["--folder", "a"]).only == list(SCENARIOS)
+    assert options_of(["--folder", "a", "--only", "store_down", "--seconds", "30"]).only == ["store_down"]
+    with pytest.raises(SystemExit):
+        options_of(["--folder", "a", "--only", "store_dwon"])
+    assert "'store_down'" in capsys.readouterr().err
 
 
 def test_the_judge_knows_every_versions_own_answer() -> None:
