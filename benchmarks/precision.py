@@ -28,24 +28,29 @@ from lightner.tagger import ScoredSpans, tag_words
 from lightner.training import fit
 from lightner.types import LabelSet, Sentence
 
-DTYPES = (torch.float32, torch.bfloat16)
+EXACT = "float32"
+DTYPES = {EXACT: torch.float32, "bfloat16": torch.bfloat16}
 
 
 def main() -> None:
-    """Measure every data set and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Both precisions on every data set."""
+    run({name: backbone.load(dtype=dtype) for name, dtype in DTYPES.items()}, str(__doc__))
+
+
+def run(bases: Mapping[str, Backbone], description: str) -> None:
+    """Read the command line, measure every data set and print one JSON object."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    bases = {dtype: backbone.load(dtype=dtype) for dtype in DTYPES}
     rows = []
     for text in options.sets:
         name, _, files = text.partition("=")
         train, test = map(read, files.split(":"))
-        rows.append({"name": name, **compare(bases, learned(bases[torch.float32], train), test, options.rounds)})
+        rows.append({"name": name, **compare(bases, learned(bases[EXACT], train), test, options.rounds)})
         print(json.dumps(rows[-1]), flush=True)
-    found = json.dumps({**circumstances(bases[torch.float32]), "rows": rows}, indent=2)
+    found = json.dumps({**circumstances(bases[EXACT]), "rows": rows}, indent=2)
     if options.out:
         options.out.write_text(found + "\n", encoding="utf-8")
 
@@ -56,29 +61,30 @@ def learned(base: Backbone, train: Sequence[Sentence]) -> Prompt:
     return fit(base, LabelSet.of(labels_of(train)), train, (), plan).fold()
 
 
-def compare(
-    bases: Mapping[torch.dtype, Backbone], prompt: Prompt, test: Sequence[Sentence], rounds: int
-) -> dict[str, Any]:
-    """F1 and processor seconds in each precision, and the share of sentences that are tagged alike."""
-    prompts = {dtype: _in(prompt, dtype) for dtype in bases}
-    seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in bases}
-    tagged: dict[torch.dtype, list[ScoredSpans]] = {}
+def compare(bases: Mapping[str, Backbone], prompt: Prompt, test: Sequence[Sentence], rounds: int) -> dict[str, Any]:
+    """F1, processor seconds, and the share of sentences that are tagged as in float32, of each of `bases`."""
+    prompts = {name: _in(prompt, base.embedding.dtype) for name, base in bases.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in bases}
+    tagged: dict[str, list[ScoredSpans]] = {}
     for _ in range(rounds):
-        for dtype, base in bases.items():
+        for name, base in bases.items():
             began = time.process_time()
-            tagged[dtype] = tag_words(base, [(prompts[dtype], sentence.words) for sentence in test])
-            seconds[dtype].append(time.process_time() - began)
-    spans = {dtype: [[span for span, _ in row] for row in rows] for dtype, rows in tagged.items()}
+            tagged[name] = tag_words(base, [(prompts[name], sentence.words) for sentence in test])
+            seconds[name].append(time.process_time() - began)
+    spans = {name: [[span for span, _ in row] for row in rows] for name, rows in tagged.items()}
     gold = [sentence.spans for sentence in test]
-    same = sum(one == other for one, other in zip(spans[torch.float32], spans[torch.bfloat16], strict=True))
-    medians = {dtype: statistics.median(those) for dtype, those in seconds.items()}
+    medians = {name: statistics.median(those) for name, those in seconds.items()}
     return {
         "test_sentences": len(test),
-        "f1": {str(dtype): metrics.score(gold, those).micro.f1 for dtype, those in spans.items()},
-        "same_answers": same / len(test),
-        "cpu_s": {str(dtype): median for dtype, median in medians.items()},
-        "speed_up": medians[torch.float32] / medians[torch.bfloat16],
+        "f1": {name: metrics.score(gold, those).micro.f1 for name, those in spans.items()},
+        "same_answers": {name: _same(spans[EXACT], those) for name, those in spans.items()},
+        "cpu_s": medians,
+        "speed_up": {name: medians[EXACT] / median for name, median in medians.items()},
     }
+
+
+def _same(one: Sequence[Any], other: Sequence[Any]) -> float:
+    return sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
 
 
 def _in(prompt: Prompt, dtype: torch.dtype) -> Prompt:
