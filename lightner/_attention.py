@@ -1,4 +1,4 @@
-"""The only file that knows transformers' internals: where prompts enter a stock BART-family model.
+"""Where prompts enter a stock BART-family model; with `_decoder.py` the only file that knows transformers' internals.
 
 `install` registers nothing per call and copies no model code: it selects a registered attention function (and a mask
 function of the same name, without which padding would be ignored), tags each attention module with its place, and

@@ -6,20 +6,18 @@ Legend: B batch, T steps, C candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
+from lightner._decoder import Memory
 from lightner.backbone import Backbone
 from lightner.model import START, Encoded, decode, log_probabilities
 from lightner.pointers import EOS, FIRST_LABEL, FLAT, STEPS_PER_ENTITY, Grammar, Space, decode_ids, legal
-from lightner.prompts import SITES, Guidance
+from lightner.prompts import Guidance
 from lightner.types import Span
-
-ENCODER = SITES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +36,11 @@ class Decoded:
 
 @torch.inference_mode()
 def greedy(backbone: Backbone, encoded: Encoded, guidance: Guidance, grammar: Grammar = FLAT) -> list[Decoded]:
-    """Decode a batch with key/value cache; rows that have written eos leave the batch.
+    """Decode a batch over kept keys and values; rows that have written eos leave the batch.
 
     Equals `greedy_reference` row by row.
     """
-    guidance = _of_decoder(guidance)
-    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    memory = Memory(backbone.model, encoded.hidden, encoded.attention_mask, guidance)
     ids: list[list[int]] = [[] for _ in range(len(encoded.hidden))]
     log_p: list[list[float]] = [[] for _ in ids]
     rows = list(range(len(ids)))
@@ -51,23 +48,24 @@ def greedy(backbone: Backbone, encoded: Encoded, guidance: Guidance, grammar: Gr
     low = torch.full((len(ids),), encoded.space.first_word, device=previous.device)
     start = low
     for step in range(_most_steps(backbone, encoded, grammar)):
-        scores = decode(backbone, encoded, guidance, previous, cache)[:, 0]
+        scores = encoded.scores(memory.read(encoded.read_back(previous)))[:, 0]
         allowed = _allowed(encoded, step % STEPS_PER_ENTITY, low)
         best_p, best = log_probabilities(scores, allowed).max(dim=-1)
-        for row, choice, value in zip(rows, best.tolist(), best_p.tolist(), strict=True):
+        choices = best.tolist()
+        for row, choice, value in zip(rows, choices, best_p.tolist(), strict=True):
             if choice != EOS:
                 ids[row].append(choice)
                 log_p[row].append(value)
         start, low = _advance(step % STEPS_PER_ENTITY, best, start, low, grammar)
-        alive = best != EOS
-        if not bool(alive.any()):
+        alive = [index for index, choice in enumerate(choices) if choice != EOS]
+        if not alive:
             break
-        if not bool(alive.all()):
-            keep = alive.nonzero()[:, 0]
-            rows = [rows[index] for index in keep.tolist()]
-            encoded, guidance = encoded.select(keep), guidance.select(keep)
+        if len(alive) < len(rows):
+            keep = torch.tensor(alive, device=best.device)
+            rows = [rows[index] for index in alive]
+            encoded = encoded.select(keep)
             best, start, low = best[keep], start[keep], low[keep]
-            cache.batch_select_indices(keep)
+            memory.keep(keep)
         previous = best[:, None]
     return [Decoded(tuple(those), tuple(values)) for those, values in zip(ids, log_p, strict=True)]
 
@@ -95,21 +93,6 @@ def greedy_reference(
             log_p.append(float(best_p))
         decoded.append(Decoded(tuple(ids), tuple(log_p)))
     return decoded
-
-
-def _of_decoder(guidance: Guidance) -> Guidance:
-    """Without what only the encoder reads, which would be copied whenever rows leave the batch."""
-
-    def rest(those: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {place: tensor for place, tensor in those.items() if place != ENCODER}
-
-    return Guidance(
-        key=rest(guidance.key),
-        value=rest(guidance.value),
-        mask=guidance.mask,
-        slot_key=rest(guidance.slot_key),
-        slot_value=rest(guidance.slot_value),
-    )
 
 
 def _most_steps(backbone: Backbone, encoded: Encoded, grammar: Grammar) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers.cache_utils import EncoderDecoderCache
 
 from lightner._attention import guided
 from lightner.backbone import Backbone
@@ -59,6 +58,15 @@ class Encoded:
             space=self.space,
         )
 
+    def read_back(self, previous: Tensor) -> Tensor:
+        """What the decoder reads for candidates `previous` [B, T], or `START` -> [B, T, D]."""
+        row = torch.where(previous < 0, self.space.size, previous)
+        return self.inputs.gather(1, row[..., None].expand(-1, -1, self.inputs.shape[-1]))
+
+    def scores(self, states: Tensor) -> Tensor:
+        """Scores of the candidates for decoder states [B, T, D] -> [B, T, C]."""
+        return states @ self.candidates.transpose(1, 2)
+
 
 def stack_labels(vectors: Sequence[Tensor], rows: Sequence[int]) -> Labels:
     """Labels of a batch whose row b uses `vectors[rows[b]]` [K, D]; label counts may differ."""
@@ -95,32 +103,21 @@ def encode(backbone: Backbone, batch: Batch, guidance: Guidance, labels: Labels)
     )
 
 
-def decode(
-    backbone: Backbone,
-    encoded: Encoded,
-    guidance: Guidance,
-    previous: Tensor,
-    cache: EncoderDecoderCache | None = None,
-) -> Tensor:
-    """Scores of every candidate at every step, before the grammar.
+def decode(backbone: Backbone, encoded: Encoded, guidance: Guidance, previous: Tensor) -> Tensor:
+    """Scores of every candidate at every step, before the grammar, in one pass.
 
-    Shape: previous [B, T], the candidate read at each step (`START` first) -> [B, T, C]. With a `cache`, only the
-    steps behind the cached ones are given; the cache is updated.
+    Shape: previous [B, T], the candidate read at each step (`START` first) -> [B, T, C].
     """
-    width = encoded.inputs.shape[-1]
-    read = torch.where(previous < 0, encoded.space.size, previous)
-    embeds = encoded.inputs.gather(1, read[..., None].expand(-1, -1, width))
     with guided(guidance):
-        hidden = (
+        states = (
             backbone.model.get_decoder()(
-                inputs_embeds=embeds,
+                inputs_embeds=encoded.read_back(previous),
                 encoder_hidden_states=encoded.hidden,
                 encoder_attention_mask=encoded.attention_mask,
-                past_key_values=cache,
-                use_cache=cache is not None,
+                use_cache=False,
             )
         ).last_hidden_state
-    return torch.einsum("btd,bcd->btc", hidden, encoded.candidates)
+    return encoded.scores(states)
 
 
 START = -1

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lightner._decoder import Memory
 from lightner.backbone import Backbone
 from lightner.decoding import Decoded, greedy, greedy_reference
 from lightner.model import IGNORE, decode, legal_mask, log_probabilities, shift
@@ -74,6 +75,19 @@ def test_cached_decoding_equals_teacher_forcing(family: str) -> None:
         assert own == pytest.approx(row.log_p, abs=TOLERANCE)
         if len(row.ids) < 3 * together.space.words:
             assert int(chance[len(row.ids)].argmax()) == EOS
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("passes", [(7,), (1, 6), (3, 1, 3)], ids=str)
+def test_the_decoders_own_layers_read_several_places_a_pass(family: str, passes: tuple[int, ...]) -> None:
+    backbone = double_backbone(3, family)
+    together, guidance = encoded(backbone, mixed_rows(backbone))
+    places = torch.randint(together.space.size, (len(together.hidden), sum(passes)), generator=torch.manual_seed(0))
+    memory = Memory(backbone.model, together.hidden, together.attention_mask, guidance)
+    with torch.inference_mode():
+        parts = [memory.read(together.read_back(part)) for part in places.split(passes, dim=1)]
+        expected = decode(backbone, together, guidance, places)
+    torch.testing.assert_close(together.scores(torch.cat(parts, dim=1)), expected, rtol=0, atol=TOLERANCE)
 
 
 def forced(backbone: Backbone, rows: Sequence[Row], found: Sequence[Decoded]) -> torch.Tensor:

@@ -18,8 +18,7 @@ INTERNALS = {
     "lightner/_attention.py": "transformers.",
     "lightner/backbone.py": "transformers.",
     "lightner/batching.py": "transformers.",
-    "lightner/model.py": "transformers.cache_utils",
-    "lightner/decoding.py": "transformers.cache_utils",
+    "lightner/_decoder.py": "transformers.",
 }
 
 
