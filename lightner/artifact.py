@@ -37,13 +37,16 @@ MAX_HEADER_BYTES = 2**16
 MAX_LABEL_PIECES = 2**16
 MAX_LABEL_TEXT = 2**18
 WEIGHTS = "verbalizer.weights"
+DRAFT_TAGGER = "draft.tagger"
 
 
 @dataclass(frozen=True, eq=False)
 class PromptArtifact:
-    """A card and its tensors by flat name: those of `Guidance.tensors()` (fp16, B = 1) and the answer space's weights.
+    """A card and its tensors by flat name: those of `Guidance.tensors()` (fp16, B = 1), the answer space's weights and,
+    in prompts made since drafts are (docs/decisions/0008), a draft tagger.
 
-    Shape: key.*, value.* [L, 1, H, P, D/H]; slot_key.*, slot_value.* [L, 1, N, D]; verbalizer.weights [K, J], fp32.
+    Shape: key.*, value.* [L, 1, H, P, D/H]; slot_key.*, slot_value.* [L, 1, N, D]; verbalizer.weights [K, J], fp32;
+    draft.tagger [1 + 2 K, D + 1], fp16.
     Raises InputError where a name, shape, type or value does not agree with the card.
     """
 
@@ -53,7 +56,7 @@ class PromptArtifact:
     def __post_init__(self) -> None:
         _check_label_text(self.card)
         expected = _expected_names(self.card)
-        if sorted(self.tensors) != expected:
+        if sorted({*self.tensors} - {DRAFT_TAGGER}) != expected:
             raise InputError(f"found tensors {sorted(self.tensors)}, expected {expected} as the card says")
         for name, tensor in self.tensors.items():
             _check_tensor(name, tensor, self.card)
@@ -66,7 +69,12 @@ class PromptArtifact:
 
     @property
     def guidance(self) -> Guidance:
-        return Guidance.from_tensors({name: tensor for name, tensor in self.tensors.items() if name != WEIGHTS})
+        others = (WEIGHTS, DRAFT_TAGGER)
+        return Guidance.from_tensors({name: tensor for name, tensor in self.tensors.items() if name not in others})
+
+    def drafting(self, tagger: Tensor) -> PromptArtifact:
+        """The artefact with a draft tagger [1 + 2 K, D + 1]."""
+        return PromptArtifact(self.card, {**self.tensors, DRAFT_TAGGER: _packed(tagger, torch.float16)})
 
 
 def to_files(artifact: PromptArtifact) -> dict[str, bytes]:
@@ -157,7 +165,10 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     device = backbone.device
     moved = verbalizer.LabelPieces(pieces.ids.to(device), pieces.mask.to(device))
     vectors = verbalizer.average(artifact.tensors[WEIGHTS].to(device), moved, backbone.embedding)
-    return Prompt(card.label_set, artifact.guidance.to(device, backbone.embedding.dtype), vectors)
+    dtype = backbone.embedding.dtype
+    tagger = artifact.tensors.get(DRAFT_TAGGER)
+    moved_tagger = None if tagger is None else tagger.to(device, dtype)
+    return Prompt(card.label_set, artifact.guidance.to(device, dtype), vectors, moved_tagger)
 
 
 def _taken(target: Path) -> InputError:
@@ -190,6 +201,8 @@ def _check_tensor(name: str, tensor: Tensor, card: Card) -> None:
     expected: tuple[int | None, ...]
     if name == WEIGHTS:
         dtype, expected = torch.float32, (len(card.labels), None)
+    elif name == DRAFT_TAGGER:
+        dtype, expected = torch.float16, (1 + 2 * len(card.labels), None)
     elif name.startswith("slot_"):
         dtype, expected = torch.float16, (None, 1, card.slots, None)
     else:
@@ -211,6 +224,8 @@ def _check_fit(artifact: PromptArtifact, shape: PromptShape, pieces: tuple[int, 
         kind, _, at = name.partition(".")
         if name == WEIGHTS:
             expected = pieces
+        elif name == DRAFT_TAGGER:
+            expected = (1 + 2 * len(artifact.card.labels), shape.width + 1)
         elif kind.startswith("slot_"):
             expected = (shape.stack_layers[at], 1, artifact.card.slots, shape.width)
         else:

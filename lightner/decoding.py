@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from lightner._decoder import Memory
 from lightner.backbone import Backbone
+from lightner.drafts import Draft, draft
 from lightner.model import START, Encoded, decode, log_probabilities
 from lightner.pointers import EOS, FIRST_LABEL, FLAT, STEPS_PER_ENTITY, Grammar, Space, decode_ids, legal
 from lightner.prompts import Guidance
 from lightner.types import Span
+
+GUESSED_IDS = 24
+"""Ids of a draft read in one pass, at most: one row of many entities would make all others wait for places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +38,67 @@ class Decoded:
         return [(span, math.exp(sum(triple))) for span, triple in zip(found, steps, strict=True)]
 
 
+@dataclass(slots=True)
+class _Row:
+    """A row under way: what it may hold, if there is a draft, and what it has written."""
+
+    draft: Draft | None
+    ids: list[int] = field(default_factory=list)
+    log_p: list[float] = field(default_factory=list)
+
+    def guess(self, space: Space, most: int) -> list[int]:
+        """Ids to read together with the last one; the pass may write one id more, `most` in all."""
+        room = min(GUESSED_IDS, most - len(self.ids) - 1)
+        return self.draft.follow(self.ids, space)[:room] if self.draft else []
+
+    def take(self, guess: Sequence[int], choices: Sequence[int], log_p: Sequence[float]) -> int:
+        """Write what was chosen at each place, eos too, as long as what stands before it is no wrong guess.
+
+        Returns how many places were read rightly.
+        """
+        right = next((place for place, each in enumerate(guess) if choices[place] != each), len(guess)) + 1
+        self.ids += choices[:right]
+        self.log_p += log_p[:right]
+        return right
+
+
 @torch.inference_mode()
-def greedy(backbone: Backbone, encoded: Encoded, guidance: Guidance, grammar: Grammar = FLAT) -> list[Decoded]:
+def greedy(
+    backbone: Backbone,
+    encoded: Encoded,
+    guidance: Guidance,
+    grammar: Grammar = FLAT,
+    taggers: Sequence[Tensor | None] = (),
+) -> list[Decoded]:
     """Decode a batch over kept keys and values; rows that have written eos leave the batch.
 
-    Equals `greedy_reference` row by row.
+    Rows that have a draft tagger (`lightner.drafts`; `taggers` has one per row, or is empty) read a draft behind what
+    they have written, and write several ids a pass. Equals `greedy_reference` row by row, whatever the drafts.
     """
     memory = Memory(backbone.model, encoded.hidden, encoded.attention_mask, guidance)
-    ids: list[list[int]] = [[] for _ in range(len(encoded.hidden))]
-    log_p: list[list[float]] = [[] for _ in ids]
-    rows = list(range(len(ids)))
-    previous = torch.full((len(ids), 1), START, device=encoded.hidden.device)
-    low = torch.full((len(ids),), encoded.space.first_word, device=previous.device)
-    start = low
-    for step in range(_most_steps(backbone, encoded, grammar)):
-        scores = encoded.scores(memory.read(encoded.read_back(previous)))[:, 0]
-        allowed = _allowed(encoded, step % STEPS_PER_ENTITY, low)
+    space, most = encoded.space, _most_steps(backbone, encoded, grammar)
+    first = space.first_word
+    drafts = draft(taggers or [None] * len(encoded.hidden), encoded.candidates[:, first:], encoded.real[:, first:])
+    every = rows = [_Row(each) for each in drafts]
+    while rows:
+        guesses = [row.guess(space, most) for row in rows]
+        read = [[row.ids[-1] if row.ids else START, *guess] for row, guess in zip(rows, guesses, strict=True)]
+        places = max(map(len, read))
+        previous = torch.tensor([[*each, *[START] * (places - len(each))] for each in read], device=encoded.real.device)
+        scores = encoded.scores(memory.read(encoded.read_back(previous)))
+        allowed = _allowed(encoded, [(row.ids, guess) for row, guess in zip(rows, guesses, strict=True)], grammar)
         best_p, best = log_probabilities(scores, allowed).max(dim=-1)
-        choices = best.tolist()
-        for row, choice, value in zip(rows, choices, best_p.tolist(), strict=True):
-            if choice != EOS:
-                ids[row].append(choice)
-                log_p[row].append(value)
-        start, low = _advance(step % STEPS_PER_ENTITY, best, start, low, grammar)
-        alive = [index for index, choice in enumerate(choices) if choice != EOS]
-        if not alive:
-            break
-        if len(alive) < len(rows):
+        written = zip(rows, guesses, best.tolist(), best_p.tolist(), strict=True)
+        kept = [row.take(guess, choices, log_p) for row, guess, choices, log_p in written]
+        alive = [index for index, row in enumerate(rows) if row.ids[-1] != EOS and len(row.ids) < most]
+        if alive and places > 1:
+            memory.retract(places, kept)
+        if alive and len(alive) < len(rows):
             keep = torch.tensor(alive, device=best.device)
-            rows = [rows[index] for index in alive]
             encoded = encoded.select(keep)
-            best, start, low = best[keep], start[keep], low[keep]
             memory.keep(keep)
-        previous = best[:, None]
-    return [Decoded(tuple(those), tuple(values)) for those, values in zip(ids, log_p, strict=True)]
+        rows = [rows[index] for index in alive]
+    return [_decoded(row) for row in every]
 
 
 @torch.inference_mode()
@@ -102,18 +133,31 @@ def _most_steps(backbone: Backbone, encoded: Encoded, grammar: Grammar) -> int:
     return entities * STEPS_PER_ENTITY
 
 
-def _allowed(encoded: Encoded, phase: int, low: Tensor) -> Tensor:
-    columns = torch.arange(encoded.space.size, device=low.device)
-    if phase == STEPS_PER_ENTITY - 1:
-        return encoded.real & (columns >= FIRST_LABEL) & (columns < encoded.space.first_word)
-    words = encoded.real & (columns >= low[:, None])
-    return words | (columns == EOS) if phase == 0 else words
+def _decoded(row: _Row) -> Decoded:
+    count = len(row.ids) - (row.ids[-1:] == [EOS])
+    return Decoded(tuple(row.ids[:count]), tuple(row.log_p[:count]))
 
 
-def _advance(phase: int, best: Tensor, start: Tensor, low: Tensor, grammar: Grammar) -> tuple[Tensor, Tensor]:
-    """The open entity's start, and the lowest word that the next word step may take."""
-    if phase == 0:
-        return best, best
-    if phase == 1:
-        return start, start if grammar.nested else best + 1
-    return start, low
+def _allowed(encoded: Encoded, rows: Sequence[tuple[list[int], list[int]]], grammar: Grammar) -> Tensor:
+    """What may be written behind each row's ids, and behind each id of its guess [B, T, C]."""
+    space, places = encoded.space, 1 + max(len(guess) for _, guess in rows)
+    low, phase = [], []
+    for ids, guess in rows:
+        together = ids + guess
+        ends = [min(len(ids) + place, len(together)) for place in range(places)]
+        low.append([_lowest(together, end, space, grammar) for end in ends])
+        phase.append([end % STEPS_PER_ENTITY for end in ends])
+    device = encoded.real.device
+    at, kind = torch.tensor(low, device=device)[..., None], torch.tensor(phase, device=device)[..., None]
+    columns = torch.arange(space.size, device=device)
+    is_label = (columns >= FIRST_LABEL) & (columns < space.first_word)
+    words = (columns >= at) | ((columns == EOS) & (kind == 0))
+    return torch.where(kind == STEPS_PER_ENTITY - 1, is_label, words) & encoded.real[:, None]
+
+
+def _lowest(ids: Sequence[int], end: int, space: Space, grammar: Grammar) -> int:
+    """The lowest word that may follow `ids[:end]` where a word may."""
+    done, phase = divmod(end, STEPS_PER_ENTITY)
+    if phase:
+        return ids[STEPS_PER_ENTITY * done]
+    return grammar.next_start(*ids[end - 3 : end - 1]) if done else space.first_word

@@ -86,15 +86,20 @@ NO_GUIDANCE = Guidance()
 
 @dataclass(frozen=True)
 class Prompt:
-    """All that one domain adds to the backbone, on one device: guidance (B = 1) and label vectors `v_c` [K, D]."""
+    """All that one domain adds to the backbone, on one device: guidance (B = 1) and label vectors `v_c` [K, D].
+
+    A `draft_tagger` [1 + 2 K, D + 1] (`lightner.drafts`) saves passes of decoding and changes no output.
+    """
 
     labels: LabelSet
     guidance: Guidance
     label_vectors: Tensor
+    draft_tagger: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
-        return self.guidance.nbytes + self.label_vectors.nbytes
+        drafts = 0 if self.draft_tagger is None else self.draft_tagger.nbytes
+        return self.guidance.nbytes + self.label_vectors.nbytes + drafts
 
 
 def concatenate(first: Guidance, second: Guidance) -> Guidance:

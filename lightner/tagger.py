@@ -5,6 +5,7 @@ The service runs the same three functions as `Tagger.tag`, so what is served equ
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,15 +13,16 @@ from os import PathLike
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from lightner import artifact, batching, model
+from lightner import artifact, batching, drafts, model
 from lightner.backbone import Backbone
 from lightner.backbone import load as load_backbone
 from lightner.batching import Batch, Example
 from lightner.decoding import Decoded, greedy
 from lightner.pointers import Space
 from lightner.prompts import Guidance, Prompt, stack
-from lightner.types import Entity, InputError, Span
+from lightner.types import Entity, InputError, Sentence, Span
 from lightner.words import spans_to_entities, split_words, windows
 
 WINDOW_WORDS = 120
@@ -151,7 +153,26 @@ def infer(backbone: Backbone, work: Work) -> Inferred:
     """The model's part: encode, then decode under the grammar."""
     with torch.inference_mode():
         encoded = model.encode(backbone, work.batch, work.guidance, work.labels)
-        return Inferred(tuple(greedy(backbone, encoded, work.guidance)), encoded.space)
+        taggers = [row.prompt.draft_tagger for row in work.rows]
+        return Inferred(tuple(greedy(backbone, encoded, work.guidance, taggers=taggers)), encoded.space)
+
+
+def draft_tagger(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Tensor:
+    """What drafts for `prompt` (`lightner.drafts`), learned from its training sentences: a fixed sample, if many.
+
+    Of a long sentence the first window counts. Shape: [1 + 2 K, D + 1], fp32, on the CPU.
+    """
+    drawn = sorted(random.Random(0).sample(range(len(sentences)), min(len(sentences), drafts.SENTENCES)))
+    chosen = [sentences[index] for index in drawn]
+    words: list[Tensor] = []
+    for begin in range(0, len(chosen), BATCH_SIZE):
+        cropped = [sentence.words[:WINDOW_WORDS] for sentence in chosen[begin : begin + BATCH_SIZE]]
+        work = prepare(backbone, [Row(prompt, those) for those in cropped])
+        with torch.no_grad():
+            encoded = model.encode(backbone, work.batch, work.guidance, work.labels)
+        behind = encoded.candidates[:, encoded.space.first_word :]
+        words += [row[: len(those)] for row, those in zip(behind, cropped, strict=True)]
+    return drafts.learn(words, chosen, prompt.labels)
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:

@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lightner import decoding
 from lightner._decoder import Memory
 from lightner.backbone import Backbone
 from lightner.decoding import Decoded, greedy, greedy_reference
+from lightner.drafts import Draft
 from lightner.model import IGNORE, decode, legal_mask, log_probabilities, shift
-from lightner.pointers import EOS, FLAT, Grammar, Space
+from lightner.pointers import EOS, FIRST_LABEL, FLAT, Grammar, Space
 from lightner.prompts import Guidance
 from lightner.tagger import Row
 from lightner.types import Span
@@ -197,3 +199,69 @@ def test_spans_of_a_row_carry_names_and_scores() -> None:
     spans, scores = zip(*decoded.spans(["food", "place"], space), strict=True)
     assert spans == (Span(0, 2, "place"), Span(3, 4, "food"))
     assert scores == pytest.approx((math.exp(-1), math.exp(-2)))
+
+
+def taggers(backbone: Backbone, rows: Sequence[Row], *, seed: int = 0) -> list[torch.Tensor]:
+    """Random draft taggers, which find entities everywhere and are nearly always wrong."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [(1 + 2 * len(row.prompt.labels.names), backbone.shape.width + 1) for row in rows]
+    return [torch.randn(size, generator=generator, dtype=torch.float64) for size in sizes]
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The places of every pass of decoding from now on."""
+    counted: list[int] = []
+    read = Memory.read
+
+    def counting(memory: Memory, inputs: torch.Tensor) -> torch.Tensor:
+        counted.append(inputs.shape[1])
+        return read(memory, inputs)
+
+    monkeypatch.setattr(Memory, "read", counting)
+    return counted
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
+def test_drafts_change_nothing(family: str, grammar: Grammar, passes: list[int]) -> None:
+    backbone = double_backbone(11, family)
+    if grammar.nested:
+        backbone.model.config.max_position_embeddings = 24
+    rows = mixed_rows(backbone)
+    together, guidance = encoded(backbone, rows)
+    slow = greedy_reference(backbone, together, guidance, grammar)
+    assert not passes
+    for seed in range(4):
+        drafting: list[torch.Tensor | None] = [*taggers(backbone, rows, seed=seed)]
+        drafting[seed] = None
+        fast = greedy(backbone, together, guidance, grammar, drafting)
+        assert [row.ids for row in fast] == [row.ids for row in slow]
+        for mine, its in zip(fast, slow, strict=True):
+            assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)
+    assert max(passes) > 3  # guesses were read
+
+
+def draft_of(row: Decoded, space: Space) -> Draft:
+    """The draft that says what the row says."""
+    triples = [(start, end, label) for start, end, label in zip(*[iter(row.ids)] * 3, strict=True)]
+    classes = {end - space.first_word: label - FIRST_LABEL for _, end, label in triples}
+    entities = tuple((start - space.first_word, end - space.first_word) for start, end, _ in triples)
+    return Draft(entities, [classes.get(word, 0) for word in range(space.words)])
+
+
+def test_a_right_draft_takes_one_pass(monkeypatch: pytest.MonkeyPatch, passes: list[int]) -> None:
+    backbone = double_backbone(12)
+    rows = mixed_rows(backbone)
+    together, guidance = encoded(backbone, rows)
+    plain = greedy(backbone, together, guidance)
+    alone = len(passes)
+    assert alone == max(len(row.ids) for row in plain) + 1 > 3
+
+    monkeypatch.setattr(decoding, "draft", lambda *_: [draft_of(row, together.space) for row in plain])
+    monkeypatch.setattr(decoding, "GUESSED_IDS", 1000)
+    drafted = greedy(backbone, together, guidance)
+    assert len(passes) == alone + 1
+    assert [row.ids for row in drafted] == [row.ids for row in plain]
+    for mine, its in zip(drafted, plain, strict=True):
+        assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)

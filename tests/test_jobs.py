@@ -123,6 +123,7 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     assert (Path(kept[1]) / "scan.txt").read_text() in first
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
+    assert "draft.tagger" in artifact.tensors
     tuning: Any = artifact.card.tuning
     measured: Any = artifact.card.metrics
     [row] = tuning["scan"]
