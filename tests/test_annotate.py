@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobs import annotation, local
+from jobs import annotate, annotation, local, session
 from jobs.annotation import Annotator, Request, Target, make_plan, write_plan
 from jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
 from lightner.registry import Registry
@@ -209,25 +209,34 @@ def command(place: Place, out: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_bad_input_is_one_line_and_starts_no_ray(place: Place, tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_starts_no_ray(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = tmp_path / "in.txt"
     source.write_text("Ada\n")
     (tmp_path / "in.txt.jsonl").write_text("something else")
+    monkeypatch.setattr(session, "connect", lambda: pytest.fail("a Ray was joined"))
     for more, said in (
         ([str(source)], "in.txt.jsonl: found a file of another origin"),
         ([str(tmp_path / "none.txt"), "--domain", "movies"], "none.txt: found 'No such file"),
         ([str(source), str(source.parent / "x" / "in.txt"), "--domain", "movies"], "found a second file 'in.txt'"),
         ([str(source), "--domain", "../movies"], "--domain: found '../movies'"),
     ):
-        done = subprocess.run(
-            command(place, tmp_path, *more), cwd=ROOT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"},
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 2, done.stderr
-        assert said in done.stderr
-        assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) == 1
-        assert "Traceback" not in done.stderr
+        monkeypatch.setattr(sys, "argv", command(place, tmp_path, *more)[1:])
+        assert annotate.main() == 2
+        [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        assert said in line
     assert (tmp_path / "in.txt.jsonl").read_text() == "something else"
+
+
+def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Place, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(place, tmp_path, str(tmp_path / "none.txt"), "--domain", "movies"), cwd=ROOT,
+        env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "none.txt: found 'No such file" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from jobs import gate, local, scan, transfer
+from jobs import gate, local, scan, session, transfer, tune
 from lightner import backbone, errors, metrics
 from lightner.artifact import PromptArtifact, prompt_for
 from lightner.formats import read, write_conll
@@ -302,21 +302,36 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--label-words", "words.json"], "['nobody']"),
     ],
 )
-def test_bad_input_is_one_line_and_starts_nothing(place: Path, more: list[str], said: str) -> None:
+def test_bad_input_is_one_line_and_starts_nothing(
+    place: Path, more: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (place / "bad.yaml").write_text("{stepps: 3}")
     (place / "bad.conll").write_text("lonely\n")
     (place / "words.json").write_text('{"nobody": ["word"]}')
     files = [str(place / word) if word.endswith((".conll", ".yaml", ".json")) else word for word in more]
+    monkeypatch.setattr(sys, "argv", words(place, "refused", *files))
+    monkeypatch.setattr(session, "connect", lambda: pytest.fail("a Ray was joined"))
+    try:
+        status: object = tune.main()
+    except SystemExit as ended:
+        status = ended.code
+    shown = capsys.readouterr()
+    assert status == 2, shown.err
+    [line] = [line for line in shown.err.splitlines() if line.startswith("error:")]
+    assert said in line
+    assert "refused" not in Registry.open(str(place / "registry")).domains()
+
+
+def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Path) -> None:
     done = subprocess.run(
-        [sys.executable, *words(place, "refused"), *files],
-        cwd=ROOT, env=local.environment(), capture_output=True, text=True, timeout=200,
+        [sys.executable, *words(place, "refused", "--train", "nowhere.conll")],
+        cwd=ROOT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
+        timeout=200,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1
-    assert said in lines[0]
+    assert done.stdout == ""
+    assert "error: nowhere.conll" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "refused" not in Registry.open(str(place / "registry")).domains()
 
 
 def trial(*hits: int, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
