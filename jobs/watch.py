@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray.air.integrations.mlflow import MLflowLoggerCallback
-from ray.air.integrations.wandb import WandbLoggerCallback
 from ray.tune import Callback
 from ray.tune.logger import TBXLoggerCallback
 from tqdm import tqdm
@@ -49,10 +47,13 @@ class Watch:
         """For Ray Tune: new ones for each group of trials, since they keep what they have seen."""
         found: list[Callback] = [Progress(title, planned=planned, rounds=rounds), TBXLoggerCallback()]
         if MLFLOW in self.trackers:
-            found.append(MLflowLoggerCallback(os.environ.get("MLFLOW_TRACKING_URI"), experiment_name=self.domain))
+            mlflow = _integration(MLFLOW)
+            found.append(
+                mlflow.MLflowLoggerCallback(os.environ.get("MLFLOW_TRACKING_URI"), experiment_name=self.domain)
+            )
         if WANDB in self.trackers:
             project = os.environ.get("WANDB_PROJECT", "lightner")
-            found.append(WandbLoggerCallback(project=project, group=f"{self.domain} {title}"))
+            found.append(_integration(WANDB).WandbLoggerCallback(project=project, group=f"{self.domain} {title}"))
         return found
 
 
@@ -107,6 +108,11 @@ class Progress(Callback):  # type: ignore[misc] # ray.tune is untyped
 
 def _rounds_done(trials: Sequence[Any]) -> dict[Any, int]:
     return {trial: (trial.last_result or {}).get("epoch", 0) for trial in trials}
+
+
+def _integration(name: str) -> Any:
+    # Only where it is asked for: the trackers take seconds to import, in every job and every trial.
+    return importlib.import_module(f"ray.air.integrations.{name}")
 
 
 def _logged_in() -> bool:

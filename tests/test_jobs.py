@@ -324,7 +324,7 @@ def test_bad_input_is_one_line_and_starts_nothing(
 
 def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Path) -> None:
     done = subprocess.run(
-        [sys.executable, *words(place, "refused", "--train", "nowhere.conll")],
+        [sys.executable, "-X", "importtime", *words(place, "refused", "--train", "nowhere.conll")],
         cwd=ROOT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
         timeout=200,
     )  # fmt: skip
@@ -332,6 +332,9 @@ def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Path) ->
     assert done.stdout == ""
     assert "error: nowhere.conll" in done.stderr
     assert "Traceback" not in done.stderr
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "ray" in imported
+    assert not {"mlflow", "wandb"} & imported, "trackers take seconds to import, and nobody asked for one"
 
 
 def trial(*hits: int, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
