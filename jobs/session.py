@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import ray
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from jobs import _coordinator, local
 from jobs.command import SUBMITTED
@@ -66,9 +68,15 @@ def connect() -> None:
         # Ray's callback for W&B writes from an actor, which has the environment of its node.
         variables |= {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
         variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    ray.init(runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.WARNING)
+    _join(variables)
     _coordinator.keep_on_this_node()
     signal.signal(signal.SIGTERM, _stop)
+
+
+@retry(retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(2), reraise=True)
+def _join(variables: Mapping[str, str]) -> None:
+    """Seen in a test run: a head that was up did not answer for the minute that Ray waits for it. Hence once more."""
+    ray.init(runtime_env={"env_vars": dict(variables)}, log_to_driver=False, logging_level=logging.WARNING)
 
 
 def training_slots(*, gpu: bool) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from jobs import gate, local, scan, session, transfer, tune
 from lightner import backbone, errors, metrics
@@ -335,6 +336,26 @@ def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Path) ->
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "ray" in imported
     assert not {"mlflow", "wandb"} & imported, "trackers take seconds to import, and nobody asked for one"
+
+
+def test_a_head_that_does_not_answer_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def init(**options: Any) -> None:
+        asked.append(options)
+        if len(asked) < answers_at:
+            raise ConnectionError("nobody")
+
+    monkeypatch.setattr(ray, "init", init)
+    answers_at = 2
+    session._join({"NAME": "value"})
+    assert len(asked) == 2
+    assert asked[0]["runtime_env"] == {"env_vars": {"NAME": "value"}}
+    asked.clear()
+    answers_at = 3
+    with pytest.raises(ConnectionError, match="nobody"):
+        session._join({})
+    assert len(asked) == 2
 
 
 def trial(*hits: int, length: int = 8, rate: float = 1e-3, finished: bool = True) -> scan.Trial:
