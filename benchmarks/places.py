@@ -24,9 +24,10 @@ import yaml
 from benchmarks.decoding import EXAMPLES, learned
 from jobs import local
 from lightner import artifact as artifacts
-from lightner.artifact import Card, PromptArtifact
+from lightner.artifact import Card, PromptArtifact, prompt_for
 from lightner.backbone import Backbone
 from lightner.formats import read
+from lightner.tagger import draft_tagger
 from lightner.training import folded_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,9 @@ def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
             length=model.prompt.length,
             slots=model.prompt.slots,
         )
-        artifacts.save(PromptArtifact(card, tensors), place)
+        bare = PromptArtifact(card, tensors)
+        sentences = read(EXAMPLES / "train.conll")
+        artifacts.save(bare.drafting(draft_tagger(base, prompt_for(bare, base), sentences)), place)
     return artifacts.load(place)
 
 

@@ -50,8 +50,8 @@ class Memory:
         Shape: inputs [B, T, D] -> [B, T, D].
         """
         rows, places = inputs.shape[:2]
-        at = torch.tensor([range(first, first + places) for first in self._places], device=inputs.device)
-        positions: Tensor = self._decoder.embed_positions(inputs, position_ids=at.flatten())
+        at = torch.tensor([place for first in self._places for place in range(first, first + places)])
+        positions: Tensor = self._decoder.embed_positions(inputs, position_ids=at.to(inputs.device))
         states: Tensor = self._decoder.layernorm_embedding(inputs + positions.view(rows, places, -1))
         own = self._own_mask(places)
         self._places = [first + places for first in self._places]
