@@ -15,7 +15,8 @@ from lightner.types import InputError, Sentence
 PROMPT_LENGTHS = (8, 16)
 LEARNING_RATES = (1e-2, 3e-2)
 HELD_OUT = 0.25
-_PASSES = 32
+_PASSES, _PASSES_OF_MANY = 32, 16
+_ENOUGH = 400  # steps up to which there are _PASSES
 _ROUNDS = 8
 _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from the last number on a hold-out
 _SMOOTHED = 1  # rounds on either side
@@ -83,7 +84,8 @@ def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: fl
     """The plan for tuning on `sentences` with the two scanned values."""
     count = len(sentences)
     batch_size = min(16, max(4, count // 8))
-    steps = min(1200, max(120, _PASSES * count // batch_size)) // _ROUNDS * _ROUNDS
+    wanted = max(min(_PASSES * count // batch_size, _ENOUGH), _PASSES_OF_MANY * count // batch_size)
+    steps = min(1200, max(120, wanted)) // _ROUNDS * _ROUNDS
     return Plan(
         prompt_length=prompt_length,
         learning_rate=learning_rate,

@@ -35,6 +35,14 @@ def test_every_plan_has_whole_rounds_and_warms_up_before_it_ends(count: int) -> 
     assert 120 <= found.steps <= 1200
 
 
+def test_passes_get_fewer_where_there_are_many_sentences() -> None:
+    passes = {count: planned(count).steps * planned(count).batch_size / count for count in (64, 200, 300, 600)}
+    assert passes[64] == pytest.approx(32, abs=0.5)
+    assert passes[200] == pytest.approx(32, abs=0.5)
+    assert passes[300] == pytest.approx(21, abs=0.5)
+    assert passes[600] == pytest.approx(16, abs=0.5)
+
+
 def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
     pinned = planned(10).with_pins({"steps": 24, "slot_rate": 1, "dropout": 0.0})
     assert (pinned.steps, pinned.slot_rate, pinned.dropout) == (24, 1.0, 0.0)
