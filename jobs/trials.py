@@ -26,6 +26,10 @@ from lightner.selection import History, fold_folder, read_history
 from lightner.training import PROMPT
 from lightner.types import InputError
 
+# Tune deletes a checkpoint when the trial has so many later ones, and only then begins to keep the state that names
+# those; with two, a driver killed in between left a state whose checkpoint was gone (seen on object storage).
+_CHECKPOINTS = 4
+_LOST = "does not exist on storage anymore"  # what Tune says of such a checkpoint; the trial then begins anew
 _DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU two would starve each other's workers
 
 
@@ -76,13 +80,9 @@ def run_trials(
         stop = None if budget_s is None else _Budget(budget_s)
         callbacks = watch.callbacks(title, planned=len(runs), rounds=runs[0].last)
         tuner = _new(name, trainable, runs, at_once=at_once, callbacks=callbacks, stop=stop)
-    try:
-        results = tuner.fit()
-    finally:
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune leaves its handler behind
-    session.stop_if_asked()
-    if results.num_terminated + results.num_errors < len(results):
-        raise session.Stopped
+    results = _fit(tuner)
+    if any(_LOST in str(error) for error in results.errors):
+        results = _fit(tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, restart_errored=True))
     ended = {}
     for result in results:
         if result.error or "epoch" not in (result.metrics or {}):
@@ -91,6 +91,17 @@ def run_trials(
         if checkpoint := _checkpoint(name, run, result):
             ended[run.name] = _ended(result, checkpoint)
     return Ends(ended, tuple(str(error).strip().splitlines()[-1] for error in results.errors))
+
+
+def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
+    try:
+        results = tuner.fit()
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune leaves its handler behind
+    session.stop_if_asked()
+    if results.num_terminated + results.num_errors < len(results):
+        raise session.Stopped
+    return results
 
 
 def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once: int) -> list[Ended]:
@@ -138,7 +149,7 @@ def _new(
             name=name,
             storage_path=runs[0].storage,
             failure_config=tune.FailureConfig(max_failures=3),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=_CHECKPOINTS),
             verbose=0,
             stop=stop,
             callbacks=[_Mistakes(), *callbacks],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,6 +181,24 @@ def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Pa
     assert process.wait(timeout=400) == 0, second.read_text()
     assert "published resumed v000001" in second.read_text()
     assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+
+
+@pytest.mark.ray
+def test_a_job_whose_checkpoint_was_lost_begins_that_trial_anew(head: local.Head, place: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = words(place, "lost", "--storage", str(tmp_path / "runs"), pin="slow.yaml")
+    process = start(head, *command, log=first)
+    wait_for(first, r"scan .* round [3-9] ", process)
+    process.kill()
+    process.wait()
+    kept = list((tmp_path / "runs").glob("*/*/checkpoint_*"))
+    assert kept
+    for folder in kept:
+        shutil.rmtree(folder)
+    process = start(head, *command, log=second)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert "published lost v000001" in second.read_text()
+    assert re.search(r"scan .* round 1 ", second.read_text())
 
 
 @pytest.mark.ray
