@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     base = backbone.load()
-    prompt = with_drafts(base, learned(base, steps=options.steps).fold())
+    bare = learned(base, steps=options.steps).fold()
+    prompt = replace(bare, draft_tagger=draft_tagger(base, bare, read(EXAMPLES / "train.conll")))
     sentences = [sentence.words for sentence in read(EXAMPLES / "test.conll")]
     alone = [case(base, prompt, [words]) for words in sentences[: options.rounds]]
     together = [case(base, prompt, sentences[: options.rows])] * options.rounds
@@ -78,11 +79,6 @@ def learned(base: Backbone, *, steps: int) -> PromptModel:
         sentences, prompt_length=rules.PROMPT_LENGTHS[0], learning_rate=rules.LEARNING_RATES[0], seed=0
     ).with_pins({"steps": steps, "rounds": 1})
     return fit(base, labels, sentences, (), plan)
-
-
-def with_drafts(base: Backbone, prompt: Prompt) -> Prompt:
-    """The prompt as a job publishes it."""
-    return replace(prompt, draft_tagger=draft_tagger(base, prompt, read(EXAMPLES / "train.conll")))
 
 
 @torch.inference_mode()

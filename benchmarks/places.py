@@ -24,10 +24,10 @@ import yaml
 from benchmarks.decoding import EXAMPLES, learned
 from jobs import local
 from lightner import artifact as artifacts
-from lightner.artifact import Card, PromptArtifact, prompt_for
+from lightner.artifact import Card, PromptArtifact
 from lightner.backbone import Backbone
 from lightner.formats import read
-from lightner.tagger import draft_tagger
+from lightner.tagger import with_drafts
 from lightner.training import folded_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,9 +62,7 @@ def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
             length=model.prompt.length,
             slots=model.prompt.slots,
         )
-        bare = PromptArtifact(card, tensors)
-        sentences = read(EXAMPLES / "train.conll")
-        artifacts.save(bare.drafting(draft_tagger(base, prompt_for(bare, base), sentences)), place)
+        artifacts.save(with_drafts(base, PromptArtifact(card, tensors), read(EXAMPLES / "train.conll")), place)
     return artifacts.load(place)
 
 

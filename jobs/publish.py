@@ -17,14 +17,14 @@ from jobs.gate import Measured, Verdict
 from jobs.scan import Scan, Trial
 from jobs.worker import Cost, Run
 from lightner import bootstrap
-from lightner.artifact import WEIGHTS, PromptArtifact, prompt_for
+from lightner.artifact import WEIGHTS, PromptArtifact
 from lightner.backbone import Backbone
 from lightner.bootstrap import f1_interval
 from lightner.card import JSON, Card, metrics_of
 from lightner.prompts import Guidance
 from lightner.registry import Registry, UnknownPrompt
 from lightner.selection import Fold, held_in, measured_on
-from lightner.tagger import draft_tagger
+from lightner.tagger import with_drafts
 from lightner.types import InputError, Scores
 
 _PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
@@ -90,8 +90,7 @@ def make(
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
     )
-    bare = PromptArtifact.of(card, guidance, tensors[WEIGHTS])
-    return bare.drafting(draft_tagger(backbone, prompt_for(bare, backbone), everything))
+    return with_drafts(backbone, PromptArtifact.of(card, guidance, tensors[WEIGHTS]), everything)
 
 
 @dataclass(frozen=True, slots=True)

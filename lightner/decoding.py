@@ -86,7 +86,7 @@ def greedy(
         places = max(map(len, read))
         previous = torch.tensor([[*each, *[START] * (places - len(each))] for each in read], device=encoded.real.device)
         scores = encoded.scores(memory.read(encoded.read_back(previous)))
-        allowed = _allowed(encoded, [(row.ids, guess) for row, guess in zip(rows, guesses, strict=True)], grammar)
+        allowed = _allowed(encoded, [row.ids for row in rows], guesses, grammar)
         best_p, best = log_probabilities(scores, allowed).max(dim=-1)
         written = zip(rows, guesses, best.tolist(), best_p.tolist(), strict=True)
         kept = [row.take(guess, choices, log_p) for row, guess, choices, log_p in written]
@@ -138,11 +138,11 @@ def _decoded(row: _Row) -> Decoded:
     return Decoded(tuple(row.ids[:count]), tuple(row.log_p[:count]))
 
 
-def _allowed(encoded: Encoded, rows: Sequence[tuple[list[int], list[int]]], grammar: Grammar) -> Tensor:
-    """What may be written behind each row's ids, and behind each id of its guess [B, T, C]."""
-    space, places = encoded.space, 1 + max(len(guess) for _, guess in rows)
+def _allowed(encoded: Encoded, written: Sequence[list[int]], guesses: Sequence[list[int]], grammar: Grammar) -> Tensor:
+    """What may stand behind each row's ids, and behind each id of its guess [B, T, C]."""
+    space, places = encoded.space, 1 + max(map(len, guesses))
     low, phase = [], []
-    for ids, guess in rows:
+    for ids, guess in zip(written, guesses, strict=True):
         together = ids + guess
         ends = [min(len(ids) + place, len(together)) for place in range(places)]
         low.append([_lowest(together, end, space, grammar) for end in ends])

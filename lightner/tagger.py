@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lightner import artifact, batching, drafts, model
+from lightner.artifact import PromptArtifact
 from lightner.backbone import Backbone
 from lightner.backbone import load as load_backbone
 from lightner.batching import Batch, Example
@@ -173,6 +174,11 @@ def draft_tagger(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentenc
         behind = encoded.candidates[:, encoded.space.first_word :]
         words += [row[: len(those)] for row, those in zip(behind, cropped, strict=True)]
     return drafts.learn(words, chosen, prompt.labels)
+
+
+def with_drafts(backbone: Backbone, bare: PromptArtifact, sentences: Sequence[Sentence]) -> PromptArtifact:
+    """The artefact with the draft tagger that its prompt, as it is stored, learns from its training sentences."""
+    return bare.drafting(draft_tagger(backbone, artifact.prompt_for(bare, backbone), sentences))
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
