@@ -138,7 +138,7 @@ class WidenedOut(nn.Linear):
         slots = _slots(_values, self.place)
         if slots is None:
             return super().forward(input)
-        own, extra = input[..., : self.in_features], input[..., self.in_features :]
+        own, extra = torch.split(input, [self.in_features, slots.shape[-2]], dim=-1)
         return super().forward(own) + extra @ slots.to(input.dtype)
 
 

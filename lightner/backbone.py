@@ -37,7 +37,10 @@ _IDENTITY = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen model with its tokenizer; `default` is a guidance that new prompts start from, if one was learned."""
+    """A frozen model with its tokenizer; `default` is a guidance that new prompts start from, if one was learned.
+
+    `sharded`: its weights lie in parts on several workers, so that all have to run the same number of forward passes.
+    """
 
     name: str
     model: PreTrainedModel
@@ -45,6 +48,7 @@ class Backbone:
     shape: PromptShape
     fingerprint: str
     default: Guidance = NO_GUIDANCE
+    sharded: bool = False
 
     @property
     def embedding(self) -> Tensor:
@@ -57,6 +61,12 @@ class Backbone:
     def device(self) -> torch.device:
         device: torch.device = self.model.device
         return device
+
+    @property
+    def reads_by_length(self) -> bool:
+        """Whether the encoder reads the rows of a batch in groups of about one length: where computing costs more
+        than launching (docs/decisions/0009)."""
+        return self.device.type == "cpu" and not self.sharded
 
     @property
     def max_pieces(self) -> int:

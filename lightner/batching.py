@@ -14,6 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from lightner.types import InputError
 
+_GROUP_COST = 50  # padded places; measured, docs/decisions/0009
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -79,6 +81,26 @@ def collate(examples: Sequence[Example], *, pad: int, device: torch.device | str
     mask = torch.arange(longest) < lengths[:, None]
     counts = torch.tensor([len(e.word_first) for e in examples])
     return Batch(ids.to(device), mask.to(device), first.to(device), counts.to(device))
+
+
+def by_length(lengths: Sequence[int]) -> list[list[int]]:
+    """The rows of a batch in groups of about one length, so that little of what is computed is padding.
+
+    Of all ways to cut the rows, in the order of their lengths, the one of the fewest padded places, where each group
+    counts as `_GROUP_COST` places more.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    cheapest: list[tuple[int, int]] = [(0, 0)]  # for so many rows: cost, begin of the last group
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        ways = ((cheapest[begin][0] + _GROUP_COST + (end - begin) * longest, begin) for begin in range(end))
+        cheapest.append(min(ways))
+    groups, end = [], len(order)
+    while end:
+        begin = cheapest[end][1]
+        groups.append(order[begin:end])
+        end = begin
+    return groups[::-1]
 
 
 def _first_pieces(word_ids: Sequence[int | None], words: int) -> tuple[int, ...] | None:

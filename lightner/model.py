@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightner._attention import guided
 from lightner.backbone import Backbone
-from lightner.batching import Batch
+from lightner.batching import Batch, by_length
 from lightner.pointers import EOS, FIRST_LABEL, FLAT, STEPS_PER_ENTITY, Grammar, Space
 from lightner.prompts import Guidance
 
@@ -80,10 +80,7 @@ def stack_labels(vectors: Sequence[Tensor], rows: Sequence[int]) -> Labels:
 
 def encode(backbone: Backbone, batch: Batch, guidance: Guidance, labels: Labels) -> Encoded:
     """Run the encoder and lay out each row's candidates `[eos, labels, words]` (paper, section 3.1)."""
-    with guided(guidance):
-        hidden = backbone.model.get_encoder()(
-            input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        ).last_hidden_state
+    hidden = _read(backbone, batch, guidance)
     rows, width = batch.size, hidden.shape[-1]
     embedding, config = backbone.embedding, backbone.model.config
     at = batch.word_first[..., None].expand(-1, -1, width)
@@ -101,6 +98,29 @@ def encode(backbone: Backbone, batch: Batch, guidance: Guidance, labels: Labels)
         real=_real(space, labels.count, batch.word_count),
         space=space,
     )
+
+
+def _read(backbone: Backbone, batch: Batch, guidance: Guidance) -> Tensor:
+    """The encoder's output [B, S, D], zero where a row is padded unless all rows were read at once."""
+    longest = batch.input_ids.shape[1]
+    lengths = batch.attention_mask.sum(dim=1).tolist() if backbone.reads_by_length else [longest]
+    groups = by_length(lengths)
+    if len(groups) == 1:
+        return _encoder(backbone, batch.input_ids, batch.attention_mask, guidance)
+    parts = []
+    for rows in groups:
+        index, width = torch.tensor(rows, device=batch.input_ids.device), lengths[rows[-1]]
+        ids, mask = batch.input_ids[index, :width], batch.attention_mask[index, :width]
+        part = _encoder(backbone, ids, mask, guidance.select(index))
+        parts.append(F.pad(part, (0, 0, 0, longest - width)))
+    order = torch.tensor([row for rows in groups for row in rows], device=batch.input_ids.device)
+    return torch.cat(parts).index_select(0, order.argsort())
+
+
+def _encoder(backbone: Backbone, ids: Tensor, mask: Tensor, guidance: Guidance) -> Tensor:
+    with guided(guidance):
+        hidden: Tensor = backbone.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+    return hidden
 
 
 def decode(backbone: Backbone, encoded: Encoded, guidance: Guidance, previous: Tensor) -> Tensor:

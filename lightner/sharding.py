@@ -34,4 +34,5 @@ def shard(backbone: Backbone, device: torch.device | str) -> Backbone:
         for layer in stack.layers:
             fully_shard(layer, mesh=mesh, reshard_after_forward=True)
     backbone.model.to(device)
-    return replace(backbone, default=backbone.default.to(device, backbone.embedding.dtype))
+    default = backbone.default.to(device, backbone.embedding.dtype)
+    return replace(backbone, default=default, sharded=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, product
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from lightner.batching import Example, collate, encode
+from lightner.batching import Example, by_length, collate, encode
 from lightner.types import InputError
 from tests.tiny import tiny_tokenizer
 
@@ -80,3 +82,24 @@ def test_a_batch_is_padded_on_the_right() -> None:
     assert batch.attention_mask.tolist() == [[True] * 4, [True, True, True, False]]
     assert batch.word_first.tolist() == [[1, 2], [1, 0]]
     assert batch.word_count.tolist() == [2, 1]
+
+
+@settings(deadline=None, max_examples=200)
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=7))
+def test_rows_by_length_are_all_rows_in_the_cheapest_groups(lengths: list[int]) -> None:
+    def cost(groups: list[list[int]]) -> int:
+        return sum(50 + len(rows) * max(lengths[row] for row in rows) for rows in groups)
+
+    groups = by_length(lengths)
+    assert sorted(row for rows in groups for row in rows) == list(range(len(lengths)))
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    cuts = (
+        [0, *(n for n, cut in enumerate(row, 1) if cut), len(order)] for row in product([0, 1], repeat=len(order) - 1)
+    )
+    ways = ([order[begin:end] for begin, end in pairwise(places)] for places in cuts)
+    assert cost(groups) == min(map(cost, ways))
+
+
+def test_rows_of_about_one_length_stay_together() -> None:
+    assert by_length([20, 24, 22, 18]) == [[3, 0, 2, 1]]
+    assert by_length([20, 120, 22, 18]) == [[3, 0, 2], [1]]

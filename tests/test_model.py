@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from lightner.model import START, Labels, decode, stack_labels
+from lightner.batching import by_length
+from lightner.model import START, Labels, decode, encode, stack_labels
 from lightner.pointers import encode_spans
-from lightner.tagger import Row
+from lightner.tagger import Row, prepare
 from lightner.types import LabelSet, Span
-from tests.mixed import SENTENCES, double_backbone, encoded, random_prompt
+from tests.mixed import SENTENCES, double_backbone, encoded, mixed_rows, random_prompt
 from tests.naive import NaiveBart, NaivePrompt
 from tests.tiny import tiny_guidance
 
@@ -46,6 +49,29 @@ def test_scores_equal_the_equations_from_words_to_candidates(family: str) -> Non
     inputs = [table[config.decoder_start_token_id] if step == START else backward[step] for step in read]
     expected: Tensor = naive.decode(torch.stack(inputs) * scale, hidden, memories) @ candidates.T
     torch.testing.assert_close(scores, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("family", ["bart", "mbart"])
+def test_rows_read_by_length_are_what_they_are_when_all_are_read_at_once(family: str) -> None:
+    by_lengths = double_backbone(3, family)
+    at_once = replace(by_lengths, sharded=True)
+    assert (by_lengths.reads_by_length, at_once.reads_by_length) == (True, False)
+    work = prepare(by_lengths, mixed_rows(by_lengths))
+    real = work.batch.attention_mask
+    assert len(by_length(real.sum(dim=1).tolist())) > 1
+    found = []
+    for backbone in (by_lengths, at_once):
+        guidance = work.guidance.map(lambda tensor: tensor.clone().requires_grad_())
+        row = replace(guidance, mask=work.guidance.mask)
+        states = encode(backbone, work.batch, row, work.labels)
+        hidden = states.hidden * real[..., None]
+        (hidden.square().sum() + (states.candidates * states.real[..., None]).square().sum()).backward()
+        found.append((hidden, states.candidates * states.real[..., None], guidance))
+    for ours, theirs in zip(found[0][:2], found[1][:2], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    for name, tensor in found[0][2].tensors().items():
+        if "encoder" in name:
+            torch.testing.assert_close(tensor.grad, found[1][2].tensors()[name].grad, rtol=1e-9, atol=1e-9)
 
 
 def test_labels_of_a_batch_are_each_rows_own() -> None:
