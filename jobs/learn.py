@@ -23,14 +23,14 @@ say = partial(print, flush=True)  # a job's log is a file: what is said must be 
 
 
 def learn(
-    options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str, per_gpu: int
+    options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str, per_gpu: int, cpus: int
 ) -> publish.Outcome:
     """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best.
 
     All is kept in the storage under `name`, from where the same call goes on. Raises InputError and Stopped as
     `trials.run_trials` does.
     """
-    task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu)
+    task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
     at_once, watch = _at_once(options), Watch(options.domain, tuple(options.log))
     say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")

@@ -48,16 +48,20 @@ class Stopped(KeyboardInterrupt):
     """
 
 
-def connect() -> None:
+def connect() -> int:
     """Join Ray. Workers find this checkout: through the job's working directory, or on their path.
 
     Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped.
+
+    Returns:
+        How many CPUs are this job's alone: those of its own Ray, 0 on a cluster that others use.
     """
     logging.basicConfig(level=logging.WARNING)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
     submitted = SUBMITTED in os.environ
-    if not submitted and _ADDRESS not in os.environ:
+    own = not submitted and _ADDRESS not in os.environ
+    if own:
         _start_own()
     # A job's own settings win; Ray refuses to be told one twice.
     variables = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
@@ -74,6 +78,7 @@ def connect() -> None:
     _join(variables)
     _coordinator.keep_on_this_node()
     signal.signal(signal.SIGTERM, _stop)
+    return training_slots(gpu=False) if own else 0
 
 
 @retry(retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(2), reraise=True)

@@ -22,6 +22,7 @@ from torch import Tensor
 from jobs import session, storage
 from jobs.watch import Watch
 from jobs.worker import Cost, Run, work_alone, work_together
+from lightner import rules
 from lightner.selection import History, fold_folder, read_history
 from lightner.training import PROMPT
 from lightner.types import InputError
@@ -165,8 +166,9 @@ def _trainable(name: str, by_name: Mapping[str, Run]) -> Any:
         else:
             work_together(run, _train_name(name, tune.get_context().get_trial_id()))
 
-    [(workers, gpu, per_gpu)] = {(run.workers, run.gpu, run.per_gpu) for run in by_name.values()}
-    alone = {"CPU": 1, **({"GPU": 1 / per_gpu} if gpu else {})}
+    [(workers, gpu, per_gpu, cpus)] = {(run.workers, run.gpu, run.per_gpu, run.cpus) for run in by_name.values()}
+    # Ray tells torch to use as many threads as a process has CPUs; with a GPU there is little for them to do.
+    alone = {"CPU": 1, "GPU": 1 / per_gpu} if gpu else {"CPU": rules.cpus_per_run(cpus, len(by_name))}
     return tune.with_resources(drive, alone if workers == 1 else {"CPU": _DRIVER_CPUS})
 
 

@@ -111,12 +111,12 @@ def _tune(
 ) -> tuple[PromptArtifact, Verdict]:
     """The learned prompt, and whether it may go live."""
     storage.check(options.storage)
-    session.connect()
+    cpus = session.connect()
     again = live.version if live and live.came_from(key) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
     per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
-    outcome = learn(options, material, choices, name=name, per_gpu=per_gpu)
+    outcome = learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
     verdict = judge(outcome.measured, live.artifact if live else None, base, seed=options.seed)
     sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
     data = {"sha256": sha256, "warnings": _warnings(material, choices)}

@@ -41,7 +41,8 @@ class Run:
 
     All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
     `shard`: several workers spread the frozen weights over themselves. `begun`: the checkpoint of a shorter run from
-    which this one goes on. `per_gpu`: how many runs of one worker share a GPU.
+    which this one goes on. `per_gpu`: how many runs of one worker share a GPU. `cpus`: what runs of one worker that are
+    side by side share among themselves on a Ray of the job's own; elsewhere each has one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Run:
     workers: int = 1
     gpu: bool = False
     per_gpu: int = 1
+    cpus: int = 0
     shard: bool = False
     source: Prompt | None = None
     started_from: str | None = None

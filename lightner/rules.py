@@ -20,6 +20,7 @@ _ENOUGH = 400  # steps up to which there are _PASSES
 _ROUNDS = 8
 _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from the last number on a hold-out
 _SMOOTHED = 1  # rounds on either side
+_MOST_CPUS = 4
 _SHARE_A_GPU = ((100_000_000, 4), (250_000_000, 2))  # below so many parameters, so many runs
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
 _BELOW = {"dropout": 1}
@@ -117,6 +118,11 @@ def fold_count(sentences: int) -> int:
 def runs_per_gpu(parameters: int) -> int:
     """How many runs of one worker share a GPU, by the backbone's number of parameters."""
     return next((runs for below, runs in _SHARE_A_GPU if parameters < below), 1)
+
+
+def cpus_per_run(cpus: int, runs: int) -> int:
+    """How many CPUs each of so many runs has, side by side on a machine of one's own."""
+    return max(1, min(_MOST_CPUS, cpus // runs))
 
 
 def in_proportion(whole: Plan, *, learned: float, of: int) -> Plan:
