@@ -23,11 +23,10 @@ import torch
 from benchmarks.few_shot import circumstances
 from lightner import backbone, rules
 from lightner.backbone import Backbone
-from lightner.batching import collate, encode
+from lightner.batching import encode
 from lightner.formats import labels_of, read
 from lightner.model import encode as read_batch
-from lightner.model import stack_labels
-from lightner.prompts import Prompt
+from lightner.tagger import Row, prepare
 from lightner.training import PromptModel
 from lightner.types import LabelSet, Sentence
 
@@ -87,10 +86,9 @@ def step(model: PromptModel, rows: Sequence[Sentence]) -> None:
 def serve(model: PromptModel, rows: Sequence[Sentence]) -> None:
     """The encoder's part of answering."""
     base, prompt = model.backbone, model.fold()
-    assert isinstance(prompt, Prompt)
-    batch = collate(encode(base.tokenizer, [row.words for row in rows]), pad=base.tokenizer.pad_token_id)
+    work = prepare(base, [Row(prompt, row.words) for row in rows])
     with torch.inference_mode():
-        read_batch(base, batch, prompt.guidance, stack_labels([prompt.label_vectors], [0] * len(rows)))
+        read_batch(base, work.batch, work.guidance, work.labels)
 
 
 def seconds(run: Timed) -> float:

@@ -83,22 +83,23 @@ def collate(examples: Sequence[Example], *, pad: int, device: torch.device | str
     return Batch(ids.to(device), mask.to(device), first.to(device), counts.to(device))
 
 
-def by_length(lengths: Sequence[int]) -> list[list[int]]:
-    """The rows of a batch in groups of about one length, so that little of what is computed is padding.
+def by_length(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Where to cut a batch with rows of these lengths, so that little of what is computed is padding: [begin, end).
 
-    Of all ways to cut the rows, in the order of their lengths, the one of the fewest padded places, where each group
-    counts as `_GROUP_COST` places more.
+    Of all ways to cut, the one of the fewest padded places, where each group counts as `_GROUP_COST` places more. Rows
+    that stand in the order of their lengths are cut best.
     """
-    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
     cheapest: list[tuple[int, int]] = [(0, 0)]  # for so many rows: cost, begin of the last group
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end - 1]]
-        ways = ((cheapest[begin][0] + _GROUP_COST + (end - begin) * longest, begin) for begin in range(end))
+    for end in range(1, len(lengths) + 1):
+        longest, ways = 0, []
+        for begin in range(end - 1, -1, -1):
+            longest = max(longest, lengths[begin])
+            ways.append((cheapest[begin][0] + _GROUP_COST + (end - begin) * longest, begin))
         cheapest.append(min(ways))
-    groups, end = [], len(order)
+    groups, end = [], len(lengths)
     while end:
         begin = cheapest[end][1]
-        groups.append(order[begin:end])
+        groups.append((begin, end))
         end = begin
     return groups[::-1]
 

@@ -108,13 +108,12 @@ def _read(backbone: Backbone, batch: Batch, guidance: Guidance) -> Tensor:
     if len(groups) == 1:
         return _encoder(backbone, batch.input_ids, batch.attention_mask, guidance)
     parts = []
-    for rows in groups:
-        index, width = torch.tensor(rows, device=batch.input_ids.device), lengths[rows[-1]]
-        ids, mask = batch.input_ids[index, :width], batch.attention_mask[index, :width]
-        part = _encoder(backbone, ids, mask, guidance.select(index))
+    for begin, end in groups:
+        width = max(lengths[begin:end])
+        ids, mask = batch.input_ids[begin:end, :width], batch.attention_mask[begin:end, :width]
+        part = _encoder(backbone, ids, mask, guidance.part(begin, end))
         parts.append(F.pad(part, (0, 0, 0, longest - width)))
-    order = torch.tensor([row for rows in groups for row in rows], device=batch.input_ids.device)
-    return torch.cat(parts).index_select(0, order.argsort())
+    return torch.cat(parts)
 
 
 def _encoder(backbone: Backbone, ids: Tensor, mask: Tensor, guidance: Guidance) -> Tensor:

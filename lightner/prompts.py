@@ -80,6 +80,13 @@ class Guidance:
         mask = self.mask if shared or self.mask is None else self.mask.index_select(0, rows)
         return Guidance(picked.key, picked.value, mask, picked.slot_key, picked.slot_value)
 
+    def part(self, begin: int, end: int) -> Guidance:
+        """Rows [begin, end) of the batch, as views; a guidance that all rows share (B = 1) stays as it is."""
+        part = self.map(lambda tensor: tensor if tensor.shape[1] == 1 else tensor[:, begin:end])
+        shared = self.mask is None or self.mask.shape[0] == 1
+        mask = self.mask if shared or self.mask is None else self.mask[begin:end]
+        return Guidance(part.key, part.value, mask, part.slot_key, part.slot_value)
+
 
 NO_GUIDANCE = Guidance()
 

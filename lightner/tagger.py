@@ -43,9 +43,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Work:
-    """A batch ready for the model: rows of any prompts, padded and stacked on the backbone's device."""
+    """A batch ready for the model: rows of any prompts, padded and stacked on the backbone's device.
+
+    They stand in the order of their lengths; `places[n]` is where the caller's row n stands.
+    """
 
     rows: tuple[Row, ...]
+    places: tuple[int, ...]
     batch: Batch
     guidance: Guidance
     labels: model.Labels
@@ -135,19 +139,22 @@ def cut(words: Sequence[object]) -> tuple[tuple[int, int], ...]:
 
 
 def prepare(backbone: Backbone, rows: Sequence[Row]) -> Work:
-    """Tokenise, pad and stack rows of any mix of prompts."""
-    prompts: dict[int, Prompt] = {id(row.prompt): row.prompt for row in rows}
-    position = {key: index for index, key in enumerate(prompts)}
-    which = [position[id(row.prompt)] for row in rows]
+    """Tokenise, order, pad and stack rows of any mix of prompts."""
     special = backbone.tokenizer.num_special_tokens_to_add()
-    examples = [
+    fitted = [
         _fitted(example, backbone.max_pieces, special)
         for example in batching.encode(backbone.tokenizer, [row.words for row in rows])
     ]
+    order = sorted(range(len(rows)), key=lambda row: len(fitted[row].pieces))
+    places = tuple(sorted(range(len(rows)), key=order.__getitem__))
+    rows, examples = [rows[row] for row in order], [fitted[row] for row in order]
+    prompts: dict[int, Prompt] = {id(row.prompt): row.prompt for row in rows}
+    position = {key: index for index, key in enumerate(prompts)}
+    which = [position[id(row.prompt)] for row in rows]
     batch = batching.collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
     guidance = stack([prompt.guidance for prompt in prompts.values()], which)
     labels = model.stack_labels([prompt.label_vectors for prompt in prompts.values()], which)
-    return Work(tuple(rows), batch, guidance, labels)
+    return Work(tuple(rows), places, batch, guidance, labels)
 
 
 def infer(backbone: Backbone, work: Work) -> Inferred:
@@ -172,7 +179,7 @@ def draft_tagger(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentenc
         with torch.no_grad():
             encoded = model.encode(backbone, work.batch, work.guidance, work.labels)
         behind = encoded.candidates[:, encoded.space.first_word :]
-        words += [row[: len(those)] for row, those in zip(behind, cropped, strict=True)]
+        words += [behind[place, : len(those)] for place, those in zip(work.places, cropped, strict=True)]
     return drafts.learn(words, chosen, prompt.labels)
 
 
@@ -182,10 +189,9 @@ def with_drafts(backbone: Backbone, bare: PromptArtifact, sentences: Sequence[Se
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
-    """Scored spans of each row, in the words of that row."""
+    """Scored spans of each of the caller's rows, in the words of that row."""
     return [
-        decoded.spans(row.prompt.labels.names, inferred.space)
-        for row, decoded in zip(work.rows, inferred.decoded, strict=True)
+        inferred.decoded[place].spans(work.rows[place].prompt.labels.names, inferred.space) for place in work.places
     ]
 
 

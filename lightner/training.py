@@ -96,6 +96,8 @@ class PromptModel(nn.Module):
         """Summed cross-entropy of the sentences' targets over what the grammar allows."""
         backbone = self.backbone
         guidance, vectors = self.prompt(), self.verbalizer(backbone.embedding)
+        order = sorted(range(len(examples)), key=lambda row: len(examples[row].pieces))  # as the encoder reads them
+        sentences, examples = [sentences[row] for row in order], [examples[row] for row in order]
         batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
         encoded = encode(backbone, batch, guidance, stack_labels([vectors], [0] * batch.size))
         targets = target_ids(sentences, self.labels, encoded.space).to(backbone.device)

@@ -29,10 +29,9 @@ class LabelPieces:
 def label_pieces(tokenizer: PreTrainedTokenizerBase, labels: LabelSet) -> LabelPieces:
     """Sub-words of the label words; a word without any becomes the unknown token."""
     unknown = tokenizer.unk_token_id
-    rows = [
-        [piece for word in words for piece in tokenizer.encode(" " + word, add_special_tokens=False)] or [unknown]
-        for words in labels.words
-    ]
+    every = [" " + word for words in labels.words for word in words]  # at once: a call costs more than a word
+    pieces = iter(tokenizer(every, add_special_tokens=False)["input_ids"])
+    rows = [[piece for _ in words for piece in next(pieces)] or [unknown] for words in labels.words]
     longest = max(len(row) for row in rows)
     ids = torch.tensor([row + [unknown] * (longest - len(row)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])

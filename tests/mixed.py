@@ -67,5 +67,7 @@ def mixed_rows(backbone: Backbone) -> tuple[Row, ...]:
 def encoded(backbone: Backbone, rows: Sequence[Row]) -> tuple[Encoded, Guidance]:
     """The rows through the encoder, as the tagger does it, and the guidance that they were stacked to."""
     work = prepare(backbone, rows)
+    places = torch.tensor(work.places)
     with torch.no_grad():
-        return model.encode(backbone, work.batch, work.guidance, work.labels), work.guidance
+        together = model.encode(backbone, work.batch, work.guidance, work.labels)
+    return together.select(places), work.guidance.select(places)
