@@ -32,6 +32,12 @@ _PORTS = (
     "object-manager-port",
 )
 _PR_SET_PDEATHSIG = 1
+# The third: a head that is asked to stop waits for half a minute for others to take over what it serves; nobody does.
+_SETTINGS = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def environment() -> Mapping[str, str]:
     """This process's environment for a head of its own: no other cluster's address or token, this Python for jobs."""
     own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_JOB_ID")}
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}"
-    return {**own, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    return {**own, **_SETTINGS}
 
 
 def free_ports(count: int) -> list[int]:
