@@ -29,8 +29,6 @@ from lightner.types import LabelSet, Sentence
 
 RULES = -1
 """The number of the configuration that has no options."""
-FINALISTS = 10
-"""Configurations that go on to further seeds."""
 DEV_SENTENCES = 300
 """Sentences of DEV at most, drawn at random, none of them in TRAIN."""
 Row: TypeAlias = dict[str, Any]
@@ -73,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:DEV:TEST")
     parser.add_argument("--configurations", type=int, default=30)
+    parser.add_argument("--finalists", type=int, default=10, help="configurations that go on to further seeds")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone")
     parser.add_argument("--out", type=Path, required=True)
@@ -80,7 +79,7 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs = Runs(options.out, backbone.load(options.backbone))
     for text in options.sets:
-        found = compare(runs, task_of(text), options.configurations, options.seeds)
+        found = compare(runs, task_of(text), options.configurations, options.finalists, options.seeds)
         print(json.dumps(found), flush=True)
 
 
@@ -94,18 +93,23 @@ def task_of(text: str) -> Task:
     return Task(name, train, tuple(drawn), test)
 
 
-def compare(runs: Runs, task: Task, configurations: int, seeds: int) -> Row:
+def compare(runs: Runs, task: Task, configurations: int, finalists: int, seeds: int) -> Row:
     """Sweep, choose the expert, score it and the rules on the test sentences."""
     for number in range(configurations):
         runs.add(task, number, 0, "dev")
-    for number in best(runs.rows(task.name), seeds=1)[:FINALISTS]:
+    for number in best(runs.rows(task.name), seeds=1)[:finalists]:
         for seed in range(1, seeds):
             runs.add(task, number, seed, "dev")
     expert = best(runs.rows(task.name), seeds=seeds)[0]
     for number in (expert, RULES):
         for seed in range(seeds):
             runs.add(task, number, seed, "test")
-    return {"name": task.name, "configurations": configurations, **regret(runs.rows(task.name), expert, seeds)}
+    return {
+        "name": task.name,
+        "configurations": configurations,
+        "finalists": finalists,
+        **regret(runs.rows(task.name), expert, seeds),
+    }
 
 
 def measure(base: Backbone, task: Task, number: int, seed: int, scored: str) -> Row:

@@ -49,12 +49,11 @@ def test_the_best_of_the_first_seed_go_on_and_only_the_expert_and_the_rules_see_
         return real(*args)
 
     monkeypatch.setattr(regret, "measure", noted)
-    monkeypatch.setattr(regret, "FINALISTS", 1)
     monkeypatch.setattr(rules, "PROMPT_LENGTHS", (2,))
     monkeypatch.setattr(rules, "LEARNING_RATES", (1e-2,))
     runs = regret.Runs(tmp_path / "runs.jsonl", tiny_backbone())
     task = regret.Task("people", TRAIN, TRAIN[:4], TRAIN[4:])
-    found = regret.compare(runs, task, 2, 2)
+    found = regret.compare(runs, task, 2, 1, 2)
     expert = next(number for number, _, which in scored if which == "test")
     assert scored == [
         (0, 0, "dev"),
@@ -62,7 +61,7 @@ def test_the_best_of_the_first_seed_go_on_and_only_the_expert_and_the_rules_see_
         (expert, 1, "dev"),
         *((number, seed, "test") for number in (expert, regret.RULES) for seed in (0, 1)),
     ]
-    assert regret.compare(runs, task, 2, 2) == found
+    assert regret.compare(runs, task, 2, 1, 2) == found
     assert len(scored) == len(runs.rows("people")) == 7
 
 
