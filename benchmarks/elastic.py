@@ -42,10 +42,17 @@ class Elastic:
     token: str
 
     def environment(self, *, token: str | None = None) -> dict[str, str]:
-        """For commands that speak to the cluster; another token, or "" for none, may be given."""
+        """For commands that speak to the cluster; another token, or "" for none, may be given.
+
+        None means not that of the home folder either, where Ray writes one when it is started by hand.
+        """
         own = {name: value for name, value in local.environment().items() if not name.startswith("RAY_AUTH")}
         given = self.token if token is None else token
-        return {**own, "RAY_AUTH_MODE": "token", **({"RAY_AUTH_TOKEN": given} if given else {})}
+        return {
+            **own,
+            "RAY_AUTH_MODE": "token",
+            **({"RAY_AUTH_TOKEN": given} if given else {"HOME": str(self.head.folder)}),
+        }
 
     def ask(self, path: str, **parameters: str) -> httpx.Response:
         """What the dashboard answers."""
