@@ -87,7 +87,7 @@ def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: i
     plan = replace(plan, batch_size=batch_size, steps=steps + 1, rounds=steps + 1, dropout=0.0, bf16=False)
     worker = Worker()
     if count > 1:
-        worker = Worker(rank, count, sharded=sharded, wrap=DistributedDataParallel)
+        worker = Worker(rank, count, wrap=DistributedDataParallel)
     run = Tuning(base, LabelSet.of(labels_of(sentences)), sentences, (), plan, worker=worker)
     rounds = run.rounds()
     next(rounds)

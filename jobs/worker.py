@@ -138,7 +138,7 @@ def _work(config: Mapping[str, Any]) -> None:
             train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{metrics['epoch']:03d}")
 
     with _folder(train.get_checkpoint() or task.begun) as resume:
-        worker = Worker(rank=rank, count=context.get_world_size(), wrap=_wrap, sharded=task.shard)
+        worker = Worker(rank=rank, count=context.get_world_size(), wrap=_wrap)
         _learn(task, worker, resume, report)
 
 

@@ -71,21 +71,21 @@ class Guidance:
 
     def select(self, rows: Tensor) -> Guidance:
         """Rows of the batch by index; a guidance that all rows share (B = 1) stays as it is."""
-
-        def pick(tensor: Tensor) -> Tensor:
-            return tensor if tensor.shape[1] == 1 else tensor.index_select(1, rows)
-
-        picked = self.map(pick)
-        shared = self.mask is None or self.mask.shape[0] == 1
-        mask = self.mask if shared or self.mask is None else self.mask.index_select(0, rows)
-        return Guidance(picked.key, picked.value, mask, picked.slot_key, picked.slot_value)
+        return self._of_rows(lambda tensor, batch: tensor.index_select(batch, rows))
 
     def part(self, begin: int, end: int) -> Guidance:
         """Rows [begin, end) of the batch, as views; a guidance that all rows share (B = 1) stays as it is."""
-        part = self.map(lambda tensor: tensor if tensor.shape[1] == 1 else tensor[:, begin:end])
-        shared = self.mask is None or self.mask.shape[0] == 1
-        mask = self.mask if shared or self.mask is None else self.mask[begin:end]
-        return Guidance(part.key, part.value, mask, part.slot_key, part.slot_value)
+        return self._of_rows(lambda tensor, batch: tensor.narrow(batch, begin, end - begin))
+
+    def _of_rows(self, pick: Callable[[Tensor, int], Tensor]) -> Guidance:
+        """What `pick` takes of each tensor along the dimension of the batch, if it is not 1."""
+
+        def picked(tensor: Tensor, batch: int) -> Tensor:
+            return tensor if tensor.shape[batch] == 1 else pick(tensor, batch)
+
+        those = self.map(lambda tensor: picked(tensor, 1))
+        mask = None if self.mask is None else picked(self.mask, 0)
+        return Guidance(those.key, those.value, mask, those.slot_key, those.slot_value)
 
 
 NO_GUIDANCE = Guidance()

@@ -50,15 +50,11 @@ class Round:
 
 @dataclass(frozen=True)
 class Worker:
-    """This process's place among data-parallel workers, and how it wraps a module for them.
-
-    `sharded`: the backbone's weights lie in parts on all of them, so that all take part in every forward pass.
-    """
+    """This process's place among data-parallel workers, and how it wraps a module for them."""
 
     rank: int = 0
     count: int = 1
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
-    sharded: bool = False
 
 
 Saver = Callable[[Path], None]
@@ -177,7 +173,7 @@ class Tuning:
             return _step(self._module, self._optimizer, rows, self._worker, self._precision)
 
     def _round(self, number: int, loss: float) -> Round:
-        if not self._dev or (self._worker.rank != 0 and not self._worker.sharded):
+        if not self._dev or (self._worker.rank != 0 and not self._backbone.sharded):
             return Round(number, self._done, loss, None)
         prompt = self.tuned.fold()
         each = evaluate_each(self._backbone, prompt, self._dev)

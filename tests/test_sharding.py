@@ -69,9 +69,7 @@ def _tune(rank: int, *, sharded: bool) -> dict[str, object]:
     plan = rules.plan(sentences, prompt_length=4, learning_rate=1e-2)
     # Dropout would draw other numbers for rows read in groups.
     plan = plan.with_pins({"steps": 24, "bf16": False, "dropout": 0.0})
-    run = Tuning(
-        base, LABELS, sentences, sentences, plan, worker=Worker(rank, WORKERS, DistributedDataParallel, sharded)
-    )
+    run = Tuning(base, LABELS, sentences, sentences, plan, worker=Worker(rank, WORKERS, DistributedDataParallel))
     rounds = list(run.rounds())
     stacks = (base.model.get_encoder(), base.model.get_decoder())
     return {
