@@ -2,17 +2,19 @@
 
     python benchmarks/few_shot.py NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out benchmarks/results/few_shot.json
 
-The scan runs in this process, one trial after the other and none stopped early; otherwise it is the job's. Seeds change
-the folds, the order of batches and the random parts of the start. Test files are only scored.
+The scan is the job's, its halving too, in this process, one trial after the other. Seeds change the folds, the order of
+batches and the random parts of the start. Test files are only scored.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,7 +26,7 @@ from lightner import backbone, rules
 from lightner.backbone import Backbone
 from lightner.formats import labels_of, read
 from lightner.selection import Fold, History, folds_of, run_folds, trial_plan
-from lightner.training import Tuning, evaluate
+from lightner.training import Saver, Tuning, evaluate
 from lightner.types import LabelSet, Sentence
 
 
@@ -72,25 +74,26 @@ def tune(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], se
     """Scan by cross-validation, learn the winner on everything to its best round, score the test sentences."""
     began = time.monotonic()
     labels, folds = LabelSet.of(labels_of(train)), folds_of(train, (), seed=seed)
-    trials = []
-    for length in rules.PROMPT_LENGTHS:
-        for rate in rules.LEARNING_RATES:
-            plan = rules.plan(train, prompt_length=length, learning_rate=rate, seed=seed)
-            found = curve(base, labels, folds, trial_plan(plan, folds, of=len(train)))
-            best = rules.best_round(found)
-            trials.append((found[best - 1], -length, -rate, best, plan))
-    chosen = max(trials, key=lambda trial: trial[:3])
-    final = Tuning(base, labels, train, (), chosen[4])
-    for _ in final.rounds(chosen[3]):
+    plans = [
+        rules.plan(train, prompt_length=length, learning_rate=rate, seed=seed)
+        for length in rules.PROMPT_LENGTHS
+        for rate in rules.LEARNING_RATES
+    ]
+    curves = scan(base, labels, folds, [trial_plan(plan, folds, of=len(train)) for plan in plans])
+    number = max(range(len(plans)), key=lambda each: (len(curves[each]), f1_of(curves[each]), -each))
+    best = rules.best_round(curves[number])
+    final = Tuning(base, labels, train, (), plans[number])
+    for _ in final.rounds(best):
         pass
     seconds = time.monotonic() - began
     micro = evaluate(base, final.tuned.fold(), test).micro
     return {
         "seed": seed,
-        "prompt_length": -chosen[1],
-        "learning_rate": -chosen[2],
-        "rounds": chosen[3],
-        "cross_validated_f1": chosen[0],
+        "prompt_length": plans[number].prompt_length,
+        "learning_rate": plans[number].learning_rate,
+        "rounds": best,
+        "cross_validated_f1": f1_of(curves[number]),
+        "curves": curves,
         "test_precision": micro.precision,
         "test_recall": micro.recall,
         "test_f1": micro.f1,
@@ -98,11 +101,37 @@ def tune(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], se
     }
 
 
-def curve(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plan: rules.Plan) -> list[float]:
-    """Pooled F1 after every round of a trial."""
-    histories: list[History] = [()]
-    run_folds(base, labels, folds, plan, last=plan.rounds, on_round=lambda history, _: histories.append(history))
+def scan(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plans: Sequence[rules.Plan]) -> list[list[float]]:
+    """Pooled F1 by round of a trial for each plan, halved in step as `jobs/halving.py` does it."""
+    curves: list[list[float]] = [[] for _ in plans]
+    alive = list(range(len(plans)))
+    with tempfile.TemporaryDirectory() as kept:
+        for last in rules.milestones(plans[0].rounds, len(plans)):
+            for number in alive:
+                curves[number] = curve(base, labels, folds, plans[number], last, Path(kept) / str(number))
+            alive = sorted(alive, key=lambda each: -curves[each][-1])[: math.ceil(len(alive) / 2)]
+    return curves
+
+
+def curve(
+    base: Backbone, labels: LabelSet, folds: Sequence[Fold], plan: rules.Plan, last: int, state: Path
+) -> list[float]:
+    """Pooled F1 after every round of a trial up to `last`; goes on from its state of an earlier call."""
+    histories: list[History] = []
+
+    def keep(history: History, save: Saver) -> None:
+        histories.append(history)
+        if len(history) == last:
+            state.mkdir(exist_ok=True)
+            save(state)
+
+    run_folds(base, labels, folds, plan, last=last, resume=state if state.exists() else None, on_round=keep)
     return [done.scores.micro.f1 for done in histories[-1] if done.scores is not None]
+
+
+def f1_of(found: Sequence[float]) -> float:
+    """F1 of the round at which a run of these rounds should have ended."""
+    return found[rules.best_round(found) - 1]
 
 
 def circumstances(base: Backbone) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from jobs.trials import Ended, run_trials
 from jobs.watch import Watch
 from jobs.worker import Cost, Run
-
-_COMPARED = (4, 2)  # after these parts of the rounds
+from lightner import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,6 @@ class Halved:
     ended: Mapping[str, Ended]
     cut_short: frozenset[str]
     errors: tuple[str, ...]
-
-
-def milestones(rounds: int, trials: int) -> tuple[int, ...]:
-    """The rounds to which all trials that are left come together: as many as it takes to leave one, then the last."""
-    needed = min(len(_COMPARED), math.ceil(math.log2(trials)))
-    compared = {rounds // part for part in _COMPARED[len(_COMPARED) - needed :]}
-    return tuple(sorted(compared - {0} | {rounds}))
 
 
 def run_halving(
@@ -45,7 +37,7 @@ def run_halving(
     ended: dict[str, Ended] = {}
     errors: tuple[str, ...] = ()
     alive, rounds = list(runs), runs[0].last
-    for last in milestones(rounds, len(runs)):
+    for last in rules.milestones(rounds, len(runs)):
         left = until - time.monotonic()
         if left <= 0:
             break

@@ -20,6 +20,7 @@ _ENOUGH = 400  # steps up to which there are _PASSES
 _ROUNDS = 8
 _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from the last number on a hold-out
 _SMOOTHED = 1  # rounds on either side
+_COMPARED = (4, 2)  # after these parts of the rounds
 _MOST_CPUS = 4
 _SHARE_A_GPU = ((100_000_000, 4), (250_000_000, 2))  # below so many parameters, so many runs
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
@@ -113,6 +114,16 @@ def fold_count(sentences: int) -> int:
     if sentences < 2:
         raise InputError(f"selection: found {sentences} different sentences, expected at least 2, or --dev")
     return min(sentences, next((folds for below, folds in _FOLDS if sentences < below), 1))
+
+
+def milestones(rounds: int, trials: int) -> tuple[int, ...]:
+    """The rounds to which all trials that are left come together: as many as it takes to leave one, then the last.
+
+    Behind each but the last the better half of those that came to it goes on (jobs/halving.py).
+    """
+    needed = min(len(_COMPARED), math.ceil(math.log2(trials)))
+    compared = {rounds // part for part in _COMPARED[len(_COMPARED) - needed :]}
+    return tuple(sorted(compared - {0} | {rounds}))
 
 
 def runs_per_gpu(parameters: int) -> int:

@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from jobs.halving import milestones
+from benchmarks import few_shot
+from lightner import backbone, rules
+from lightner.formats import labels_of, read
 from lightner.registry import Registry
+from lightner.selection import folds_of, trial_plan
+from lightner.types import LabelSet
 from tests.conftest import LocalRay
 from tests.test_jobs import place, start, wait_for, words
 
@@ -28,7 +33,7 @@ __all__ = ["place"]  # a fixture
     ],
 )
 def test_there_are_as_many_comparisons_as_leave_one_trial(rounds: int, trials: int, expected: tuple[int, ...]) -> None:
-    assert milestones(rounds, trials) == expected
+    assert rules.milestones(rounds, trials) == expected
 
 
 @pytest.mark.ray
@@ -53,5 +58,19 @@ def test_the_better_half_goes_on_and_a_killed_scan_goes_on_between_comparisons(
         gone = [curve for curve in came if len(curve) > last]
         assert len(gone) == count
         assert min(curve[last - 1] for curve in gone) >= sorted(curve[last - 1] for curve in came)[-count]
+    assert [row["f1_by_round"] for row in tuning["scan"]] == in_one_process(place), "the benchmarks' scan is another"
     assert not tuning["scan_cut_short"]
     assert [row["cut_short"] for row in tuning["scan"]] == [False] * 4
+
+
+def in_one_process(place: Path) -> list[list[float]]:
+    """The curves of the same scan as benchmarks/few_shot.py runs it."""
+    train, base = read(place / "train.conll"), backbone.load(str(place / "tiny"))
+    labels, folds = LabelSet.of(labels_of(train)), folds_of(train, (), seed=0)
+    pins = yaml.safe_load((place / "slow.yaml").read_text("utf-8"))
+    plans = [
+        rules.plan(train, prompt_length=length, learning_rate=rate).with_pins(pins)
+        for length in (2, 3)
+        for rate in (0.01, 0.03)
+    ]
+    return few_shot.scan(base, labels, folds, [trial_plan(plan, folds, of=len(train)) for plan in plans])
