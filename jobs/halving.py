@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from jobs.trials import Ended, run_trials
 from jobs.watch import Watch
 from jobs.worker import Cost, Run
-from lightner import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,14 @@ class Halved:
 
 
 def run_halving(
-    name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once: int, budget_s: float | None
+    name: str,
+    runs: Sequence[Run],
+    *,
+    milestones: Sequence[int],
+    title: str,
+    watch: Watch,
+    at_once: int,
+    budget_s: float | None,
 ) -> Halved:
     """Run all to the first milestone, then the better half by F1 to the next one; of equals the earlier of `runs`.
 
@@ -37,7 +43,7 @@ def run_halving(
     ended: dict[str, Ended] = {}
     errors: tuple[str, ...] = ()
     alive, rounds = list(runs), runs[0].last
-    for last in rules.milestones(rounds, len(runs)):
+    for last in milestones:
         left = until - time.monotonic()
         if left <= 0:
             break

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from jobs import command, plot, publish, repeats, scan, session
-from jobs.material import Material
+from jobs.material import Material, milestones_of
 from jobs.scan import Scan, Trial
 from jobs.transfer import Choice
 from jobs.trials import learned, run_all
@@ -32,11 +32,12 @@ def learn(
     """
     task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
-    at_once, watch = _at_once(options), Watch(options.domain, tuple(options.log))
+    at_once, watch = _at_once(options, task.workers), Watch(options.domain, tuple(options.log))
     say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
     scanned = scan.scan(
         task,
         [choice.by(trial_plan(choice.plan, material.folds, of=count)) for choice in choices],
+        milestones=milestones_of(material, [choice.plan for choice in choices]),
         watch=watch,
         at_once=at_once,
         budget_s=None if options.budget is None else 60 * options.budget,
@@ -81,16 +82,16 @@ def _task(options: argparse.Namespace, material: Material, choices: Sequence[Cho
         folds=material.folds,
         plan=plan,
         last=plan.rounds,
-        workers=options.workers,
+        workers=material.scheme.workers,
         gpu=options.gpu,
         shard=options.shard,
     )
 
 
-def _at_once(options: argparse.Namespace) -> int:
+def _at_once(options: argparse.Namespace, workers: int) -> int:
     """How many runs the cluster has room for."""
     slots = session.training_slots(gpu=options.gpu)
-    if slots < options.workers:
+    if slots < workers:
         kind = "GPUs" if options.gpu else "CPUs"
-        say(f"warning: the cluster has {slots} {kind} now, a run needs {options.workers}: waiting for more to join")
-    return max(1, slots // int(options.workers))
+        say(f"warning: the cluster has {slots} {kind} now, a run needs {workers}: waiting for more to join")
+    return max(1, slots // workers)

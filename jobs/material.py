@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from jobs.transfer import Choice, Source
 from lightner import check, rules
 from lightner.check import DataReport
 from lightner.formats import labels_of, read
+from lightner.rules import Plan, Scheme
 from lightner.selection import Fold, folds_of
 from lightner.types import InputError, LabelSet, Sentence
+
+_OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class Material:
     test: tuple[Sentence, ...]
     labels: LabelSet
     report: DataReport
+    scheme: Scheme
+    pins: Mapping[str, Any]
+    """Of the plans."""
     seed: int
     """Of the folds."""
 
@@ -44,8 +51,20 @@ def material_of(options: argparse.Namespace) -> Material:
         raise InputError(f"{options.train}: " + " ".join(report.errors))
     words = {} if options.label_words is None else _label_words(options.label_words)
     labels = LabelSet.of(labels_of([*everything, *dev]), words)
-    folds = folds_of(everything, dev, seed=options.seed)
-    return Material(everything, dev, folds, test, labels, report, options.seed)
+    pins = {} if options.pin is None else _pins(options.pin)
+    scheme, folds = _scheme(options, everything, dev, pins)
+    plan_pins = {name: value for name, value in pins.items() if name not in _OF_SCHEME}
+    return Material(everything, dev, folds, test, labels, report, scheme, plan_pins, options.seed)
+
+
+def _scheme(
+    options: argparse.Namespace, everything: Sequence[Sentence], dev: Sequence[Sentence], pins: Mapping[str, Any]
+) -> tuple[Scheme, tuple[Fold, ...]]:
+    own = rules.scheme(len({sentence.words for sentence in everything}), dev=bool(dev))
+    with _naming(options.pin):
+        scheme = own.with_pins({name: value for name, value in pins.items() if name in _OF_SCHEME})
+        folds = folds_of(everything, dev, seed=options.seed, count=scheme.folds)
+    return replace(scheme, workers=options.workers or scheme.workers), folds
 
 
 def choices_of(options: argparse.Namespace, material: Material, sources: Sequence[Source | None]) -> tuple[Choice, ...]:
@@ -53,22 +72,25 @@ def choices_of(options: argparse.Namespace, material: Material, sources: Sequenc
 
     Of a source the length is not scanned: a prompt that starts from it is as long.
     """
-    pins = {} if options.pin is None else _pins(options.pin)
-    return tuple(Choice(plan, source) for source in sources for plan in _plans(options, material, pins, source))
+    return tuple(Choice(plan, source) for source in sources for plan in _plans(options, material, source))
 
 
-def _plans(
-    options: argparse.Namespace, material: Material, pins: Mapping[str, Any], source: Source | None
-) -> list[rules.Plan]:
+def _plans(options: argparse.Namespace, material: Material, source: Source | None) -> list[Plan]:
     fixed = source.lengths if source else {}
-    plans = [
-        rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed)
-        .with_pins(dict(pins))
-        .with_pins(fixed)
-        for length in ([fixed["prompt_length"]] if fixed else options.lengths)
-        for rate in options.rates
-    ]
+    with _naming(options.pin):
+        plans = [
+            rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed)
+            .with_pins(material.pins)
+            .with_pins(fixed)
+            for length in ([fixed["prompt_length"]] if fixed else options.lengths)
+            for rate in options.rates
+        ]
     return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
+
+
+def milestones_of(material: Material, plans: Sequence[Plan]) -> tuple[int, ...]:
+    """The rounds at which the trials by these plans are compared, and the last one."""
+    return rules.milestones(plans[0].rounds, len(plans) if material.scheme.early_stopping else 1)
 
 
 def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> str:
@@ -76,6 +98,8 @@ def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> 
     digest = hashlib.sha256(fingerprint.encode())
     tried = [(choice.plan.as_dict(), choice.started_from) for choice in choices]
     digest.update(repr((material.folds, material.labels, tried)).encode())
+    if not material.scheme.early_stopping:
+        digest.update(b"no early stopping")
     return digest.hexdigest()
 
 
@@ -99,7 +123,22 @@ def _pins(file: str) -> dict[str, Any]:
         raise InputError(f"{file}: found no YAML ({error}), expected a mapping of settings") from error
     if not isinstance(found, dict):
         raise InputError(f"{file}: found {type(found).__name__}, expected a mapping of settings")
+    if unknown := set(found) - _OF_SCHEME - _OF_PLAN:
+        raise InputError(
+            f"{file}: found settings {sorted(map(str, unknown))}, expected some of {sorted(_OF_SCHEME | _OF_PLAN)}"
+        )
     return found
+
+
+@contextmanager
+def _naming(file: str | None) -> Iterator[None]:
+    """Errors within name the file of pins where there is one: only pins can be at fault."""
+    try:
+        yield
+    except InputError as error:
+        if file is None:
+            raise
+        raise InputError(f"{file}: {error}") from error
 
 
 def _text(file: str) -> str:

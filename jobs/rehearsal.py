@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from jobs.material import Material
-from lightner import check
+from jobs.material import Material, milestones_of
+from lightner import check, rules
 from lightner.backbone import Backbone
-from lightner.rules import Plan
+from lightner.rules import Plan, Scheme
 from lightner.selection import held_in, measured_on, trial_plan
 from lightner.training import Tuning, evaluate_each
 
@@ -36,7 +36,9 @@ def describe(material: Material, plans: Sequence[Plan], pace: Pace) -> str:
     tagged = part.rounds * len(held_in(folds))
     trial_s = len(folds) * part.steps * pace.step_s + tagged * pace.sentence_s
     final_s = plans[0].steps * pace.step_s
+    scanned = rules.rounds_of_scan(milestones_of(material, plans), len(plans))
     rows = [f"  {each.name:<24s} {_values(each.name, plans)}" for each in fields(Plan)]
+    rows += [f"  {each.name:<24s} {_values(each.name, [material.scheme])}" for each in fields(Scheme)]
     return "\n".join(
         [
             check.describe(material.report),
@@ -45,7 +47,8 @@ def describe(material: Material, plans: Sequence[Plan], pace: Pace) -> str:
             f"{len(plans)} trials, each measured on {measured_on(folds)}",
             f"a trial: {part.steps} steps for each of {len(folds)} folds, scored after each of {part.rounds} rounds",
             f"measured here: {pace.step_s:.2f} s a step, {pace.sentence_s:.3f} s a sentence to score",
-            f"at most {_minutes(len(plans) * trial_s)} for the scan if no trial is stopped early, one after the other",
+            f"at most {_minutes(scanned / part.rounds * trial_s)} for the scan, {scanned} of"
+            f" {len(plans) * part.rounds} rounds, one after the other",
             f"{_minutes(trial_s)} for each further seed (--seeds)",
             f"at most {_minutes(final_s)} for the final run; starting Ray comes on top",
         ]
@@ -68,7 +71,7 @@ def measure(base: Backbone, material: Material, plans: Sequence[Plan]) -> Pace:
     return Pace((learned - began) / done, (time.perf_counter() - learned) / len(sample))
 
 
-def _values(name: str, plans: Sequence[Plan]) -> str:
+def _values(name: str, plans: Sequence[Plan | Scheme]) -> str:
     """One value where all plans agree, else those that occur."""
     found = dict.fromkeys(getattr(plan, name) for plan in plans)
     note = "  (scanned)" if name in _SCANNED and len(found) > 1 else ""

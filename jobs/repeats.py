@@ -28,7 +28,8 @@ def repeat(
 
 
 def _again(task: Run, material: Material, *, last: int, seed: int) -> Run:
-    folds = folds_of(material.everything, material.dev, seed=material.seed + seed)
+    count = material.scheme.folds
+    folds = folds_of(material.everything, material.dev, seed=material.seed + seed, count=count)
     part = trial_plan(replace(task.plan, seed=task.plan.seed + seed), folds, of=len(material.everything))
     return replace(task, name=f"seed-{seed}", folds=folds, plan=part, last=last)
 

@@ -75,11 +75,14 @@ def scan(
     base: Run,
     choices: Sequence[Choice],
     *,
+    milestones: Sequence[int],
     watch: Watch,
     at_once: int,
     budget_s: float | None = None,
 ) -> Scan:
     """Run one trial per choice, `at_once` in parallel; the same call goes on where a killed one stopped.
+
+    Behind each of the `milestones` but the last, the round to which all would run, the better half goes on.
 
     After `budget_s` all trials are stopped where they are, as soon as one is in its third round; a scan that is gone on
     with has its budget anew.
@@ -90,7 +93,9 @@ def scan(
     """
     runs = [run_of(base, choice, name=_name(choice)) for choice in choices]
     runs.sort(key=lambda run: _rank(run.started_from, run.plan.prompt_length, run.plan.learning_rate))
-    found = run_halving(base.name, runs, title="scan", watch=watch, at_once=at_once, budget_s=budget_s)
+    found = run_halving(
+        base.name, runs, milestones=milestones, title="scan", watch=watch, at_once=at_once, budget_s=budget_s
+    )
     cut_short = found.cut_short
     trials = tuple(
         _trial(run, end, cut_short=run.name in cut_short) for run in runs if (end := found.ended.get(run.name))

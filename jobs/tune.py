@@ -44,9 +44,9 @@ def tune_domain(options: argparse.Namespace) -> None:
     """Check, scan, learn, evaluate and publish."""
     check_name(options.domain, "--domain")
     watch.check(options.log)
-    if options.shard and options.workers < 2:
-        raise InputError(f"--shard: found {options.workers} workers, expected at least 2 (--workers)")
     material = material_of(options)
+    if options.shard and material.scheme.workers < 2:
+        raise InputError(f"--shard: found {material.scheme.workers} workers, expected at least 2 (--workers)")
     base = backbone.load(options.backbone)
     sources = _sources(options, base, material)
     choices = choices_of(options, material, sources)
@@ -174,8 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     lengths, rates = list(rules.PROMPT_LENGTHS), list(rules.LEARNING_RATES)
     add("--lengths", type=command.at_least(0), nargs="+", default=lengths, help="prompt lengths to scan")
     add("--rates", type=command.rate, nargs="+", default=rates, help="learning rates to scan")
-    add("--pin", metavar="FILE", help="YAML with values in place of the rules', for experts")
-    add("--workers", type=command.at_least(1), default=1, help="data-parallel workers of each run")
+    add("--pin", metavar="FILE", help="YAML with values in place of the rules' (docs/rules.md), for experts")
+    add("--workers", type=command.at_least(1), metavar="N", help="data-parallel workers of each run (default: 1)")
     add("--gpu", action="store_true", help="train on GPUs")
     add(
         "--runs-per-gpu",

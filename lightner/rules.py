@@ -6,9 +6,9 @@ docs/rules.md gives the reason for each. Pure arithmetic; knows no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lightner.types import InputError, Sentence
 
@@ -23,7 +23,7 @@ _SMOOTHED = 1  # rounds on either side
 _COMPARED = (4, 2)  # after these parts of the rounds
 _MOST_CPUS = 4
 _SHARE_A_GPU = ((100_000_000, 4), (250_000_000, 2))  # below so many parameters, so many runs
-_AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1}
+_AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1, "folds": 1, "workers": 1}
 _BELOW = {"dropout": 1}
 
 
@@ -50,29 +50,53 @@ class Plan:
     bf16: bool
     seed: int
 
-    def with_pins(self, pins: dict[str, Any]) -> Plan:
+    def with_pins(self, pins: Mapping[str, Any]) -> Plan:
         """The plan with an expert's values in place of the rules'.
 
         Raises:
             InputError: an unknown name, a value of another type than the rule's, or one that no run can have.
         """
-        known = {field.name for field in fields(self)}
-        for name, value in pins.items():
-            if name not in known:
-                raise InputError(f"pinned setting: found {name!r}, expected one of {sorted(known)}")
-            _check_type(name, value, getattr(self, name))
-            if not _AT_LEAST.get(name, 0) <= value < _BELOW.get(name, math.inf):
-                raise InputError(
-                    f"pinned setting {name!r}: found {value!r}, expected at least {_AT_LEAST.get(name, 0)}"
-                    + (f" and below {_BELOW[name]}" if name in _BELOW else "")
-                )
-        pinned = replace(self, **{name: type(getattr(self, name))(value) for name, value in pins.items()})
+        pinned = _pinned(self, pins)
         if pinned.rounds > pinned.steps:
             raise InputError(f"pinned settings: found {pinned.rounds} rounds of {pinned.steps} steps, expected fewer")
         return pinned
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How the trials of a scan are measured and run, beside the plan of each.
+
+    `folds` of a cross-validation; 1 stands for a single split. `early_stopping`: the worse half of the trials ends at
+    each of the `milestones`. `workers`: how many share a run's batches.
+    """
+
+    folds: int
+    early_stopping: bool
+    workers: int
+
+    def with_pins(self, pins: Mapping[str, Any]) -> Scheme:
+        """The scheme with an expert's values in place of the rules'. Raises InputError as `Plan.with_pins` does."""
+        return _pinned(self, pins)
+
+
+_Settings = TypeVar("_Settings", Plan, Scheme)
+
+
+def _pinned(own: _Settings, pins: Mapping[str, Any]) -> _Settings:
+    known = {field.name for field in fields(own)}
+    for name, value in pins.items():
+        if name not in known:
+            raise InputError(f"pinned setting: found {name!r}, expected one of {sorted(known)}")
+        _check_type(name, value, getattr(own, name))
+        if not _AT_LEAST.get(name, 0) <= value < _BELOW.get(name, math.inf):
+            raise InputError(
+                f"pinned setting {name!r}: found {value!r}, expected at least {_AT_LEAST.get(name, 0)}"
+                + (f" and below {_BELOW[name]}" if name in _BELOW else "")
+            )
+    return replace(own, **{name: type(getattr(own, name))(value) for name, value in pins.items()})
 
 
 def _check_type(name: str, value: object, own: float) -> None:
@@ -105,6 +129,14 @@ def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: fl
     )
 
 
+def scheme(different: int, *, dev: bool) -> Scheme:
+    """The scheme for so many different sentences, where `dev` says whether there are others to measure on.
+
+    Raises InputError as `fold_count` does.
+    """
+    return Scheme(folds=1 if dev else fold_count(different), early_stopping=True, workers=1)
+
+
 def fold_count(sentences: int) -> int:
     """Folds of a cross-validation on so many different sentences; 1 stands for a hold-out of the share HELD_OUT.
 
@@ -124,6 +156,14 @@ def milestones(rounds: int, trials: int) -> tuple[int, ...]:
     needed = min(len(_COMPARED), math.ceil(math.log2(trials)))
     compared = {rounds // part for part in _COMPARED[len(_COMPARED) - needed :]}
     return tuple(sorted(compared - {0} | {rounds}))
+
+
+def rounds_of_scan(milestones: Sequence[int], trials: int) -> int:
+    """The rounds that so many trials run together if half of them end at each milestone."""
+    total, done = 0, 0
+    for last in milestones:
+        total, done, trials = total + trials * (last - done), last, math.ceil(trials / 2)
+    return total
 
 
 def runs_per_gpu(parameters: int) -> int:

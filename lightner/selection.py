@@ -32,15 +32,23 @@ class Fold:
     held: Sentences
 
 
-def folds_of(sentences: Sequence[Sentence], dev: Sequence[Sentence], *, seed: int) -> tuple[Fold, ...]:
-    """One fold if there are development sentences; else as many as the rules say, each sentence held in one.
+def folds_of(
+    sentences: Sequence[Sentence], dev: Sequence[Sentence], *, seed: int, count: int | None = None
+) -> tuple[Fold, ...]:
+    """One fold if there are development sentences; else `count`, each sentence held in one. By default the rules'.
 
     Raises:
-        InputError: there are no development sentences and fewer than two different ones to learn from.
+        InputError: there are no development sentences and fewer than two different ones to learn from; `count` is more
+            than the different sentences, or more than 1 where there are development sentences.
     """
+    different = len({sentence.words for sentence in sentences})
+    count = rules.scheme(different, dev=bool(dev)).folds if count is None else count
+    most = 1 if dev else max(1, different)
+    if count > most:
+        why = "where there are development sentences" if dev else f"of {different} different sentences"
+        raise InputError(f"folds: found {count}, expected at most {most} {why}")
     if dev:
         return (Fold(tuple(sentences), tuple(dev)),)
-    count = rules.fold_count(len({sentence.words for sentence in sentences}))
     if count == 1:
         return (Fold(*hold_out(sentences, fraction=rules.HELD_OUT, seed=seed)),)
     return tuple(Fold(*parts) for parts in folds(sentences, count=count, seed=seed))

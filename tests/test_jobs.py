@@ -30,6 +30,7 @@ from tests.tiny import tiny_artifact, tiny_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
+WHOLE = f"{PIN[:-1]}, folds: 2, early_stopping: false}}"
 SLOW = "{steps: 120, rounds: 30, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
 
 
@@ -54,6 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_conll(folder / "train.conll", sentences)
     (folder / "pin.yaml").write_text(PIN)
+    (folder / "whole.yaml").write_text(WHOLE)
     (folder / "slow.yaml").write_text(SLOW)
     return folder
 
@@ -109,8 +111,8 @@ def kill(title: str, head: local.Head) -> None:
 @pytest.mark.ray
 def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.Head, place: Path) -> None:
     submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
-    submit += ["--working-dir", ".", "--", "python", *words(place, "houses", "--test", str(place / "train.conll"))]
-    submit += ["--seeds", "2"]
+    more = ["--test", str(place / "train.conll"), "--rates", "0.01", "0.03", "--seeds", "2"]
+    submit += ["--working-dir", ".", "--", "python", *words(place, "houses", *more, pin="whole.yaml")]
 
     def run() -> str:
         done = subprocess.run(submit, cwd=ROOT, env=local.environment(), capture_output=True, text=True, timeout=400)
@@ -120,7 +122,7 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     first = run()
     assert "published houses v000001" in first
     assert re.search(r"length +rate +rounds +best +precision +recall +f1", first)
-    assert "each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in first
+    assert "each measured on 20 sentences, each by the one of 2 folds that did not learn from it" in first
     assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
     assert (kept := re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", first, re.MULTILINE))
     assert (Path(kept[1]) / "scan.txt").read_text() in first
@@ -129,8 +131,9 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     assert "draft.tagger" in artifact.tensors
     tuning: Any = artifact.card.tuning
     measured: Any = artifact.card.metrics
-    [row] = tuning["scan"]
-    assert (tuning["folds"], len(row["f1_by_round"])) == (3, 4)
+    assert tuning["folds"] == 2
+    assert [len(row["f1_by_round"]) for row in tuning["scan"]] == [4, 4], "no trial is stopped early"
+    [row] = [row for row in tuning["scan"] if row["learning_rate"] == tuning["learning_rate"]]
     assert tuning["stopped_after_round"] == row["best_round"] >= 2
     assert measured["f1"] == row["f1"] == row["f1_by_round"][row["best_round"] - 1]
     assert measured["f1_interval"]["low"] <= measured["f1"] <= measured["f1_interval"]["high"]
@@ -305,7 +308,8 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
     assert (settings["steps"], settings["learning_rate"]) == ("16", "0.01")
     assert "2 trials, each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in lines
     assert "a trial: 11 steps for each of 3 folds, scored after each of 4 rounds" in lines
-    assert re.search(r"^at most \d+ s for the scan if no trial is stopped early", done.stdout, re.MULTILINE)
+    assert (settings["folds"], settings["early_stopping"], settings["workers"]) == ("3", "True", "1")
+    assert re.search(r"^at most \d+ s for the scan, 6 of 8 rounds, one after the other$", done.stdout, re.MULTILINE)
     assert not home.exists()
 
 
@@ -320,7 +324,10 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
         (["--shard"], "--shard: found 1 workers, expected at least 2"),
         (["--log", "tensorboard"], "argument --log: invalid choice: 'tensorboard'"),
-        (["--pin", "bad.yaml"], "stepps"),
+        (["--pin", "bad.yaml"], "bad.yaml: found settings ['stepps'], expected some of ['batch_size',"),
+        (["--pin", "folds.yaml"], "folds.yaml: folds: found 21, expected at most 20 of 20 different sentences"),
+        (["--pin", "steps.yaml"], "steps.yaml: pinned setting 'steps': found 0, expected at least 1"),
+        (["--pin", "early.yaml"], "early.yaml: pinned setting 'early_stopping': found 1, expected a bool"),
         (["--train", "bad.conll"], "bad.conll:1: found"),
         (["--label-words", "words.json"], "['nobody']"),
     ],
@@ -328,7 +335,13 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
 def test_bad_input_is_one_line_and_starts_nothing(
     place: Path, more: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (place / "bad.yaml").write_text("{stepps: 3}")
+    for name, pins in (
+        ("bad", "stepps: 3"),
+        ("folds", "folds: 21"),
+        ("steps", "steps: 0"),
+        ("early", "early_stopping: 1"),
+    ):
+        (place / f"{name}.yaml").write_text(pins)
     (place / "bad.conll").write_text("lonely\n")
     (place / "words.json").write_text('{"nobody": ["word"]}')
     files = [str(place / word) if word.endswith((".conll", ".yaml", ".json")) else word for word in more]

@@ -11,13 +11,17 @@ from lightner.rules import (
     LEARNING_RATES,
     PROMPT_LENGTHS,
     Plan,
+    Scheme,
     best_round,
     fold_count,
     in_proportion,
+    milestones,
     plan,
     rate_share,
     round_end,
+    rounds_of_scan,
     runs_per_gpu,
+    scheme,
 )
 from lightner.types import InputError, Sentence
 
@@ -86,7 +90,19 @@ def test_a_whole_scan_of_which_half_is_stopped_costs_at_most_four_full_runs(sent
     whole, folds = planned(sentences), fold_count(sentences)
     part = in_proportion(whole, learned=sentences * (folds - 1) / folds, of=sentences)
     trials = len(PROMPT_LENGTHS) * len(LEARNING_RATES)
-    assert 0.5 * trials * folds * part.steps <= 4.05 * whole.steps
+    scanned = rounds_of_scan(milestones(whole.rounds, trials), trials)
+    assert scanned == trials * whole.rounds / 2
+    assert scanned / whole.rounds * folds * part.steps <= 4.05 * whole.steps
+
+
+def test_a_scheme_follows_from_the_sentences_unless_it_is_pinned() -> None:
+    assert scheme(50, dev=False) == Scheme(folds=3, early_stopping=True, workers=1)
+    assert scheme(1, dev=True).folds == 1
+    assert scheme(50, dev=False).with_pins({"folds": 5, "workers": 2}) == Scheme(5, True, 2)
+    with pytest.raises(InputError, match="'folds': found 0, expected at least 1"):
+        scheme(50, dev=False).with_pins({"folds": 0})
+    with pytest.raises(InputError, match="'workers': found True, expected a int"):
+        scheme(50, dev=False).with_pins({"workers": True})
 
 
 def test_a_trials_plan_makes_as_many_passes_over_fewer_sentences() -> None:

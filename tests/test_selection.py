@@ -62,6 +62,15 @@ def test_development_sentences_take_the_place_of_folds() -> None:
     assert folds_of(EIGHT[:6], EIGHT[6:], seed=0) == (Fold(EIGHT[:6], EIGHT[6:]),)
 
 
+def test_folds_may_be_pinned_to_what_the_sentences_allow() -> None:
+    assert [len(fold.held) for fold in folds_of(EIGHT, (), seed=0, count=8)] == [1] * 8
+    assert [len(fold.held) for fold in folds_of(EIGHT, (), seed=0, count=1)] == [2]
+    with pytest.raises(InputError, match="folds: found 9, expected at most 8 of 8 different sentences"):
+        folds_of(EIGHT, (), seed=0, count=9)
+    with pytest.raises(InputError, match="folds: found 2, expected at most 1 where there are development sentences"):
+        folds_of(EIGHT[:6], EIGHT[6:], seed=0, count=2)
+
+
 def test_two_sentences_are_folded_and_one_cannot_be_measured() -> None:
     assert [len(fold.held) for fold in folds_of(EIGHT[:2], (), seed=0)] == [1, 1]
     with pytest.raises(InputError, match="found 1 different sentences, expected at least 2, or --dev"):
