@@ -11,7 +11,7 @@ import matplotlib.image
 import pytest
 
 from jobs import plot, scan
-from tests.test_jobs import trial
+from tests.test_scan import trial
 
 TRIALS = (trial(1, 5, 7, 6), trial(1, 3, rate=0.01, finished=False))
 
