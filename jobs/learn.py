@@ -43,7 +43,9 @@ def learn(
         budget_s=None if options.budget is None else 60 * options.budget,
     )
     chosen = scan.best(scanned.trials)
-    _report(options, material, scanned, chosen, name=name)
+    files = plot.contents(name, scanned.trials, chosen)
+    where = plot.keep(options.storage, name, files)
+    _report(options, material, scanned, chosen, where=where)
     choice = next(each for each in choices if scan.key(each) == chosen.key)
     task = scan.run_of(task, choice, name=name)
     again: tuple[float, ...] = ()
@@ -54,17 +56,17 @@ def learn(
     say(f"learning the winner on all {count} sentences, {chosen.rounds} of {choice.plan.rounds} rounds")
     final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
     [end] = run_all(f"{name}-final", [final], title="final run", watch=watch, at_once=1)
-    return publish.Outcome(scanned, chosen, material.folds, again, final, end.cost, learned(end))
+    pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
+    return publish.Outcome(scanned, pictures, chosen, material.folds, again, final, end.cost, learned(end))
 
 
-def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, name: str) -> None:
-    """Say what the scan found, and keep it."""
+def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
+    """Say what the scan found, and where it is kept."""
     trials = scanned.trials
     if scanned.cut_short:
         finished = sum(trial.finished for trial in trials)
         say(f"the budget ran out: {finished} of {scanned.planned} trials finished, the best of the furthest is used")
     say(scan.table(trials, chosen))
-    where = plot.keep(options.storage, name, trials, chosen)
     say(f"kept as {plot.PICTURE}, {plot.PAGE} and {plot.TABLE} in {where}")
     say(f"by the trial marked *, on {measured_on(material.folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
     interval = f1_interval(chosen.chosen.sentences, seed=options.seed)

@@ -1,10 +1,10 @@
-"""The scan as a picture, a page and a table in the run's storage: F1 of every trial by round."""
+"""The scan as a picture, a page and a table, in the run's storage and beside the prompt: F1 of every trial by round."""
 
 from __future__ import annotations
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -17,18 +17,22 @@ PICTURE, PAGE, TABLE = "scan.png", "scan.html", "scan.txt"
 _STYLE = "body{font-family:sans-serif;margin:2em}svg{max-width:100%;height:auto}pre{overflow-x:auto}"
 
 
-def keep(place: str, name: str, trials: Sequence[Trial], chosen: Trial) -> str:
-    """Write all three into the folder of run `name` in the storage at `place`; returns where that is."""
-    where = storage.inside(place, name)
-    files, folder = storage.opened(where)
-    files.create_dir(folder, recursive=True)
-    contents = {
+def contents(name: str, trials: Sequence[Trial], chosen: Trial) -> dict[str, bytes]:
+    """All three of the run `name`, by file name."""
+    return {
         PICTURE: picture(trials, chosen),
         PAGE: page(name, trials, chosen),
         TABLE: scan.table(trials, chosen).encode() + b"\n",
     }
-    for file, content in contents.items():
-        with files.open_output_stream(f"{folder}/{file}") as stream:
+
+
+def keep(place: str, name: str, files: Mapping[str, bytes]) -> str:
+    """Write the `files` into the folder of run `name` in the storage at `place`; returns where that is."""
+    where = storage.inside(place, name)
+    system, folder = storage.opened(where)
+    system.create_dir(folder, recursive=True)
+    for file, content in files.items():
+        with system.open_output_stream(f"{folder}/{file}") as stream:
             stream.write(content)
     return where
 

@@ -33,9 +33,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a job has found: the scan, F1 of the chosen trial with other seeds; the final run, its cost and tensors."""
+    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, its cost
+    and tensors."""
 
     scan: Scan
+    pictures: Mapping[str, bytes]
     chosen: Trial
     folds: tuple[Fold, ...]
     repeats: tuple[float, ...]

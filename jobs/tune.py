@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,11 +64,11 @@ def tune_domain(options: argparse.Namespace) -> None:
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
         return
-    made, verdict = _tune(options, material, choices, base=base, key=key, live=live)
+    made, verdict, pictures = _tune(options, material, choices, base=base, key=key, live=live)
     if material.test:
         scores = evaluate(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{metrics.report(scores)}")
-    _publish(registry, options, made, verdict)
+    _publish(registry, options, made, verdict, pictures)
 
 
 def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Standing | None, key: str) -> bool:
@@ -89,11 +89,17 @@ def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Stan
     return True
 
 
-def _publish(registry: Registry, options: argparse.Namespace, made: PromptArtifact, verdict: Verdict) -> None:
-    """Under the alias that the gate allows; the last line says which."""
+def _publish(
+    registry: Registry,
+    options: argparse.Namespace,
+    made: PromptArtifact,
+    verdict: Verdict,
+    pictures: Mapping[str, bytes],
+) -> None:
+    """Under the alias that the gate allows, the scan's pictures beside it; the last line says which."""
     say(f"gate: {verdict.comparison}")
     passed = verdict.passed or options.force
-    published = registry.publish(made, alias=LIVE if passed else CANDIDATE)
+    published = registry.publish(made, alias=LIVE if passed else CANDIDATE, attachments=pictures)
     say(
         f"published {options.domain} {published.version} into {options.registry}"
         + ("" if passed else f" as {CANDIDATE} only: the live version is better (--force lets this one go live)")
@@ -108,8 +114,8 @@ def _tune(
     base: Backbone,
     key: str,
     live: publish.Standing | None,
-) -> tuple[PromptArtifact, Verdict]:
-    """The learned prompt, and whether it may go live."""
+) -> tuple[PromptArtifact, Verdict, Mapping[str, bytes]]:
+    """The learned prompt, whether it may go live, and pictures of its scan."""
     storage.check(options.storage)
     cpus = session.connect()
     again = live.version if live and live.came_from(key) else None
@@ -120,7 +126,8 @@ def _tune(
     verdict = judge(outcome.measured, live.artifact if live else None, base, seed=options.seed)
     sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
     data = {"sha256": sha256, "warnings": _warnings(material, choices)}
-    return publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data), verdict
+    made = publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data)
+    return made, verdict, outcome.pictures
 
 
 def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[Source | None, ...]:

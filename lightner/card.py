@@ -141,13 +141,16 @@ def readme(card: Card) -> str:
         f"backbone {_cell(card.backbone_name)}. It works with no other backbone.",
         f"- backbone fingerprint: `{card.backbone_fingerprint}`\n- created: {card.created}",
         _scores_table(card),
+        _scan_table(card.tuning.get("scan")),
         *(_section(title, getattr(card, name)) for title, name in _SECTIONS),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 _SECTIONS = (("How it was tuned", "tuning"), ("Training data", "data"), ("Versions", "versions"))
+_TABLES = ("scan",)  # shown as such
 _LONG = 400
+_SCANNED = ("prompt_length", "learning_rate", "started_from", "rounds", "best_round", "precision", "recall", "f1")
 _COLUMNS = ("precision", "recall", "f1", "support")
 
 
@@ -161,6 +164,26 @@ def _scores_table(card: Card) -> str:
         scores = row if isinstance(row, Mapping) else {}
         lines.append(f"| {_cell(name)} | {' | '.join(_number(scores.get(column)) for column in _COLUMNS)} |")
     return "\n\n".join(["## Scores", "\n".join(lines), *_remarks(card.metrics)])
+
+
+def _scan_table(scan: JSON) -> str:
+    """The scanned trials, those that came furthest first, of these the highest F1; nothing where none are listed."""
+    rows = [row for row in scan if isinstance(row, Mapping)] if isinstance(scan, Sequence) else []
+    columns = [name for name in _SCANNED if any(name in row for row in rows)]
+    if not columns:
+        return ""
+    rows.sort(key=lambda row: (_size(row.get("rounds")), _size(row.get("f1"))), reverse=True)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(_cell(_short(row.get(name))) for name in columns)} |" for row in rows]
+    return "## Scan\n\n" + "\n".join(lines)
+
+
+def _size(value: JSON) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _short(value: JSON) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _remarks(metrics: Mapping[str, JSON]) -> list[str]:
@@ -180,7 +203,7 @@ def _remarks(metrics: Mapping[str, JSON]) -> list[str]:
 
 
 def _section(title: str, values: Mapping[str, JSON]) -> str:
-    lines = [f"- {_cell(name)}: {_cell(_shown(value))}" for name, value in values.items()]
+    lines = [f"- {_cell(name)}: {_cell(_shown(value))}" for name, value in values.items() if name not in _TABLES]
     return f"## {title}\n\n" + "\n".join(lines) if lines else ""
 
 

@@ -2,7 +2,7 @@
 
 Layout below the registry's address, one folder per domain:
 
-    <domain>/versions/v000001/{card.json, README.md, prompt.safetensors, manifest.json}
+    <domain>/versions/v000001/{card.json, README.md, prompt.safetensors, manifest.json}, attachments
     <domain>/aliases.json                 alias -> version and its history; compare-and-swap on the ETag
 
 A version number is claimed by creating its card.json, which succeeds once; manifest.json is written last, and a
@@ -15,6 +15,7 @@ environment (AWS_ENDPOINT_URL for S3-compatible servers, addressed path-style). 
 - An S3 server that ignores conditional writes is noticed (`.conditional-write-probe`); there version numbers are
   times with random digits instead of a count, and of two aliases moved in the same moment the last one wins.
 
+Attachments are for people, such as a picture of the scan: the manifest does not list them and no reader needs them.
 Knows names and bytes; what is in a prompt is `artifact`'s business.
 """
 
@@ -39,6 +40,7 @@ from lightner.card import NAME
 from lightner.types import InputError
 
 LIVE = "live"
+MAX_ATTACHMENT = 2**22
 HALF_WRITTEN_AGE = timedelta(hours=1)
 _ALIASES_BYTES = 2**20
 _MANIFEST_PATH = re.compile(
@@ -80,12 +82,18 @@ class Registry:
     def url(self) -> str:
         return self._objects.url
 
-    def publish(self, artifact: PromptArtifact, *, alias: str | None = LIVE) -> Published:
-        """Store a new version of the prompt's domain, read it back, then let `alias` name it."""
+    def publish(
+        self, artifact: PromptArtifact, *, alias: str | None = LIVE, attachments: Mapping[str, bytes] | None = None
+    ) -> Published:
+        """Store a new version of the prompt's domain, read it back, then let `alias` name it.
+
+        `attachments` by file name: at most `MAX_ATTACHMENT` bytes each, named as domains are.
+        """
         if alias is not None:
             check_alias(alias)
+        _check_attachments(attachments or {})
         domain, files = artifact.card.domain, to_files(artifact)
-        version = self._upload(domain, files)
+        version = self._upload(domain, {**files, **(attachments or {})})
         self.verify(domain, version)
         if alias is not None:
             self.set_alias(domain, alias, version)
@@ -217,6 +225,7 @@ class Registry:
         for version in doomed:
             # The manifest first: without it the version is gone, whatever happens to the rest.
             self._objects.delete([_path(domain, version, name) for name in reversed(list(FILES))])
+            self._objects.delete([each.path for each in self._objects.list(_path(domain, version, ""))])
         _log.info("deleted versions %s of domain %s in %s", doomed, domain, self.url)
         return doomed
 
@@ -224,7 +233,7 @@ class Registry:
         for _ in range(ATTEMPTS):
             version = self._claim(domain, files[CARD])
             started = time.monotonic()
-            if all(self._place(_path(domain, version, name), files[name]) for name in FILES if name != MANIFEST):
+            if all(self._place(_path(domain, version, name), files[name]) for name in files if name != MANIFEST):
                 # After so long a pause the files may have been collected as half-written: begin anew.
                 in_time = time.monotonic() - started < HALF_WRITTEN_AGE.total_seconds() / 2
                 if in_time and self._place(_path(domain, version, MANIFEST), files[MANIFEST]):
@@ -293,6 +302,15 @@ class Registry:
 
     def _refuse_version(self, domain: str, version: str) -> NoReturn:
         raise UnknownPrompt(f"{self.url}: found no version {version!r} of domain {domain!r}, expected a published one")
+
+
+def _check_attachments(attachments: Mapping[str, bytes]) -> None:
+    for name, content in attachments.items():
+        check_name(name, "attachment")
+        if name in FILES:
+            raise InputError(f"attachment: found {name!r}, expected none of a prompt's own {sorted(FILES)}")
+        if len(content) > MAX_ATTACHMENT:
+            raise InputError(f"attachment {name}: found {len(content)} bytes, expected at most {MAX_ATTACHMENT}")
 
 
 def _path(domain: str, version: str, name: str) -> str:

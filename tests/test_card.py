@@ -70,6 +70,27 @@ def test_the_readme_says_on_what_scores_were_measured_and_how_sure_they_are() ->
     assert "Measured on" not in readme(replace(CARD, metrics=metrics))
 
 
+def test_the_readme_has_the_scan_as_a_table_and_who_came_furthest_first() -> None:
+    trial = {"prompt_length": 8, "learning_rate": 0.01, "rounds": 2, "best_round": 2, "f1": 0.75, "seconds": 1.0}
+    winner = {**trial, "learning_rate": 0.03, "rounds": 8, "best_round": 6, "f1": 0.6}
+    text = readme(replace(CARD, tuning={"steps": 120, "scan": [trial, winner]}))
+    assert (
+        "| prompt_length | learning_rate | rounds | best_round | f1 |\n"
+        "|---|---|---|---|---|\n"
+        "| 8 | 0.03 | 8 | 6 | 0.6 |\n"
+        "| 8 | 0.01 | 2 | 2 | 0.75 |\n"
+    ) in text
+    assert "- steps: 120" in text
+    assert "- scan:" not in text
+    started = readme(
+        replace(CARD, tuning={"scan": [{**trial, "started_from": None}, {**winner, "started_from": "a|b"}]})
+    )
+    assert "| 8 | 0.03 | a\\|b | 8 | 6 | 0.6 |" in started
+    assert "| 8 | 0.01 |  | 2 | 2 | 0.75 |" in started
+    for odd in (7, "word", [], [1], [{"f1": "high"}]):
+        assert "# Prompt" in readme(replace(CARD, tuning={"scan": odd}))
+
+
 def test_the_readme_shortens_what_nobody_reads() -> None:
     text = readme(replace(CARD, data={"learned_from": "0123abcd" * 100}))
     assert "(800 characters, all in card.json)" in text

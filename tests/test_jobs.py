@@ -125,6 +125,9 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
     assert (kept := re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", first, re.MULTILINE))
     assert (Path(kept[1]) / "scan.txt").read_text() in first
+    beside = place / "registry" / "houses" / "versions" / "v000001"
+    for picture in ("scan.png", "scan.html"):
+        assert (beside / picture).read_bytes() == (Path(kept[1]) / picture).read_bytes()
     _, artifact = Registry.open(str(place / "registry")).fetch("houses")
     assert artifact.card.labels == ("building", "person")
     assert "draft.tagger" in artifact.tensors

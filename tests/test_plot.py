@@ -18,7 +18,7 @@ TRIALS = (trial(1, 5, 7, 6), trial(1, 3, rate=0.01, finished=False))
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_picture_page_and_table_are_kept_in_the_runs_folder(tmp_path: Path, scheme: str) -> None:
-    where = plot.keep(f"{scheme}{tmp_path}/runs/", "people-1", TRIALS, TRIALS[0])
+    where = plot.keep(f"{scheme}{tmp_path}/runs/", "people-1", plot.contents("people-1", TRIALS, TRIALS[0]))
     assert where == f"{scheme}{tmp_path}/runs/people-1"
     folder = tmp_path / "runs" / "people-1"
     assert (folder / "scan.txt").read_text() == scan.table(TRIALS, TRIALS[0]) + "\n"

@@ -89,6 +89,36 @@ class TestOnAnyStore:
         expected = {f"movies/versions/v000001/{name}" for name in FILES} | {"movies/aliases.json"}
         assert {path for path in found if not path.startswith(".")} == expected
 
+    def test_attachments_come_and_go_with_their_version_and_no_reader_needs_them(
+        self, registry: Registry, raw: LocalStore | S3Store
+    ) -> None:
+        registry.publish(artifact(0), attachments={"scan.png": b"picture", "scan.html": b"page"})
+        registry.publish(artifact(1))
+        registry.publish(artifact(2))
+        where = "movies/versions/v000001"
+        assert bytes(raw.get(f"{where}/scan.png").bytes()) == b"picture"
+        raw.put(f"{where}/scan.png", b"another")
+        raw.delete(f"{where}/scan.html")
+        assert seed_of(registry.fetch("movies", "v000001")) == 0
+        assert registry.collect_garbage("movies", keep=1) == ("v000001",)
+        assert not [each for page in raw.list(f"{where}/") for each in page]
+        assert registry.versions("movies") == ("v000002", "v000003")
+
+    @pytest.mark.parametrize(
+        ("attachments", "message"),
+        [
+            ({CARD: b""}, "attachment: found 'card.json', expected none of"),
+            ({"../up": b""}, "attachment: found '../up'"),
+            ({"large": bytes(2**22 + 1)}, "attachment large: found 4194305 bytes, expected at most 4194304"),
+        ],
+    )
+    def test_a_bad_attachment_is_refused_before_anything_is_stored(
+        self, registry: Registry, attachments: dict[str, bytes], message: str
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            registry.publish(artifact(), attachments=attachments)
+        assert registry.domains() == ()
+
     def test_versions_count_and_aliases_follow(self, registry: Registry) -> None:
         assert [registry.publish(artifact(seed)).version for seed in range(3)] == ["v000001", "v000002", "v000003"]
         assert registry.versions("movies") == ("v000001", "v000002", "v000003")
