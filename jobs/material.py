@@ -46,7 +46,7 @@ def material_of(options: argparse.Namespace) -> Material:
     everything = read(options.train)
     dev = () if options.dev is None else read(options.dev)
     test = () if options.test is None else read(options.test)
-    report = check.inspect(everything, dev)
+    report = check.inspect(everything, dev, test)
     if report.errors:
         raise InputError(f"{options.train}: " + " ".join(report.errors))
     words = {} if options.label_words is None else _label_words(options.label_words)

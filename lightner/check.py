@@ -17,7 +17,7 @@ RARE_BELOW = 3
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """Facts about a training set and its development set. `errors` forbid training, `warnings` do not."""
+    """Facts about a training set, its development and its test set. `errors` forbid training, `warnings` do not."""
 
     sentences: int
     words: int
@@ -31,6 +31,8 @@ class DataReport:
     """Types with fewer than RARE_BELOW training mentions."""
     overlap: int
     """Development sentences whose words are those of a training sentence."""
+    leaked: int
+    """Test sentences whose words are those of a training or development sentence."""
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -40,8 +42,8 @@ class DataReport:
         return tuple(self.mentions)
 
 
-def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = ()) -> DataReport:
-    """Counts `train`, and holds `dev` against it."""
+def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = (), test: Sequence[Sentence] = ()) -> DataReport:
+    """Counts `train`, holds `dev` against it, and `test` against both."""
     mentions = _mentions(train)
     annotations: defaultdict[tuple[str, ...], set[Sentence]] = defaultdict(set)
     for sentence in train:
@@ -49,6 +51,8 @@ def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = ()) -> DataRepo
     contradictions = tuple(words for words, different in annotations.items() if len(different) > 1)
     duplicates = len(train) - sum(len(different) for different in annotations.values())
     overlap = sum(sentence.words in annotations for sentence in dev)
+    used = {*annotations, *(sentence.words for sentence in dev)}
+    leaked = sum(sentence.words in used for sentence in test)
     rare = tuple(name for name, count in mentions.items() if count < RARE_BELOW)
     return DataReport(
         sentences=len(train),
@@ -58,10 +62,12 @@ def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = ()) -> DataRepo
         contradictions=contradictions,
         rare=rare,
         overlap=overlap,
+        leaked=leaked,
         errors=_errors(train, mentions),
         warnings=(
             *_train_warnings(mentions, rare, duplicates=duplicates, contradictions=contradictions),
             *_dev_warnings(mentions, dev, overlap),
+            *_test_warnings(mentions, test, leaked),
         ),
     )
 
@@ -109,17 +115,26 @@ def _train_warnings(
 
 
 def _dev_warnings(mentions: Mapping[str, int], dev: Sequence[Sentence], overlap: int) -> list[str]:
-    warnings = []
-    in_dev = _mentions(dev)
-    unseen = [name for name in in_dev if name not in mentions]
-    if unseen:
-        warnings.append(f"Types of the development set that the training set lacks: {', '.join(unseen)}.")
-    if dev and not in_dev:
+    warnings = _unseen(mentions, dev, "development")
+    if dev and not _mentions(dev):
         warnings.append("The development set has no entities: scores on it say nothing.")
     if overlap:
         times = f"{overlap} of {_count(len(dev), 'development sentence')}"
         warnings.append(f"The words of {times} also stand in the training set.")
     return warnings
+
+
+def _test_warnings(mentions: Mapping[str, int], test: Sequence[Sentence], leaked: int) -> list[str]:
+    warnings = _unseen(mentions, test, "test")
+    if leaked:
+        times = f"{leaked} of {_count(len(test), 'test sentence')}"
+        warnings.append(f"The words of {times} also stand in the training or development set: scores are too high.")
+    return warnings
+
+
+def _unseen(mentions: Mapping[str, int], sentences: Sequence[Sentence], which: str) -> list[str]:
+    names = [name for name in _mentions(sentences) if name not in mentions]
+    return [f"Types of the {which} set that the training set lacks: {', '.join(names)}."] if names else []
 
 
 def _count(number: int, noun: str) -> str:

@@ -69,6 +69,16 @@ def test_a_development_set_without_entities_is_a_warning() -> None:
     assert not any("development" in warning for warning in inspect([PARIS]).warnings)
 
 
+def test_test_sentences_that_were_learned_or_chosen_on_are_a_warning() -> None:
+    report = inspect([PARIS] * 3, [EMPTY], [Sentence(PARIS.words), EMPTY, ADA])
+    assert report.leaked == 2
+    assert report.errors == ()
+    leaks = "The words of 2 of 3 test sentences also stand in the training or development set: scores are too high."
+    assert leaks in report.warnings
+    assert "Types of the test set that the training set lacks: PER." in report.warnings
+    assert inspect([PARIS] * 3, [], [Sentence(("Oslo", "wakes"), (Span(0, 1, "LOC"),))]).leaked == 0
+
+
 def test_a_description_has_a_line_for_every_type_and_every_warning() -> None:
     report = inspect([PARIS] * 3 + [ADA, EMPTY])
     first, *rest = describe(report).splitlines()
