@@ -128,7 +128,9 @@ def _test_warnings(mentions: Mapping[str, int], test: Sequence[Sentence], leaked
     warnings = _unseen(mentions, test, "test")
     if leaked:
         times = f"{leaked} of {_count(len(test), 'test sentence')}"
-        warnings.append(f"The words of {times} also stand in the training or development set: scores are too high.")
+        warnings.append(
+            f"The words of {times} also stand in the training or development set: their scores are too high."
+        )
     return warnings
 
 

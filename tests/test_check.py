@@ -73,7 +73,9 @@ def test_test_sentences_that_were_learned_or_chosen_on_are_a_warning() -> None:
     report = inspect([PARIS] * 3, [EMPTY], [Sentence(PARIS.words), EMPTY, ADA])
     assert report.leaked == 2
     assert report.errors == ()
-    leaks = "The words of 2 of 3 test sentences also stand in the training or development set: scores are too high."
+    leaks = (
+        "The words of 2 of 3 test sentences also stand in the training or development set: their scores are too high."
+    )
     assert leaks in report.warnings
     assert "Types of the test set that the training set lacks: PER." in report.warnings
     assert inspect([PARIS] * 3, [], [Sentence(("Oslo", "wakes"), (Span(0, 1, "LOC"),))]).leaked == 0
