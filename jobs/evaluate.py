@@ -1,6 +1,7 @@
 """Score a published prompt on labelled sentences: `python jobs/evaluate.py --domain NAME --test FILE`.
 
-Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval), and what the errors are.
+Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval), and what the errors are;
+a warning where the prompt has learned from some of the sentences.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
 from jobs import command  # noqa: E402
+from jobs.gate import learned_from  # noqa: E402
 from lightner import artifact, backbone, errors, metrics  # noqa: E402
 from lightner.formats import read  # noqa: E402
 from lightner.registry import Registry  # noqa: E402
@@ -33,6 +35,8 @@ def report(options: argparse.Namespace) -> None:
     prompt = artifact.prompt_for(found, base)
     tagged = tag_words(base, [(prompt, sentence.words) for sentence in sentences])
     gold, predicted = [sentence.spans for sentence in sentences], [[span for span, _ in spans] for spans in tagged]
+    if seen := learned_from(sentences, found.card):
+        print(f"warning: the prompt has learned from {seen} of these {len(sentences)} sentences: scores are too high")
     scores = metrics.score(gold, predicted, prompt.labels.names)
     print(f"{options.domain} {version} on {options.test}\n{metrics.report(scores)}")
     print(errors.describe(errors.errors(gold, predicted)))

@@ -62,6 +62,13 @@ def unseen(sentences: Sequence[Sentence], card: Card) -> tuple[bool, ...]:
     return tuple(_mark(sentence) not in seen for sentence in sentences)
 
 
+def learned_from(sentences: Sequence[Sentence], card: Card) -> int:
+    """From how many of the sentences the card's prompt has learned; 0 where the card does not tell."""
+    if not isinstance(card.data.get("learned_from"), str):
+        return 0
+    return len(sentences) - sum(unseen(sentences, card))
+
+
 def judge(new: Measured, live: PromptArtifact | None, base: Backbone, *, seed: int) -> Verdict:
     """Compare with the live version's score on the same sentences, or let it tag those that are new to it."""
     if live is None:

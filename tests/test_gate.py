@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.gate import Measured, judge, traces
+from jobs.gate import Measured, judge, learned_from, traces
 from lightner.artifact import PromptArtifact
 from lightner.bootstrap import f1_interval
 from lightner.card import JSON
@@ -123,3 +123,10 @@ def test_a_live_version_that_cannot_be_compared_bars_nobody() -> None:
     verdict = judge(counted(EIGHT, right=False), live(f1=None, learned=EIGHT), BASE, seed=0)
     assert verdict.passed
     assert "neither be run on this backbone nor has it a score" in verdict.comparison
+
+
+def test_a_card_tells_from_how_many_sentences_its_prompt_has_learned() -> None:
+    card = live(f1=None, learned=EIGHT[:6]).card
+    relabelled = replace(EIGHT[0], spans=())
+    assert learned_from([relabelled, EIGHT[5], EIGHT[6], *OTHERS], card) == 2
+    assert learned_from(EIGHT, replace(card, data={})) == 0, "it does not tell"

@@ -161,6 +161,7 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(head: local.
     gold = [sentence.spans for sentence in sentences]
     expected = metrics.report(metrics.score(gold, predicted, artifact.card.labels))
     assert expected in evaluated.stdout
+    assert "has learned from 20 of these 20 sentences" in evaluated.stdout
     assert errors.describe(errors.errors(gold, predicted)) in evaluated.stdout
     assert expected in first
 
