@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(__doc__)
     add = parser.add_argument
     add("--domain", required=True, metavar="NAME")
-    add("--test", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON Lines")
+    add("--test", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON")
     add("--prompt", default="live", metavar="REF", help="alias or version (default: live)")
     add("--backbone", metavar="NAME", help="hub name or folder (default: the one that comes with the package)")
     add("--registry", type=command.place, default=command.default_registry(), metavar="URL")

@@ -157,7 +157,7 @@ def _refuse_unlearnable(base: Backbone, material: Material, choices: Sequence[Ch
 def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(__doc__)
     add = parser.add_argument
-    add("--train", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON Lines")
+    add("--train", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON")
     add("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
     add("--dev", metavar="FILE", help="sentences to select on (default: cross-validation on those of --train)")
     add("--test", metavar="FILE", help="sentences to report the published prompt on; nothing is selected on them")

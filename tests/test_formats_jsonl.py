@@ -137,7 +137,7 @@ def test_records_that_an_annotator_did_not_accept_are_left_out_and_counted(
         ({"tokens": ["a"], "ner_tags": [3]}, "2: ner_tags[0]: found 3, expected a string, the name of a class"),
         ({"tokens": "a b", "ner_tags": ["O"]}, "2: tokens: found 'a b', expected a list of strings"),
         ({"tokens": ["a", "b"], "ner_tags": ["O", "X"]}, "2: ner_tags[1]: found tag 'X', expected O, or B-"),
-        ([1, 2], "2: found [1, 2], expected one JSON object per line"),
+        ([1, 2], "2: found [1, 2], expected a JSON object"),
     ],
 )
 def test_a_bad_record_is_named_with_what_was_found_and_expected(file: File, record: object, message: str) -> None:

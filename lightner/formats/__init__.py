@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightner.formats._text import read_text
 from lightner.formats.conll import parse_conll, write_conll
-from lightner.formats.jsonl import parse_jsonl, write_jsonl
+from lightner.formats.jsonl import parse_array, parse_jsonl, write_jsonl
 from lightner.types import Sentence
 
 __all__ = ["labels_of", "read", "write_conll", "write_jsonl"]
@@ -17,15 +17,16 @@ JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Sentence, ...]:
-    """Sentences of a file in CoNLL columns or JSON Lines, in order, those without entities too.
+    """Sentences of a file in CoNLL columns or JSON, in order, those without entities too.
 
-    The suffix or a first line that is a JSON object makes it JSON Lines; tagging schemes are told by the tags.
+    The suffix or a first line that is a JSON object makes it JSON: Lines, or one array if it begins with `[`. Tagging
+    schemes are told by the tags.
     Raises InputError `file:line: found ..., expected ...` for whatever cannot be understood.
     """
     name = os.fspath(path)
     text = read_text(path)
     if Path(name).suffix.lower() in JSONL_SUFFIXES or _begins_as_json(text):
-        return parse_jsonl(text, name)
+        return parse_array(text, name) if text.lstrip().startswith("[") else parse_jsonl(text, name)
     return parse_conll(text, name)
 
 

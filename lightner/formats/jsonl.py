@@ -1,6 +1,7 @@
-"""JSON Lines <-> sentences: one object per line, tokens with tags or a text with character offsets.
+"""JSON <-> sentences: an object per line, or one array of them; tokens with tags or a text with character offsets.
 
-Understands what Hugging Face datasets, doccano, spaCy and Prodigy export; keys it does not know are left alone.
+Understands what Hugging Face datasets, doccano, spaCy, Prodigy and Label Studio export; keys it does not know are left
+alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lightner.formats import label_studio
 from lightner.formats._tags import Tagged, check_flat, decode, encode
 from lightner.formats._text import write_text
 from lightner.types import InputError, Sentence, Span
@@ -29,25 +31,54 @@ def parse_jsonl(text: str, name: str) -> tuple[Sentence, ...]:
 
     A line is `{"tokens": [word], "ner_tags": [tag]}` or `{"text": text, KEY: [span]}` with a KEY of SPAN_KEYS; a span
     is `[start, end, label]` or `{"start": ..., "end": ..., "label": ...}` in characters, end exclusive. White space at
-    the ends of a span is dropped. Prodigy's records whose answer is not "accept" are left out.
+    the ends of a span is dropped. Or it is a task of Label Studio. Prodigy's records whose answer is not "accept", and
+    tasks that are not annotated, are left out.
     Raises InputError `name:line: found ..., expected ...`.
     """
+    lines = enumerate(text.split("\n"), start=1)
+    return _sentences(
+        [(_record(line, f"{name}:{number}"), f"{name}:{number}") for number, line in lines if line.strip()], name
+    )
+
+
+def parse_array(text: str, name: str) -> tuple[Sentence, ...]:
+    """Sentences of a file that is one JSON array of what `parse_jsonl` takes per line.
+
+    Raises InputError `name: record 0: found ..., expected ...`.
+    """
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        expected = "one JSON array of objects"
+        raise InputError(
+            f"{name}:{error.lineno}: found {error.msg!r} at column {error.colno}, expected {expected}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: found JSON that cannot be read ({error}), expected an array of objects") from error
+    return _sentences([(record, f"{name}: record {index}") for index, record in enumerate(records)], name)
+
+
+def _sentences(records: Sequence[tuple[Any, str]], name: str) -> tuple[Sentence, ...]:
+    """Of records, each with its place for messages."""
     parsed: list[Sentence | Tagged] = []
     left_out = 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        record = _record(line, f"{name}:{number}")
-        if record.get("answer", "accept") == "accept":
-            parsed.append(_sentence(record, name, number))
+    for index, (record, where) in enumerate(records):
+        if not isinstance(record, dict):
+            raise InputError(f"{where}: found {_quote(record)}, expected a JSON object")
+        accepted = record.get("answer", "accept") == "accept"
+        taken = label_studio.plain(record, where) if label_studio.is_task(record) else record
+        if accepted and taken is not None:
+            parsed.append(_sentence(taken, where, index))
         else:
             left_out += 1
     if left_out:
-        _logger.warning("%s: left out %d records whose answer is not 'accept'", name, left_out)
+        _logger.warning(
+            "%s: left out %d records that are not annotated, or whose answer is not 'accept'", name, left_out
+        )
     if not parsed:
-        raise InputError(f"{name}: found no records to use, expected one JSON object per line")
+        raise InputError(f"{name}: found no records to use, expected JSON objects with labelled sentences")
     tagged = [row for row in parsed if isinstance(row, Tagged)]
-    decoded = iter(decode(tagged, lambda row, index: f"{name}:{row.line}: ner_tags[{index}]"))
+    decoded = iter(decode(tagged, lambda row, tag: f"{records[row.line][1]}: ner_tags[{tag}]"))
     return tuple(next(decoded) if isinstance(row, Tagged) else row for row in parsed)
 
 
@@ -72,21 +103,17 @@ def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _record(line: str, where: str) -> dict[str, Any]:
+def _record(line: str, where: str) -> Any:
     try:
-        record = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as error:
         expected = "one JSON object per line"
         raise InputError(f"{where}: found {error.msg!r} at column {error.colno}, expected {expected}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: found JSON that cannot be read ({error}), expected one object per line") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{where}: found {_quote(record)}, expected one JSON object per line")
-    return record
 
 
-def _sentence(record: dict[str, Any], name: str, number: int) -> Sentence | Tagged:
-    where = f"{name}:{number}"
+def _sentence(record: dict[str, Any], where: str, number: int) -> Sentence | Tagged:
     if "tokens" in record and "ner_tags" in record:
         words = _strings(record["tokens"], f"{where}: tokens")
         tags = _strings(record["ner_tags"], f"{where}: ner_tags")
