@@ -22,7 +22,7 @@ CLOSED_SCHEMES = {  # prefixes of: begin, inside, end, single
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """A sentence whose tags are not decoded yet; `line` is where it begins in its file."""
+    """A sentence whose tags are not decoded yet; `line` is where it begins in its file, or which record it is."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
