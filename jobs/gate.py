@@ -55,18 +55,14 @@ def traces(learned: Iterable[Sentence], measured: Measured) -> dict[str, JSON]:
 
 def unseen(sentences: Sequence[Sentence], card: Card) -> tuple[bool, ...]:
     """Whether the card's prompt has surely not learned from each sentence; from none where the card does not tell."""
-    marks = card.data.get("learned_from")
-    if not isinstance(marks, str):
-        return (False,) * len(sentences)
-    seen = {marks[start : start + _DIGITS] for start in range(0, len(marks), _DIGITS)}
-    return tuple(_mark(sentence) not in seen for sentence in sentences)
+    seen = _learned_marks(card)
+    return tuple(seen is not None and _mark(sentence) not in seen for sentence in sentences)
 
 
 def learned_from(sentences: Sequence[Sentence], card: Card) -> int:
     """From how many of the sentences the card's prompt has learned; 0 where the card does not tell."""
-    if not isinstance(card.data.get("learned_from"), str):
-        return 0
-    return len(sentences) - sum(unseen(sentences, card))
+    seen = _learned_marks(card) or frozenset()
+    return sum(_mark(sentence) in seen for sentence in sentences)
 
 
 def judge(new: Measured, live: PromptArtifact | None, base: Backbone, *, seed: int) -> Verdict:
@@ -143,6 +139,14 @@ def _in_order(measured: Measured) -> tuple[Counts, ...]:
     """Counts in an order that only depends on the sentences."""
     pairs = zip(measured.sentences, measured.counts, strict=True)
     return tuple(counts for _, counts in sorted(pairs, key=lambda pair: (repr(pair[0]), astuple(pair[1]))))
+
+
+def _learned_marks(card: Card) -> frozenset[str] | None:
+    """Of the sentences that the card's prompt learned from; None where it does not tell."""
+    marks = card.data.get("learned_from")
+    if not isinstance(marks, str):
+        return None
+    return frozenset(marks[start : start + _DIGITS] for start in range(0, len(marks), _DIGITS))
 
 
 def _mark(sentence: Sentence) -> str:
