@@ -28,19 +28,20 @@ def plain(record: Mapping[str, Any], where: str) -> dict[str, Any] | None:
     Raises InputError, beginning with `where`.
     """
     if not _is_whole(record):
-        return {"text": _text(record, where), SPANS: _spans(record, _minimal(record, where), where)}
+        text = _text(record, where)
+        return {"text": text, SPANS: _spans(text, _minimal(record, where), where)}
     made = [each for each in record["annotations"] if isinstance(each, dict) and not each.get("was_cancelled")]
     if not made:
         return None
     if not isinstance(record["data"], dict):
         raise InputError(f"{where}: found data {record['data']!r}, expected an object with the text")
-    values = [_results(each, where) for each in _deciding(made)]
-    found = [_spans(record["data"], each, where) for each in values]
+    text = _text(record["data"], where)
+    found = [_spans(text, _results(each, where), where) for each in _deciding(made)]
     if any(sorted(each) != sorted(found[0]) for each in found):
         raise InputError(
             f"{where}: found {len(found)} annotations that differ, expected one, or one marked as ground truth"
         )
-    return {"text": _text(record["data"], where), SPANS: found[0]}
+    return {"text": text, SPANS: found[0]}
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
@@ -79,8 +80,7 @@ def _text(data: Mapping[str, Any], where: str) -> str:
     return texts[0]
 
 
-def _spans(data: Mapping[str, Any], values: Sequence[Any], where: str) -> list[list[Any]]:
-    text = _text(data, where)
+def _spans(text: str, values: Sequence[Any], where: str) -> list[list[Any]]:
     return [_span(text, value, f"{where}: {_LABELS}[{index}]") for index, value in enumerate(values)]
 
 
