@@ -224,7 +224,7 @@ class Registry:
         self._objects.update(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES, change)
         for version in doomed:
             # The manifest first: without it the version is gone, whatever happens to the rest.
-            self._objects.delete([_path(domain, version, name) for name in reversed(list(FILES))])
+            self._objects.delete([_path(domain, version, MANIFEST)])
             self._objects.delete([each.path for each in self._objects.list(_path(domain, version, ""))])
         _log.info("deleted versions %s of domain %s in %s", doomed, domain, self.url)
         return doomed
