@@ -122,7 +122,6 @@ def curve(
     def keep(history: History, save: Saver) -> None:
         histories.append(history)
         if len(history) == last:
-            state.mkdir(exist_ok=True)
             save(state)
 
     run_folds(base, labels, folds, plan, last=last, resume=state if state.exists() else None, on_round=keep)
