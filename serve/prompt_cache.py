@@ -23,6 +23,7 @@ from serve.tier import Key, Tier
 
 MAX_REMEMBERED = 10_000
 PARALLEL_LOADS = 16
+PARALLEL_LOOKUPS = 64
 STORE = "store"
 _log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class PromptCache(Generic[V]):
         self._host: Tier[PromptArtifact] = Tier(HOST, self._observer)
         self._pins: dict[str, str] = {}
         self._loads = asyncio.Semaphore(PARALLEL_LOADS)
+        self._lookups = asyncio.Semaphore(PARALLEL_LOOKUPS)
         self._versions: OrderedDict[Key, _Until[str]] = OrderedDict()
         self._refusals: OrderedDict[Key, _Until[Refusal]] = OrderedDict()
         self._refreshing: dict[Key, asyncio.Task[Resident[V] | Refusal]] = {}
@@ -126,7 +128,7 @@ class PromptCache(Generic[V]):
         outcome = task.result() if task.done() else Refusal(Reason.REGISTRY_UNAVAILABLE, domain)
         if isinstance(outcome, Resident):
             return self._used(outcome, ref)
-        if held and outcome.reason is not Reason.UNKNOWN_PROMPT:
+        if held and name in self._versions:  # the name still stands for something
             _put(self._versions, name, _Until(held.version, _now() + self.limits.alias_ttl_s))
             return self._used(held, ref)
         return outcome
@@ -135,33 +137,42 @@ class PromptCache(Generic[V]):
         """Ask the store again at the next request; until it answers, the version before does."""
         name = (domain, ref)
         self._refusals.pop(name, None)
+        self._refreshing.pop(name, None)  # it may have heard the store's answer before this
         if known := self._versions.get(name):
             self._versions[name] = _Until(known.what, _now())
 
     async def _refresh(self, domain: str, ref: str) -> Resident[V] | Refusal:
-        """Ask what `ref` stands for and have it loaded; only then do requests see it."""
+        """Ask what `ref` stands for and have it loaded; only then do requests see it.
+
+        What has been expired meanwhile answers those who wait for it, and is not kept.
+        """
         name = (domain, ref)
         version = await self._resolve(domain, ref)
         outcome = version if isinstance(version, Refusal) else await self._version(domain, version)
+        if self._refreshing.get(name) is not asyncio.current_task():
+            return outcome
         if isinstance(outcome, Resident):
             _put(self._versions, name, _Until(outcome.version, _now() + self.limits.alias_ttl_s))
             self._refusals.pop(name, None)
             return outcome
-        if outcome.reason is Reason.UNKNOWN_PROMPT:
+        if isinstance(version, Refusal) and version.reason is Reason.UNKNOWN_PROMPT:
             self._versions.pop(name, None)
         return self._remember(name, outcome)
 
     async def _resolve(self, domain: str, ref: str) -> str | Refusal:
         try:
-            async with asyncio.timeout(self.limits.load_timeout_s):
+            async with asyncio.timeout(self.limits.load_timeout_s), self._lookups:
                 return await self._store.aresolve(domain, ref)
         except Exception as error:
             return self._refusal(error, domain, None)
 
     async def _version(self, domain: str, version: str) -> Resident[V] | Refusal:
+        """A version that the store has just named: whoever asked for it before it was published got a refusal."""
         key = (domain, version)
-        if (known := self._device.get(key) or self._remembered(key)) is not None:
-            return known
+        if resident := self._device.get(key):
+            return resident
+        if (refusal := self._remembered(key)) and refusal.reason is not Reason.UNKNOWN_PROMPT:
+            return refusal
         return await asyncio.shield(_once(self._loading, key, self._load))
 
     async def _load(self, domain: str, version: str) -> Resident[V] | Refusal:
@@ -232,8 +243,13 @@ def _once(
 ) -> asyncio.Task[T]:
     """The task that is under way for `key`, or a new one."""
     if key not in flights:
-        flights[key] = asyncio.create_task(start(*key))
-        flights[key].add_done_callback(lambda _: flights.pop(key, None))
+        flights[key] = task = asyncio.create_task(start(*key))
+
+        def landed(_: object) -> None:
+            if flights.get(key) is task:
+                del flights[key]
+
+        task.add_done_callback(landed)
     return flights[key]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lightner.artifact import PromptArtifact
 from lightner.prompts import Prompt
-from lightner.registry import Registry
+from lightner.registry import Registry, UnknownPrompt
 from lightner.types import InputError
 from serve import prompt_cache
 from serve.messages import Reason, Refusal
@@ -164,6 +164,81 @@ async def test_a_moved_alias_is_noticed_and_the_old_version_answers_until_then()
     await asyncio.sleep(0.55)
     assert await version(prompts, "a") == "v000001"
     assert store.fetched == {("a", "v000001"): 1, ("a", "v000002"): 1}
+
+
+async def test_who_asks_for_a_version_before_it_is_published_takes_nothing_from_the_others() -> None:
+    store = Store("a")
+    prompts = cache(store, alias_ttl_s=0.05, patience_s=5)
+    await version(prompts, "a")
+    assert await reason(prompts, "a", "v000002") is Reason.UNKNOWN_PROMPT
+    store.publish("a", seed=1)
+    await asyncio.sleep(0.06)
+    assert await version(prompts, "a") == "v000002"
+
+
+async def test_a_version_that_is_deleted_before_it_is_loaded_leaves_the_old_one_in_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store("a")
+    prompts = cache(store, alias_ttl_s=0.05, patience_s=5)
+    await version(prompts, "a")
+    store.publish("a", seed=1)
+
+    async def gone(domain: str, ref: str) -> tuple[str, PromptArtifact]:
+        raise UnknownPrompt(f"{domain} {ref}")
+
+    monkeypatch.setattr(store, "afetch", gone)
+    await asyncio.sleep(0.06)
+    assert await version(prompts, "a") == "v000001"
+
+
+async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store("a")
+    prompts = cache(store, alias_ttl_s=0.05, patience_s=0.01)
+    await version(prompts, "a")
+    prompts.limits = CacheLimits(patience_s=5)
+    await asyncio.sleep(0.06)
+    answered, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(domain: str, ref: str) -> str:
+        found = await store.registry.aresolve(domain, ref)
+        answered.set()
+        await release.wait()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "aresolve", slow)
+        early = asyncio.create_task(version(prompts, "a"))
+        await answered.wait()
+    store.publish("a", seed=1)
+    prompts.expire("a", "live")
+    assert await version(prompts, "a") == "v000002"
+    release.set()
+    assert await early == "v000001"
+    assert await version(prompts, "a") == "v000002", "kept for as long as an alias is, although it had moved before"
+
+
+async def test_the_store_is_asked_for_few_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt_cache, "PARALLEL_LOOKUPS", 3)
+    store = Store("a")
+    prompts = cache(store)
+    asked: list[int] = []
+    now = 0
+
+    async def counted(domain: str, ref: str) -> str:
+        nonlocal now
+        now += 1
+        asked.append(now)
+        await asyncio.sleep(0.001)
+        now -= 1
+        return await store.registry.aresolve(domain, ref)
+
+    monkeypatch.setattr(store, "aresolve", counted)
+    calls = [prompts.get(f"unknown-{number}", "live") for number in range(20)]
+    assert all(isinstance(found, Refusal) for found in await asyncio.gather(*calls))
+    assert (len(asked), max(asked)) == (20, 3)
 
 
 async def test_while_a_new_version_loads_slowly_the_old_one_answers() -> None:
