@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -90,7 +91,15 @@ class Backbone:
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         """An answer or a refusal for each ask, in their order; rows of all of them may share a forward pass."""
-        return list(await asyncio.gather(*(self._answer(ask) for ask in asks)))
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        outcomes = await self._read(await asyncio.gather(*map(self._planned, asks)))
+        for ask, outcome in zip(asks, outcomes, strict=True):
+            reason = outcome.reason if isinstance(outcome, Refusal) else None
+            # A version is only known of a domain that is published.
+            domain = ask.domain if outcome.version else None
+            self._observer.on_answer(domain, reason, len(ask.texts), clock() - began_s)
+        return outcomes
 
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
         """The card of a domain's prompt, which is loaded by this."""
@@ -134,17 +143,8 @@ class Backbone:
             # Even a failure may have moved it.
             self._prompts.expire(domain, alias)
 
-    async def _answer(self, ask: Ask) -> Answer | Refusal:
-        clock = asyncio.get_running_loop().time
-        began_s = clock()
-        outcome = await self._read(ask)
-        reason = outcome.reason if isinstance(outcome, Refusal) else None
-        # A version is only known of a domain that is published.
-        domain = ask.domain if outcome.version else None
-        self._observer.on_answer(domain, reason, len(ask.texts), clock() - began_s)
-        return outcome
-
-    async def _read(self, ask: Ask) -> Answer | Refusal:
+    async def _planned(self, ask: Ask) -> _Planned | Refusal:
+        """The ask with its prompt, which is loaded if need be, and its texts cut into rows."""
         version = None
         try:
             found = await self._prompts.get(ask.domain, ask.ref or LIVE)
@@ -153,18 +153,22 @@ class Backbone:
             version = found.version
             # Long texts take a while to split; the loop has other requests to serve.
             plans = await asyncio.to_thread(_plan, ask.texts)
-            outcomes = await self._batcher.submit([row for plan in plans for row in plan.rows(found.value.prompt)])
-        except Overloaded:
-            return Refusal(Reason.OVERLOADED, ask.domain, version)
+            rows = tuple(row for plan in plans for row in plan.rows(found.value.prompt))
         except Exception:
-            _log.exception("texts of domain %s could not be read", ask.domain)
-            return Refusal(Reason.FAILED, ask.domain, version)
-        readings, position = [], 0
-        for plan in plans:
-            own = outcomes[position : position + len(plan.ranges)]
-            position += len(plan.ranges)
-            readings.append(_reading(plan, own, ask.domain, found.version))
-        return Answer(ask.domain, found.version, tuple(readings))
+            return _failed(ask.domain, version)
+        return _Planned(ask.domain, version, plans, rows)
+
+    async def _read(self, planned: Sequence[_Planned | Refusal]) -> list[Answer | Refusal]:
+        """All rows of a request at once: one that is too large for the queue would otherwise refuse its own end."""
+        rows = [row for each in planned if isinstance(each, _Planned) for row in each.rows]
+        try:
+            outcomes = iter(await self._batcher.submit(rows))
+        except Overloaded:
+            full = Reason.OVERLOADED
+            return [e if isinstance(e, Refusal) else Refusal(full, e.domain, e.version) for e in planned]
+        except Exception:
+            return [e if isinstance(e, Refusal) else _failed(e.domain, e.version) for e in planned]
+        return [each if isinstance(each, Refusal) else _answer(each, outcomes) for each in planned]
 
     def _load(self, artifact: PromptArtifact) -> LoadedPrompt:
         return LoadedPrompt(prompt_for(artifact, self._backbone), json.loads(cards.to_json(artifact.card)))
@@ -184,6 +188,34 @@ class _Plan:
 
     def rows(self, prompt: Prompt) -> list[Row]:
         return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.ranges]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """An ask that can be read: the version of its prompt, its texts and the rows of these."""
+
+    domain: str
+    version: str
+    plans: Sequence[_Plan]
+    rows: tuple[Row, ...]
+
+
+def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answer:
+    """Takes from `outcomes` those of the ask's own rows."""
+    return Answer(
+        planned.domain,
+        planned.version,
+        tuple(
+            _reading(plan, list(islice(outcomes, len(plan.ranges))), planned.domain, planned.version)
+            for plan in planned.plans
+        ),
+    )
+
+
+def _failed(domain: str, version: str | None) -> Refusal:
+    """While an exception is handled, which the log gets."""
+    _log.exception("texts of domain %s could not be read", domain)
+    return Refusal(Reason.FAILED, domain, version)
 
 
 def _plan(texts: Sequence[Text]) -> list[_Plan]:
