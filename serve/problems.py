@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from serve.schemas import FORMS, Problem, ProblemField
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+MAX_QUOTED = 80
 MAX_ERRORS = 16
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -114,11 +115,19 @@ async def _on_problem(_: Request, error: Exception) -> Response:
     return response(error.problem)
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    given = request.headers.get("content-type", "application/json")
     return _invalid(
-        [ProblemField(field=_path(each["loc"]), message=each["msg"]) for each in error.errors()[:MAX_ERRORS]]
+        [ProblemField(field=_path(each["loc"]), message=_message(each, given)) for each in error.errors()[:MAX_ERRORS]]
     )
+
+
+def _message(error: Mapping[str, Any], content_type: str) -> str:
+    """curl's own content type for a body is that of a form, and the body then is not read as JSON at all."""
+    if tuple(error["loc"]) == ("body",) and "json" not in content_type.lower():
+        return f"Content type should be application/json, found {content_type[:MAX_QUOTED]!r}"
+    return str(error["msg"])
 
 
 async def _on_status(_: Request, error: Exception) -> Response:

@@ -201,6 +201,13 @@ class TestErrors:
         assert problem(answer, 503, "overloaded")["domain"] in DOMAINS
         assert int(answer.headers["retry-after"]) > 0
 
+    async def test_a_body_of_another_content_type_is_told_so(self, client: httpx.AsyncClient) -> None:
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await client.post("/v1/domains/movies/entities", content='{"texts": ["a"]}', headers=form)
+        [error] = problem(answer, 422, "invalid-request")["errors"]
+        assert error["field"] == "body"
+        assert error["message"] == f"Content type should be application/json, found '{form['content-type']}'"
+
     async def test_a_failure_is_logged_and_told_without_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
         async with connect(Broken(), admin="admin") as client:
             answer = await client.post("/v1/domains/movies/entities", json={"texts": ["a"]})
