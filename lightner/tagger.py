@@ -6,6 +6,7 @@ The service runs the same three functions as `Tagger.tag`, so what is served equ
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -209,13 +210,18 @@ def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> Sc
             moved = Span(span.start + start, span.end + start, span.label)
             if moved.start < high and low < moved.end:
                 kept.append((moved, score))
-    if len(ranges) < 2:
-        return kept
+    return kept if len(ranges) < 2 else _likeliest(kept)
+
+
+def _likeliest(spans: ScoredSpans) -> ScoredSpans:
+    """In order, without those that overlap a likelier one. Of a long text there are tens of thousands."""
     chosen: ScoredSpans = []
-    for span, score in sorted(kept, key=lambda pair: (-pair[1], pair[0])):
-        if all(span.end <= other.start or other.end <= span.start for other, _ in chosen):
-            chosen.append((span, score))
-    return sorted(chosen)
+    for span, score in sorted(spans, key=lambda pair: (-pair[1], pair[0])):
+        place = bisect_left(chosen, span.start, key=lambda pair: pair[0].start)
+        around = chosen[max(0, place - 1) : place + 1]  # no two of the chosen overlap, so only neighbours can
+        if all(span.end <= other.start or other.end <= span.start for other, _ in around):
+            chosen.insert(place, (span, score))
+    return chosen
 
 
 def _fitted(example: Example, most: int, special: int) -> Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from lightner.tagger import (
     Row,
     ScoredSpans,
     Tagger,
+    _likeliest,
     cut,
     finish,
     infer,
@@ -30,7 +32,7 @@ from lightner.tagger import (
     tag_words,
 )
 from lightner.types import Entity, InputError, LabelSet, Span
-from lightner.words import split_words
+from lightner.words import split_words, windows
 from tests.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
 from tests.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
 
@@ -188,6 +190,28 @@ def test_where_windows_disagree_across_the_middle_the_likelier_entity_stays() ->
     # The first window would leave its find to the second, and the second its own to the first.
     across: list[ScoredSpans] = [[(Span(106, 110, "a"), 0.6)], [(Span(104 - 90, 110 - 90, "a"), 0.5)]]
     assert merge(ranges, across) == [(Span(104, 110, "a"), 0.5)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 20), st.integers(1, 9)), max_size=40))
+def test_of_what_overlaps_the_likeliest_stays_as_if_each_were_held_against_all(
+    drawn: list[tuple[int, int, int]],
+) -> None:
+    spans = [(Span(start, start + length, "a"), tenths / 10) for start, length, tenths in drawn]
+    chosen: ScoredSpans = []
+    for span, score in sorted(spans, key=lambda pair: (-pair[1], pair[0])):
+        if all(span.end <= other.start or other.end <= span.start for other, _ in chosen):
+            chosen.append((span, score))
+    assert _likeliest(spans) == sorted(chosen)
+
+
+def test_a_book_of_entities_is_merged_in_a_moment() -> None:
+    ranges = windows(90_000, 120, 30)
+    found: list[ScoredSpans] = [
+        [(Span(at, at + 2, "a"), 1 / (1 + at)) for at in range(0, end - begin - 2, 4)] for begin, end in ranges
+    ]
+    began = time.process_time()
+    assert len(merge(ranges, found)) > 20_000
+    assert time.process_time() - began < 10  # it was minutes
 
 
 def test_order_batch_size_and_company_change_nothing() -> None:
