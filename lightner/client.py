@@ -25,7 +25,7 @@ from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_except
 from tenacity.wait import wait_random_exponential
 
 from lightner.card import check_name
-from lightner.types import InputError
+from lightner.types import InputError, check_texts
 
 LIVE = "live"
 
@@ -184,6 +184,7 @@ class Client:
         """Entities of each text, in the order of the texts. As many requests as it takes, one after another: where an
         alias moves meanwhile, each `Tagged` says which version it is of."""
         path = f"/v1/domains/{check_name(domain, 'domain')}/entities"
+        check_texts(texts)
         found: list[Tagged] = []
         for start, end in _portions([_characters(text, place) for place, text in enumerate(texts)], self._most):
             body = {"texts": [_sendable(text) for text in texts[start:end]], "threshold": threshold, "prompt": prompt}

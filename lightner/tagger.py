@@ -24,7 +24,7 @@ from lightner.batching import Batch, Example
 from lightner.decoding import Decoded, greedy
 from lightner.pointers import Space
 from lightner.prompts import Guidance, Prompt, stack
-from lightner.types import Entity, InputError, Sentence, Span
+from lightner.types import Entity, InputError, Sentence, Span, check_texts
 from lightner.words import spans_to_entities, split_words, windows
 
 WINDOW_WORDS = 120
@@ -97,7 +97,8 @@ class Tagger:
         return cls(loaded, artifact.prompt_for(artifact.load(Path(folder)), loaded))
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Entities of each text, in order of position, with character offsets."""
+        """Entities of each text, in order of position, with character offsets; InputError for a single string."""
+        check_texts(texts)
         return [tagged.entities for tagged in tag_texts(self.backbone, [(self.prompt, text) for text in texts])]
 
 

@@ -102,6 +102,12 @@ def label_words(name: str) -> tuple[str, ...]:
     return words or (name,)
 
 
+def check_texts(texts: object) -> None:
+    """InputError for a single text where several are expected: a string is a sequence of strings, too."""
+    if isinstance(texts, str):
+        raise InputError(f"texts: found the string {texts[:40]!r}, expected a list of texts")
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """True positives, predicted and gold entities of one type; `+` adds shards."""

@@ -68,6 +68,10 @@ def expected(place: Place, domain: str, text: str) -> Tagged:
 
 
 class TestTagging:
+    def test_a_single_string_is_no_list_of_texts(self, client: Client) -> None:
+        with pytest.raises(InputError, match="found the string 'mary', expected a list of texts"):
+            client.tag("movies", "mary")
+
     def test_texts_are_answered_as_offline(self, client: Client, place: Place) -> None:
         found = client.tag("movies", TEXTS)
         assert found == [expected(place, "movies", text) for text in TEXTS]

@@ -238,6 +238,12 @@ def test_a_tagger_answers_as_its_parts_do() -> None:
         assert [(entity.start, entity.end, entity.label) for entity in entities] == expected
 
 
+def test_a_single_string_is_no_list_of_texts() -> None:
+    backbone = tiny_backbone()
+    with pytest.raises(InputError, match="found the string 'ada lives', expected a list of texts"):
+        Tagger(backbone, prompt_of(backbone)).tag("ada lives")
+
+
 def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) -> None:
     plain = tiny_backbone()
     plain.model.save_pretrained(tmp_path / "backbone")
