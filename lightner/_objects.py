@@ -200,9 +200,14 @@ class Objects:
             yield
             return
         # flock belongs to the open file: it keeps threads apart as well as processes, and dies with its holder.
-        with open(self._folder / _LOCK, "ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._translated(_LOCK):
+            lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            with self._translated(_LOCK):
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:

@@ -134,6 +134,10 @@ class Registry:
         reads = (self._objects.aget(_path(domain, version, name), limit) for name, limit in FILES.items())
         found = await asyncio.gather(*reads)
         contents = {name: stored.content for name, stored in zip(FILES, found, strict=True) if stored}
+        # It may have been deleted in the middle of this, the manifest first, and then is not damaged but gone.
+        halved = MANIFEST in contents and len(contents) < len(FILES)
+        if halved and await self._objects.aget(_path(domain, version, MANIFEST), FILES[MANIFEST]) is None:
+            self._refuse_version(domain, version)
         return version, await asyncio.to_thread(self._artifact, domain, version, contents)
 
     def verify(self, domain: str, version: str) -> None:

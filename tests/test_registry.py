@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import LocalStore, S3Store
 
+from lightner._objects import Stored
 from lightner.artifact import CARD, FILES, MANIFEST, README, TENSORS, PromptArtifact, to_files
 from lightner.registry import Published, Registry, UnknownPrompt
 from lightner.types import InputError
@@ -336,6 +337,26 @@ class TestOnAnyStore:
                 asyncio.run(registry.afetch(domain, ref))
         with pytest.raises(InputError, match="domain: found"):
             asyncio.run(registry.afetch("../d1"))
+
+    def test_a_version_that_is_deleted_while_it_is_fetched_is_gone_and_not_damaged(
+        self, registry: Registry, raw: LocalStore | S3Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        registry.publish(artifact())
+        read, deleted = registry._objects.aget, asyncio.Event()
+
+        async def aget(path: str, limit: int) -> Stored | None:
+            if not path.endswith(MANIFEST):
+                await deleted.wait()
+                return await read(path, limit)
+            stored = await read(path, limit)
+            if not deleted.is_set():
+                raw.delete([f"movies/versions/v000001/{name}" for name in FILES])
+            deleted.set()
+            return stored
+
+        monkeypatch.setattr(registry._objects, "aget", aget)
+        with pytest.raises(UnknownPrompt, match="no version 'v000001'"):
+            asyncio.run(registry.afetch("movies", "v000001"))
 
     def test_garbage_is_what_nobody_names(self, registry: Registry) -> None:
         for seed in range(6):

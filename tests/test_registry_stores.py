@@ -42,6 +42,15 @@ def test_old_half_written_versions_are_garbage_and_their_number_is_not_used_agai
     assert registry.publish(artifact(1)).version == "v000008"
 
 
+def test_a_lock_that_cannot_be_had_is_a_registry_that_is_not_available(tmp_path: Path) -> None:
+    registry = Registry.open(str(tmp_path))
+    registry.publish(artifact())
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(RegistryUnavailable, match=r"\.lock: .*Is a directory"):
+        registry.set_alias("movies", "canary", "v000001")
+
+
 @pytest.mark.parametrize("form", ["{0}", "file://{0}"])
 def test_a_folder_is_opened_by_path_or_url_and_made_when_missing(tmp_path: Path, form: str) -> None:
     folder = tmp_path / "new" / "prompts"
