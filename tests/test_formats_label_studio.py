@@ -68,6 +68,19 @@ def test_annotations_of_json_min_are_records_of_their_own(read_records: Any) -> 
         read_records({**labelled, "pos": labelled["ner"]})
 
 
+def test_labels_of_anything_but_plain_text_are_refused_and_not_lost(read_records: Any) -> None:
+    html = {"start": "/p[1]/text()[1]", "end": "/p[1]/text()[1]", "startOffset": 0, "endOffset": 3}
+    html["hypertextlabels"] = ["person"]
+    result = {"id": "r0", "from_name": "ner", "to_name": "text", "type": "hypertextlabels", "value": html}
+    with pytest.raises(InputError, match="record 0: found a result of type 'hypertextlabels', expected 'labels'"):
+        read_records(task(annotation(result=[result])))
+    minimal = {"text": TEXT, "id": 1, "annotator": 2, "annotation_id": 7}
+    unlabelled = {"start": 0, "end": 3, "text": "Ada"}
+    for spans in ([html], [unlabelled], [unlabelled, value(*CITY)]):
+        with pytest.raises(InputError, match=r"record 0: labels\[0\]: found .* expected whole numbers"):
+            read_records({**minimal, "ner": spans})
+
+
 def test_tasks_that_nobody_has_annotated_are_left_out_and_counted(
     read_records: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

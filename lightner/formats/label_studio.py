@@ -24,7 +24,7 @@ def plain(record: Mapping[str, Any], where: str) -> dict[str, Any] | None:
     """`{"text": ..., "spans": [[start, end, label]]}` in characters; None of a task that nobody has annotated.
 
     Of several annotations the one marked as ground truth counts; without one they must agree. Results that are no
-    labels (choices, relations) are left alone.
+    labels (choices, relations) are left alone; labels of anything but plain text (HTML, dialogues) are refused.
     Raises InputError, beginning with `where`.
     """
     if not _is_whole(record):
@@ -56,12 +56,15 @@ def _results(annotation: Mapping[str, Any], where: str) -> list[Any]:
     results = annotation.get("result")
     if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
         raise InputError(f"{where}: found result {results!r}, expected a list of objects")
-    return [each.get("value") for each in results if each.get("type", _LABELS) == _LABELS]
+    kinds = [str(each.get("type", _LABELS)) for each in results]
+    if other := [kind for kind in kinds if kind.endswith(_LABELS) and kind != _LABELS]:
+        raise InputError(f"{where}: found a result of type {other[0]!r}, expected {_LABELS!r}, those of plain text")
+    return [each.get("value") for each, kind in zip(results, kinds, strict=True) if kind == _LABELS]
 
 
 def _minimal(record: Mapping[str, Any], where: str) -> list[Any]:
     """What `JSON-MIN` has under the name of the labelling tag; nothing where nothing was labelled."""
-    keys = [key for key, value in record.items() if isinstance(value, list) and value and _is_span(value[0])]
+    keys = [key for key, value in record.items() if isinstance(value, list) and any(map(_is_span, value))]
     if len(keys) > 1:
         raise InputError(f"{where}: found spans under {' and '.join(map(repr, keys))}, expected one of these keys")
     spans: list[Any] = record[keys[0]] if keys else []
@@ -69,7 +72,7 @@ def _minimal(record: Mapping[str, Any], where: str) -> list[Any]:
 
 
 def _is_span(value: object) -> bool:
-    return isinstance(value, dict) and {"start", "end", _LABELS} <= set(value)
+    return isinstance(value, dict) and {"start", "end"} <= set(value)
 
 
 def _text(data: Mapping[str, Any], where: str) -> str:
