@@ -35,7 +35,14 @@ def file(tmp_path: Path) -> File:
     [
         pytest.param({"id": 7, "label": [[0, 3, "PER"], [13, 21, "LOC"]], "Comments": []}, id="doccano"),
         pytest.param({"labels": [[13, 21, "LOC"], [0, 3, "PER"]]}, id="labels"),
-        pytest.param({"entities": [[0, 3, "PER"], [13, 21, "LOC"]]}, id="spaCy"),
+        pytest.param({"entities": [[0, 3, "PER"], [13, 21, "LOC"]]}, id="spaCy, training data"),
+        pytest.param(
+            {
+                "ents": [{"start": 0, "end": 3, "label": "PER"}, {"start": 13, "end": 21, "label": "LOC"}],
+                "tokens": [{"id": 0, "start": 0, "end": 3}],
+            },
+            id="spaCy, Doc.to_json",
+        ),
         pytest.param(
             {"entities": [{"start": 0, "end": 3, "label": "PER"}, {"label": "LOC", "end": 21, "start": 13, "id": 4}]},
             id="objects",

@@ -20,7 +20,7 @@ from lightner.formats._text import write_text
 from lightner.types import InputError, Sentence, Span
 from lightner.words import Word, split_words
 
-SPAN_KEYS = ("label", "labels", "entities", "spans")
+SPAN_KEYS = ("label", "labels", "entities", "spans", "ents")
 OFFSET_KEYS = (("start", "end"), ("start_offset", "end_offset"))
 
 _logger = logging.getLogger(__name__)
