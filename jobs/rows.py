@@ -8,14 +8,14 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lightner.artifact import check_name
 from lightner.formats import JSONL_SUFFIXES
-from lightner.formats.conll import DOCUMENT_MARK
+from lightner.formats.conll import DOCUMENT_MARK, columns_of, ends_in_tag, may_be_comment
 from lightner.types import InputError
 
 JSONL, TEXT, CONLL = KINDS = ("jsonl", "text", "conll")
@@ -60,7 +60,7 @@ def read_rows(stream: BinaryIO, name: str, kind: str, *, line: int = 1) -> Itera
     """
     lines = _lines(stream, name, line)
     if kind == CONLL:
-        yield from _sentences(lines)
+        yield from _sentences(lines, name)
         return
     for number, end, text in lines:
         if kind == TEXT:
@@ -87,22 +87,38 @@ def _lines(stream: BinaryIO, name: str, line: int) -> Iterator[tuple[int, int, s
         number += 1
 
 
-_COMMENT = re.compile(r"# *[^\s=][^=]*=")
-
-
-def _sentences(lines: Iterator[tuple[int, int, str]]) -> Iterator[Row]:
+def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[Row]:
+    """Sentences as `lightner.formats.conll` reads them; their tags, if there are any, do not matter."""
     words: list[str] = []
+    doubtful: list[list[str]] = []  # columns of lines before a sentence that may be comments
     number = end = 0
     for number, end, text in lines:
-        word = (text.split("\t")[0] if "\t" in text else text.lstrip(" ").split(" ")[0]).strip()
-        if not word or word == DOCUMENT_MARK:
-            if words:
+        line = text.rstrip(" \t\r")
+        columns = columns_of(line)
+        if not columns or columns[0] == DOCUMENT_MARK:
+            if words := words or _words_among(doubtful, None):
                 yield Row(number - len(words), end, number + 1, words=tuple(words))
-                words = []
-        elif words or not _COMMENT.match(text):
-            words.append(word)
-    if words:
+            words, doubtful = [], []
+        elif not words and may_be_comment(line):
+            doubtful.append(columns)
+        elif not columns[0]:
+            raise InputError(f"{name}:{number}: found an empty first column before {columns[-1]!r}, expected a word")
+        else:
+            words += [*_words_among(doubtful, len(columns)), columns[0]]
+            doubtful = []
+    if words := words or _words_among(doubtful, None):
         yield Row(number - len(words) + 1, end, number + 1, words=tuple(words))
+
+
+def _words_among(doubtful: Sequence[list[str]], width: int | None) -> list[str]:
+    """First columns from the first line on that is no comment: one of as many columns as the line behind it has.
+
+    Where no line is (`width` is None), one of a word and a tag.
+    """
+    for place, columns in enumerate(doubtful):
+        if len(columns) == width or (width is None and ends_in_tag(columns)):
+            return [each[0] for each in doubtful[place:]]
+    return []
 
 
 def _record(text: str, where: str, number: int, end: int) -> Row:

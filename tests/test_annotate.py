@@ -19,6 +19,7 @@ import pytest
 from jobs import annotate, annotation, local, session
 from jobs.annotation import Annotator, Request, Target, make_plan, write_plan
 from jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
+from lightner.formats import read
 from lightner.registry import Registry
 from lightner.types import InputError
 from serve.messages import Answer, Ask, Reading
@@ -47,6 +48,23 @@ class TestRows:
         content = "-DOCSTART- O\n\n# id = 1\nAda B-PER\nlives\tO\n\n\n# 1 =\nParis\n"
         assert rows_of(content, CONLL) == [(4, None, ("Ada", "lives"), None), (9, None, ("Paris",), None)]
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "a\tO\n\u00a0\tO\nb\tB-X\n",
+            "#Oscars\tNOUN\tNumber=Plur\tB-X\nwon\tVERB\tTense=Past\tO\n",
+            "# id = 1\n# text = vitamins B and O\n#x=1 O\nvitamins B-X\n\n#y=2 O\n",
+            "# text = vitamins B and O\nvitamins\tB-X\n#x=1\tO\n",
+            "# 1 =\n\nParis\tB-X\n",
+        ],
+    )
+    def test_columns_read_as_they_do_for_training(self, content: str, tmp_path: Path) -> None:
+        (file := tmp_path / "train.conll").write_text(content, "utf-8")
+        assert [words for _, _, words, _ in rows_of(content, CONLL)] == [sentence.words for sentence in read(file)]
+
+    def test_words_without_tags_may_begin_with_a_hash(self) -> None:
+        assert rows_of("# id = 1\n#x=1\nwon\n", CONLL) == [(2, None, ("#x=1", "won"), None)]
+
     @pytest.mark.parametrize("kind", [TEXT, JSONL, CONLL])
     def test_rows_are_the_same_read_from_any_of_them_on(self, kind: str) -> None:
         lines = {
@@ -73,6 +91,7 @@ class TestRows:
             ('{"text": "\\ud800"}\n', JSONL, "f:1: found a lone surrogate"),
             ("\n{'text'}\n", JSONL, "f:2: found"),
             ("[1]\n", JSONL, "f:1: found list"),
+            ("a\tO\n\tB-X\n", CONLL, "f:2: found an empty first column before 'B-X', expected a word"),
         ],
     )
     def test_bad_rows_are_named_by_line(self, content: str | bytes, kind: str, said: str) -> None:

@@ -113,6 +113,11 @@ def test_comments_before_a_sentence_are_skipped_where_they_have_no_tag_column(fi
     assert read(file(tabs)) == expected
 
 
+def test_a_comment_that_ends_like_a_tag_is_told_by_its_number_of_columns(file: File) -> None:
+    text = "# text = vitamins B and O\nvitamins B-X\nare O\n\n#x=1 O\nis O\n"
+    assert [sentence.words for sentence in read(file(text))] == [("vitamins", "are"), ("#x=1", "is")]
+
+
 def test_a_comment_within_a_sentence_is_a_bad_line(file: File) -> None:
     with pytest.raises(InputError, match=r"sample.txt:2: found tag '2', expected O, or B-"):
         read(file("it O\n# sent_id = 2\nrains O\n"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from lightner.formats._tags import Tagged, decode, encode, is_tag
 from lightner.formats._text import write_text
@@ -20,21 +20,23 @@ def parse_conll(text: str, name: str) -> tuple[Sentence, ...]:
     """Sentences of a file called `name` (for messages), those without entities too.
 
     Columns stand apart by tabs, or by spaces in a line without a tab; blank lines end sentences. Lines that begin with
-    `-DOCSTART-` are skipped, and so is `# key = value` before a sentence where the line has no tag column.
+    `-DOCSTART-` are skipped, and so is `# key = value` before a sentence where the line has no tag column, or not as
+    many columns as others.
     Raises InputError `name:line: found ..., expected ...`, also for a file without sentences.
     """
     lines = [line.rstrip(" \t\r") for line in text.split("\n")]
-    tabbed = any("\t" in line and not line.startswith("#") for line in lines)
+    sure = [line for line in lines if line and not line.startswith("#")]
+    tabbed, widths = any("\t" in line for line in sure), {len(columns_of(line)) for line in sure}
     rows: list[Tagged] = []
     words: list[str] = []
     tags: list[str] = []
     for number, line in enumerate([*lines, ""], start=1):
-        columns = _columns(line)
+        columns = columns_of(line)
         if not columns or columns[0] == DOCUMENT_MARK:
             if words:
                 rows.append(Tagged(tuple(words), tuple(tags), number - len(words)))
                 words, tags = [], []
-        elif words or not _is_comment(line, columns, tabbed):
+        elif words or not _is_comment(line, columns, tabbed=tabbed, widths=widths):
             word, tag = _word_and_tag(columns, f"{name}:{number}")
             words.append(word)
             tags.append(tag)
@@ -72,16 +74,26 @@ def write_conll(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
 _COMMENT = re.compile(r"# *[^\s=][^=]*=")
 
 
-def _columns(line: str) -> list[str]:
+def columns_of(line: str) -> list[str]:
     """Columns of a line without trailing white space. Only tab and space part them: a word may be any other space."""
     if "\t" in line:
         return [column.strip(" ") for column in line.split("\t")]
     return [column for column in line.split(" ") if column]
 
 
-def _is_comment(line: str, columns: list[str], tabbed: bool) -> bool:
-    has_tag = is_tag(columns[-1]) and ("\t" in line or not tabbed)
-    return _COMMENT.match(line) is not None and not has_tag
+def may_be_comment(line: str) -> bool:
+    """Whether a line before a sentence reads as `# key = value`; it may yet be a word that begins with `#`."""
+    return _COMMENT.match(line) is not None
+
+
+def ends_in_tag(columns: Sequence[str]) -> bool:
+    """Whether a word stands in front of what has the shape of a tag."""
+    return len(columns) > 1 and is_tag(columns[-1])
+
+
+def _is_comment(line: str, columns: list[str], *, tabbed: bool, widths: Collection[int]) -> bool:
+    has_tag = ends_in_tag(columns) and ("\t" in line or not tabbed) and (not widths or len(columns) in widths)
+    return may_be_comment(line) and not has_tag
 
 
 def _word_and_tag(columns: list[str], where: str) -> tuple[str, str]:
