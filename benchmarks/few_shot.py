@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
 import statistics
@@ -109,7 +108,7 @@ def scan(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plans: Sequenc
         for last in rules.milestones(plans[0].rounds, len(plans)):
             for number in alive:
                 curves[number] = curve(base, labels, folds, plans[number], last, Path(kept) / str(number))
-            alive = sorted(alive, key=lambda each: -curves[each][-1])[: math.ceil(len(alive) / 2)]
+            alive = [alive[place] for place in rules.better_half([curves[number][-1] for number in alive])]
     return curves
 
 

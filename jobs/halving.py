@@ -14,15 +14,20 @@ from dataclasses import dataclass, replace
 from jobs.trials import Ended, run_trials
 from jobs.watch import Watch
 from jobs.worker import Cost, Run
+from lightner import rules
+from lightner.types import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class Halved:
-    """What trials left, by the names of their runs. `cut_short`: no comparison ended these, but the budget."""
+    """What trials left, by the names of their runs. `cut_short`: no comparison ended these, but the budget.
+
+    `errors` has those that failed again and again, those that had come through a part before among them.
+    """
 
     ended: Mapping[str, Ended]
     cut_short: frozenset[str]
-    errors: tuple[str, ...]
+    errors: Mapping[str, str]
 
 
 def run_halving(
@@ -30,34 +35,39 @@ def run_halving(
     runs: Sequence[Run],
     *,
     milestones: Sequence[int],
-    title: str,
     watch: Watch,
     at_once: int,
     budget_s: float | None,
 ) -> Halved:
     """Run all to the first milestone, then the better half by F1 to the next one; of equals the earlier of `runs`.
 
-    After `budget_s` all are stopped where they are, as `run_trials` does it; raises InputError and Stopped as that.
+    A trial that fails again and again is out. After `budget_s` all are stopped where they are, as `run_trials` does it.
+
+    Raises:
+        InputError: a worker met one, or all that were left failed.
+        Stopped: as `run_trials`.
     """
     until = math.inf if budget_s is None else time.monotonic() + budget_s
+    part = name if budget_s is None else f"{name}-within-{budget_s:g}s"
     ended: dict[str, Ended] = {}
-    errors: tuple[str, ...] = ()
+    errors: dict[str, str] = {}
     alive, rounds = list(runs), runs[0].last
     for last in milestones:
         left = until - time.monotonic()
         if left <= 0:
             break
         stage = [_part(run, last, ended.get(run.name)) for run in alive]
-        stage_name = name if last == rounds else f"{name}-to-{last}"
-        found = run_trials(
-            stage_name, stage, title=title, watch=watch, at_once=at_once, budget_s=left if math.isfinite(left) else None
-        )
+        budget = left if math.isfinite(left) else None
+        found = run_trials(f"{part}-to-{last}", stage, title=name, watch=watch, at_once=at_once, budget_s=budget)
         ended |= {key: _joined(ended.get(key), end) for key, end in found.trials.items()}
-        errors += found.errors
+        errors |= found.errors
+        alive = [run for run in alive if run.name not in errors]
+        if not alive:
+            raise InputError(f"{name}: found {len(errors)} failed trials of {len(runs)}, none left; errors: {errors}")
         complete = [run for run in alive if run.name in found.trials and len(ended[run.name].history) == last]
-        if last == rounds or len(complete) + len(found.errors) < len(stage):
+        if last == rounds or len(complete) < len(alive):
             break
-        alive = sorted(complete, key=lambda run: -_f1(ended[run.name]))[: math.ceil(len(stage) / 2)]
+        alive = [complete[place] for place in rules.better_half([_f1(ended[run.name]) for run in complete])]
     cut_short = {run.name for run in alive if run.name in ended and len(ended[run.name].history) < rounds}
     return Halved(ended, frozenset(cut_short), errors)
 

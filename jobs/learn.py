@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from jobs import command, plot, publish, repeats, scan, session
+from jobs import command, plot, publish, repeats, scan, session, storage
 from jobs.material import Material, milestones_of
 from jobs.scan import Scan, Trial
 from jobs.transfer import Choice
@@ -55,7 +55,7 @@ def learn(
         say(repeats.describe(again))
     say(f"learning the winner on all {count} sentences, {chosen.rounds} of {choice.plan.rounds} rounds")
     final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
-    [end] = run_all(f"{name}-final", [final], title="final run", watch=watch, at_once=1)
+    [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
     return publish.Outcome(scanned, pictures, chosen, material.folds, again, final, end.cost, learned(end))
 
@@ -63,6 +63,8 @@ def learn(
 def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
     """Say what the scan found, and where it is kept."""
     trials = scanned.trials
+    for trial, error in scanned.errors.items():
+        say(f"warning: trial {trial} failed again and again and is left out: {error}")
     if scanned.cut_short:
         finished = sum(trial.finished for trial in trials)
         say(f"the budget ran out: {finished} of {scanned.planned} trials finished, the best of the furthest is used")
@@ -78,7 +80,7 @@ def _task(options: argparse.Namespace, material: Material, choices: Sequence[Cho
     plan = choices[0].plan
     return Run(
         name=name,
-        storage=options.storage,
+        storage=storage.inside(options.storage, name),
         backbone=command.backbone_name(options.backbone),
         labels=material.labels,
         folds=material.folds,

@@ -70,6 +70,8 @@ def make(
     mentions = Counter(span.label for sentence in everything for span in sentence.spans)
     tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
     tuning["scan_cut_short"] = outcome.scan.cut_short
+    if outcome.scan.errors:
+        tuning["failed_trials"] = dict(outcome.scan.errors)
     tuning |= _cost(outcome.cost)
     if any(trial.started_from for trial in outcome.scan.trials):
         tuning["started_from"] = final.started_from
@@ -158,6 +160,7 @@ def _row(trial: Trial) -> dict[str, JSON]:
         **_cost(trial.cost),
         "finished": trial.finished,
         "cut_short": trial.cut_short,
+        **({"failed": True} if trial.failed else {}),
     }
 
 

@@ -23,7 +23,7 @@ def repeat(
     where it stopped. Raises InputError and Stopped as `run_all` does.
     """
     runs = [_again(task, material, last=last, seed=seed) for seed in seeds]
-    ends = run_all(f"{task.name}-seeds", runs, title="seeds", watch=watch, at_once=at_once)
+    ends = run_all("seeds", runs, title="seeds", watch=watch, at_once=at_once)
     return tuple((end.history[-1].scores or Scores()).micro.f1 for end in ends)
 
 

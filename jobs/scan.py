@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from jobs.halving import run_halving
+from jobs.halving import Halved, run_halving
 from jobs.transfer import Choice
 from jobs.trials import Ended
 from jobs.watch import Watch
@@ -31,6 +31,7 @@ class Trial:
     finished: bool
     cost: Cost = Cost(0.0, 0.0)  # noqa: RUF009 a frozen value
     cut_short: bool = False
+    failed: bool = False
     started_from: str | None = None
 
     @property
@@ -40,7 +41,7 @@ class Trial:
     @property
     def unfinished(self) -> str:
         """Why it has not finished, in words."""
-        return "cut short" if self.cut_short else "stopped early"
+        return "cut short" if self.cut_short else "failed" if self.failed else "stopped early"
 
     @property
     def curve(self) -> tuple[float, ...]:
@@ -64,11 +65,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Trials that finished a round, of `planned` ones. `cut_short`: the budget ended some, or came before them."""
+    """Trials that finished a round, of `planned` ones. `cut_short`: the budget ended some, or came before them.
+
+    `errors`: why trials failed, by name.
+    """
 
     trials: tuple[Trial, ...]
     planned: int
     cut_short: bool
+    errors: Mapping[str, str]
 
 
 def scan(
@@ -93,17 +98,14 @@ def scan(
     """
     runs = [run_of(base, choice, name=_name(choice)) for choice in choices]
     runs.sort(key=lambda run: _rank(run.started_from, run.plan.prompt_length, run.plan.learning_rate))
-    found = run_halving(
-        base.name, runs, milestones=milestones, title="scan", watch=watch, at_once=at_once, budget_s=budget_s
-    )
-    cut_short = found.cut_short
-    trials = tuple(
-        _trial(run, end, cut_short=run.name in cut_short) for run in runs if (end := found.ended.get(run.name))
-    )
+    found = run_halving("scan", runs, milestones=milestones, watch=watch, at_once=at_once, budget_s=budget_s)
+    trials = tuple(_trial(run, end, found) for run in runs if (end := found.ended.get(run.name)))
     if not any(trial.finished or trial.cut_short for trial in trials):
-        errors = sorted(set(found.errors))
-        raise InputError(f"scan: found no finished trial of {len(runs)}, expected at least one; errors: {errors}")
-    return Scan(trials, len(runs), bool(cut_short) or len(trials) + len(found.errors) < len(runs))
+        raise InputError(
+            f"scan: found no trial of {len(runs)} with a finished round, expected at least one; errors: {found.errors}"
+        )
+    begun = {*found.ended, *found.errors}
+    return Scan(trials, len(runs), bool(found.cut_short) or len(begun) < len(runs), found.errors)
 
 
 def run_of(base: Run, choice: Choice, *, name: str) -> Run:
@@ -141,7 +143,7 @@ def table(trials: Sequence[Trial], chosen: Trial) -> str:
     return "\n".join(lines)
 
 
-def _trial(run: Run, end: Ended, *, cut_short: bool) -> Trial:
+def _trial(run: Run, end: Ended, found: Halved) -> Trial:
     return Trial(
         prompt_length=run.plan.prompt_length,
         learning_rate=run.plan.learning_rate,
@@ -149,7 +151,8 @@ def _trial(run: Run, end: Ended, *, cut_short: bool) -> Trial:
         seconds=end.seconds,
         finished=len(end.history) == run.last,
         cost=end.cost,
-        cut_short=cut_short,
+        cut_short=run.name in found.cut_short,
+        failed=run.name in found.errors,
         started_from=run.started_from,
     )
 

@@ -6,11 +6,12 @@ Ray Train run, for which its trial waits. Starting one costs more than a few-sho
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ray import train, tune
@@ -31,6 +32,7 @@ from lightner.types import InputError
 # those; with two, a driver killed in between left a state whose checkpoint was gone (seen on object storage).
 _CHECKPOINTS = 4
 _LOST = "does not exist on storage anymore"  # what Tune says of such a checkpoint; the trial then begins anew
+_DIGITS = 8
 _DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU two would starve each other's workers
 
 
@@ -49,7 +51,7 @@ class Ends:
     """Trials by the names of their runs, without those that finished no round. `errors` are of those that failed."""
 
     trials: Mapping[str, Ended]
-    errors: tuple[str, ...]
+    errors: Mapping[str, str]
 
 
 def run_trials(
@@ -65,14 +67,16 @@ def run_trials(
 
     All runs have as many rounds; `title` says what they are to who watches.
 
-    The same call goes on where a killed one stopped. After `budget_s`, but not before one is in its third round, all
-    trials are stopped where they are; what is gone on with keeps the budget that it began with, counted anew.
+    The same call goes on where a killed one stopped; one of other runs under the same name does not. After `budget_s`,
+    but not before one is in its third round, all trials are stopped where they are; what is gone on with keeps the
+    budget that it began with, counted anew.
 
     Raises:
         InputError: a worker met one.
         Stopped: the job was asked to stop; the state is kept.
     """
     by_name = {run.name: run for run in runs}
+    name = f"{name}-{_digest(runs)}"
     where = storage.inside(runs[0].storage, name)
     trainable = _trainable(name, by_name)
     if tune.Tuner.can_restore(where):
@@ -84,14 +88,14 @@ def run_trials(
     results = _fit(tuner)
     if any(_LOST in str(error) for error in results.errors):
         results = _fit(tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, restart_errored=True))
-    ended = {}
+    ended, errors = {}, {}
     for result in results:
-        if result.error or "epoch" not in (result.metrics or {}):
-            continue
-        run = by_name[result.config["run"]["name"]]
-        if checkpoint := _checkpoint(name, run, result):
+        run = by_name[_run_of(result, by_name)]
+        if result.error:
+            errors[run.name] = str(result.error).strip().splitlines()[-1]
+        elif "epoch" in (result.metrics or {}) and (checkpoint := _checkpoint(name, run, result)):
             ended[run.name] = _ended(result, checkpoint)
-    return Ends(ended, tuple(str(error).strip().splitlines()[-1] for error in results.errors))
+    return Ends(ended, errors)
 
 
 def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
@@ -116,8 +120,7 @@ def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once
     ended = [ends.trials.get(run.name) for run in runs]
     complete = [end for end, run in zip(ended, runs, strict=True) if end and len(end.history) == run.last]
     if len(complete) < len(runs):
-        errors = sorted(set(ends.errors))
-        raise InputError(f"{name}: found {len(complete)} finished runs of {len(runs)}; errors: {errors}")
+        raise InputError(f"{name}: found {len(complete)} finished runs of {len(runs)}; errors: {ends.errors}")
     return complete
 
 
@@ -172,6 +175,12 @@ def _trainable(name: str, by_name: Mapping[str, Run]) -> Any:
     return tune.with_resources(drive, alone if workers == 1 else {"CPU": _DRIVER_CPUS})
 
 
+def _digest(runs: Sequence[Run]) -> str:
+    """Of what is learned and how its state is kept: other runs must not be mistaken for these."""
+    told = [(run.name, run.plan.as_dict(), run.last, run.started_from, run.workers > 1) for run in runs]
+    return hashlib.sha256(repr(sorted(told, key=repr)).encode()).hexdigest()[:_DIGITS]
+
+
 def _shown(run: Run) -> dict[str, Any]:
     """What trackers show as a trial's parameters."""
     plan = run.plan
@@ -198,6 +207,15 @@ def _ended(result: tune.Result, checkpoint: train.Checkpoint | tune.Checkpoint) 
         history = read_history(Path(folder))[: metrics["epoch"]]  # one that is being stopped may be a round ahead
     cost = Cost(metrics["learning_s"], metrics["learning_cpu_s"])
     return Ended(history, metrics["time_total_s"], cost, checkpoint)
+
+
+def _run_of(result: tune.Result, names: Iterable[str]) -> str:
+    """By its folder, since the configuration is lost of a trial that failed in its first round.
+
+    Of one that began anew Ray has lengthened the name.
+    """
+    folder = PurePosixPath(result.path).name
+    return max((name for name in names if folder.startswith(name)), key=len)
 
 
 def _folder_name(trial: Any) -> str:

@@ -158,6 +158,12 @@ def milestones(rounds: int, trials: int) -> tuple[int, ...]:
     return tuple(sorted(compared - {0} | {rounds}))
 
 
+def better_half(f1: Sequence[float]) -> tuple[int, ...]:
+    """Of trials with these F1 the places of those that go on, in order; between equals the earlier one does."""
+    best = sorted(range(len(f1)), key=lambda place: -f1[place])
+    return tuple(sorted(best[: math.ceil(len(f1) / 2)]))
+
+
 def rounds_of_scan(milestones: Sequence[int], trials: int) -> int:
     """The rounds that so many trials run together if half of them end at each milestone."""
     total, done = 0, 0

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
+from ray import tune
 
 from benchmarks import few_shot
+from jobs import halving
+from jobs.trials import Ended, Ends
+from jobs.watch import Watch
+from jobs.worker import Cost, Run
 from lightner import backbone, rules
 from lightner.formats import labels_of, read
 from lightner.registry import Registry
 from lightner.selection import folds_of, trial_plan
-from lightner.types import LabelSet
+from lightner.training import Round
+from lightner.types import Counts, InputError, LabelSet, Scores
 from tests.conftest import LocalRay
 from tests.test_jobs import place, start, wait_for, words
+from tests.test_trials import RUN
 
 __all__ = ["place"]  # a fixture
 
@@ -34,6 +43,51 @@ __all__ = ["place"]  # a fixture
 )
 def test_there_are_as_many_comparisons_as_leave_one_trial(rounds: int, trials: int, expected: tuple[int, ...]) -> None:
     assert rules.milestones(rounds, trials) == expected
+
+
+Curves: TypeAlias = "Mapping[str, tuple[int, ...]]"
+CURVES = {"a": (4, 4, 7, 7), "b": (5, 5, 7, 7), "c": (1, 1, 1, 1), "d": (2, 2, 2, 2)}
+"""Of ten entities how many a trial finds after each round."""
+
+
+def halved(monkeypatch: pytest.MonkeyPatch, fails: Mapping[str, int], curves: Curves = CURVES) -> halving.Halved:
+    """Four trials of four rounds; those in `fails` fail in a part that goes to that round."""
+
+    def run_trials(name: str, runs: Sequence[Run], **_: object) -> Ends:
+        failed = {run.name: "OutOfMemoryError" for run in runs if fails.get(run.name) == run.last}
+        return Ends({run.name: end(run.name, run.last) for run in runs if run.name not in failed}, failed)
+
+    def end(name: str, last: int) -> Ended:
+        scores = (Scores({"x": Counts(hit, 10, 10)}) for hit in curves[name][:last])
+        history = tuple(Round(number, number, 1.0, each) for number, each in enumerate(scores, 1))
+        return Ended(history, 1.0, Cost(1.0, 1.0), tune.Checkpoint("/nowhere"))
+
+    monkeypatch.setattr(halving, "run_trials", run_trials)
+    runs = [replace(RUN, name=name, last=4) for name in curves]
+    return halving.run_halving("scan", runs, milestones=(1, 2, 4), watch=Watch("x"), at_once=4, budget_s=None)
+
+
+def rounds(found: halving.Halved) -> dict[str, int]:
+    return {name: len(end.history) for name, end in found.ended.items()}
+
+
+def test_of_equals_the_earlier_goes_on_whoever_was_ahead_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = halved(monkeypatch, {}, {**CURVES, "a": (4, 7, 7, 7), "b": (5, 7, 7, 7)})
+    assert rounds(found) == {"a": 4, "b": 2, "c": 1, "d": 1}
+
+
+def test_a_trial_that_fails_is_out_and_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = halved(monkeypatch, {"b": 1})
+    assert rounds(found) == {"a": 4, "c": 1, "d": 2}
+    assert found.errors == {"b": "OutOfMemoryError"}
+    assert not found.cut_short
+    assert rounds(halved(monkeypatch, {"b": 2})) == {"a": 4, "b": 1, "c": 1, "d": 1}
+
+
+@pytest.mark.parametrize("fails", [{"b": 4}, dict.fromkeys("abcd", 1)])
+def test_where_nothing_is_left_there_is_no_winner(monkeypatch: pytest.MonkeyPatch, fails: Mapping[str, int]) -> None:
+    with pytest.raises(InputError, match=rf"scan: found {len(fails)} failed trials of 4, none left.*OutOfMemoryError"):
+        halved(monkeypatch, fails)
 
 
 @pytest.mark.ray

@@ -198,7 +198,7 @@ def test_a_job_whose_checkpoint_was_lost_begins_that_trial_anew(head: local.Head
     wait_for(first, r"scan .* round [3-9] ", process)
     process.kill()
     process.wait()
-    kept = list((tmp_path / "runs").glob("*/*/checkpoint_*"))
+    kept = list((tmp_path / "runs").glob("*/*/*/checkpoint_*"))
     assert kept
     for folder in kept:
         shutil.rmtree(folder)

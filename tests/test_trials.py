@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-from jobs.trials import _trainable
+from jobs.trials import _digest, _trainable, run_trials
+from jobs.watch import Watch
 from jobs.worker import Run
 from lightner import rules
+from lightner.selection import Fold
 from lightner.types import LabelSet, Sentence, Span
+from tests.conftest import LocalRay
+from tests.tiny import tiny_backbone
 
 SENTENCES = (Sentence(("ada", "lives", "here"), (Span(0, 1, "person"),)),) * 2
 PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)
@@ -40,3 +46,34 @@ def test_runs_side_by_side_share_the_cpus_of_a_ray_of_their_own(runs: int, expec
     names = [f"run-{number}" for number in range(runs)]
     asked = _trainable("scan", {name: replace(RUN, name=name, cpus=4) for name in names})._resources
     assert asked.required_resources == {"CPU": expected}
+
+
+def test_other_runs_under_one_name_are_kept_apart() -> None:
+    two = [replace(RUN, name="a"), replace(RUN, name="b")]
+    others = [
+        two[:1],
+        [replace(RUN, name="a", last=2), two[1]],
+        [replace(RUN, name="a", plan=replace(PLAN, learning_rate=0.02)), two[1]],
+        [replace(RUN, name="a", started_from="x@v000001"), two[1]],
+        [replace(run, workers=2) for run in two],
+    ]
+    digests = {_digest(runs) for runs in [two, two[::-1], [replace(run, shard=True, cpus=2) for run in two], *others]}
+    assert len(digests) == 1 + len(others)
+
+
+@pytest.mark.ray
+def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray: LocalRay, tmp_path: Path) -> None:
+    tiny = tiny_backbone()
+    tiny.model.save_pretrained(tmp_path / "tiny")
+    tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    plan = replace(PLAN, steps=2, rounds=2, warm_up_steps=0)
+    fold = Fold(SENTENCES, SENTENCES)
+    sound = replace(
+        RUN, storage=str(tmp_path / "runs"), backbone=str(tmp_path / "tiny"), folds=(fold,), plan=plan, last=2
+    )
+    broken: Any = replace(sound, name="broken", labels=None)
+    found = run_trials("both", [sound, broken], title="scan", watch=Watch("x"), at_once=2)
+    assert {name: len(end.history) for name, end in found.trials.items()} == {"one": 2}
+    [(name, error)] = found.errors.items()
+    assert name == "broken"
+    assert "TypeError" in error or "AttributeError" in error

@@ -60,11 +60,11 @@ def test_a_job_in_a_terminal_shows_a_bar_and_every_tracker_gets_the_scores(
 
     [row] = _scan(place)
     curve = row["f1_by_round"]
-    [folder] = place.joinpath("runs").glob("watched-*/length-2-rate-0.01")
+    [folder] = place.joinpath("runs").glob("watched-*/scan-to-*/length-2-rate-0.01")
     events = EventAccumulator(str(folder))
     events.Reload()
     assert [event.value for event in events.Scalars("ray/tune/f1")] == pytest.approx(curve)
-    assert list(place.glob("runs/watched-*-final/everything/events.out.tfevents.*"))
+    assert list(place.glob("runs/watched-*/final-*/everything/events.out.tfevents.*"))
     assert list(folder.glob("wandb/offline-run-*/run-*.wandb"))
     client = MlflowClient(tracking_uri=store)
     experiment = client.get_experiment_by_name("watched")
