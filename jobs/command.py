@@ -15,6 +15,7 @@ from lightner.types import InputError
 
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets this in what `ray job submit` runs."""
+MAX_SEED = 2**32 - 1
 _MISTAKE, _FAILURE = 2, 1
 
 
@@ -29,10 +30,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Do the work. A mistake of the caller is told in one line with status 2, a store that fails with status 1."""
+    """Do the work. A mistake of the caller is told in one line with status 2, a store or file system that
+    fails with status 1."""
     try:
         work()
-    except (InputError, RegistryUnavailable) as error:
+    except (InputError, RegistryUnavailable, OSError) as error:
         print("error:", " ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
         return _MISTAKE if isinstance(error, InputError) else _FAILURE
     return 0
@@ -57,7 +59,10 @@ def place(text: str) -> str:
     """A URL as it is, a folder as an absolute path. An option's type."""
     if "://" in text:
         return text
-    folder = Path(text).expanduser()
+    try:
+        folder = Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected the name of a user behind ~") from error
     if SUBMITTED in os.environ and not folder.is_absolute():
         raise argparse.ArgumentTypeError(
             f"found {text!r}, expected a URL or an absolute path: a submitted job runs in a copy of its folder"
@@ -82,6 +87,14 @@ def at_least(least: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def seed(text: str) -> int:
+    """What random numbers begin with. An option's type."""
+    number = at_least(0)(text)
+    if number > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected at most {MAX_SEED}")
+    return number
 
 
 def minutes(text: str) -> float:

@@ -29,6 +29,8 @@ class Verdict:
 
     passed: bool
     comparison: str
+    reason: str = "the live version is better"
+    """Why it may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,20 @@ class Measured:
         return sum(self.counts, Counts()).f1
 
 
-def traces(learned: Iterable[Sentence], measured: Measured) -> dict[str, JSON]:
+def traces(learned: Iterable[Sentence], measured: Measured, source: Card | None = None) -> dict[str, JSON]:
     """What a card must say of its data so that a later version can be compared: marks of the sentences learned from,
-    and on which sentences it was measured with which counts on each; of very many sentences only a hash."""
-    marks = sorted({_mark(sentence) for sentence in learned})
+    and on which sentences it was measured with which counts on each; of very many sentences only a hash.
+
+    A prompt that started from that of the card `source` has learned what that had; where it does not tell, neither does
+    the new card.
+    """
+    inherited = frozenset() if source is None else _learned_marks(source)
+    marks = sorted({_mark(sentence) for sentence in learned}.union(inherited or ()))
     found: dict[str, JSON] = {"measured_on_sha256": _digest(measured.sentences)}
     if len(measured.sentences) <= _MOST_SEEN:
         found["measured_counts"] = ";".join(",".join(map(str, astuple(counts))) for counts in _in_order(measured))
-    return {**found, "learned_from": "".join(marks)} if len(marks) <= _MOST_SEEN else found
+    told = inherited is not None and len(marks) <= _MOST_SEEN
+    return {**found, "learned_from": "".join(marks)} if told else found
 
 
 def unseen(sentences: Sequence[Sentence], card: Card) -> tuple[bool, ...]:
@@ -65,17 +73,27 @@ def learned_from(sentences: Sequence[Sentence], card: Card) -> int:
     return sum(_mark(sentence) in seen for sentence in sentences)
 
 
-def judge(new: Measured, live: PromptArtifact | None, base: Backbone, *, seed: int) -> Verdict:
-    """Compare with the live version's score on the same sentences, or let it tag those that are new to it."""
+def judge(
+    new: Measured, live: PromptArtifact | None, base: Backbone, *, seed: int, source: Card | None = None
+) -> Verdict:
+    """Compare with the live version's score on the same sentences, or let it tag those that are new to it.
+
+    Of a version that started from the prompt of the card `source` only the sentences count that are new to that.
+    """
     if live is None:
         return Verdict(True, "there was no live version to compare with")
+    if source is not None:
+        new = _unseen(new, source)
+        if not any(counts.gold for counts in new.counts):
+            known = "what it started from has learned, or may have, from all sentences that it was measured on"
+            return Verdict(False, known, "nothing is left to compare it with the live version by")
     same = live.card.data.get("measured_on_sha256") == _digest(new.sentences)
     if same and (counts := _counts(live.card, len(new.sentences))) is not None:
         return _against_counts(new, counts, seed=seed)
     theirs = live.card.metrics.get("f1")
     if same and isinstance(theirs, float):
         return _against_score(new, theirs, live.card, "measured on the same sentences", seed=seed)
-    unseen_ones = _unseen(new, live)
+    unseen_ones = _unseen(new, live.card)
     if any(counts.gold for counts in unseen_ones.counts) and live.card.backbone_fingerprint == base.fingerprint:
         return _against_prompt(unseen_ones, live, base, seed=seed)
     if isinstance(theirs, float):
@@ -118,9 +136,9 @@ def _against_prompt(new: Measured, live: PromptArtifact, base: Backbone, *, seed
     )
 
 
-def _unseen(new: Measured, live: PromptArtifact) -> Measured:
-    """What the live prompt has not learned from; nothing where its card does not tell."""
-    flags = unseen(new.sentences, live.card)
+def _unseen(new: Measured, card: Card) -> Measured:
+    """What the card's prompt has not learned from; nothing where it does not tell."""
+    flags = unseen(new.sentences, card)
     kept = [pair for pair, is_new in zip(zip(new.sentences, new.counts, strict=True), flags, strict=True) if is_new]
     return Measured(tuple(sentence for sentence, _ in kept), tuple(counts for _, counts in kept))
 

@@ -17,7 +17,7 @@ from jobs.worker import Run
 from lightner import metrics
 from lightner.bootstrap import f1_interval
 from lightner.selection import Fold, measured_on, trial_plan
-from lightner.types import Scores
+from lightner.types import InputError, Scores
 
 say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
 
@@ -32,7 +32,7 @@ def learn(
     """
     task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
-    at_once, watch = _at_once(options, task.workers), Watch(options.domain, tuple(options.log))
+    at_once, watch = _at_once(options, task), Watch(options.domain, tuple(options.log))
     say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
     scanned = scan.scan(
         task,
@@ -57,7 +57,8 @@ def learn(
     final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
     [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
-    return publish.Outcome(scanned, pictures, chosen, material.folds, again, final, end.cost, learned(end))
+    source = choice.source.card if choice.source else None
+    return publish.Outcome(scanned, pictures, chosen, material.folds, again, final, source, end.cost, learned(end))
 
 
 def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
@@ -92,10 +93,13 @@ def _task(options: argparse.Namespace, material: Material, choices: Sequence[Cho
     )
 
 
-def _at_once(options: argparse.Namespace, workers: int) -> int:
-    """How many runs the cluster has room for."""
-    slots = session.training_slots(gpu=options.gpu)
-    if slots < workers:
-        kind = "GPUs" if options.gpu else "CPUs"
-        say(f"warning: the cluster has {slots} {kind} now, a run needs {workers}: waiting for more to join")
-    return max(1, slots // workers)
+def _at_once(options: argparse.Namespace, task: Run) -> int:
+    """How many runs there is room for. Raises InputError where none ever fits: into a Ray of the job's own."""
+    slots, kind = session.training_slots(gpu=options.gpu), "GPUs" if options.gpu else "CPUs"
+    if slots < task.workers:
+        if task.cpus:
+            raise InputError(
+                f"this machine: found {slots} {kind}, expected {task.workers}, one for each worker of a run"
+            )
+        say(f"warning: the cluster has {slots} {kind} now, a run needs {task.workers}: waiting for more to join")
+    return max(1, slots // task.workers)

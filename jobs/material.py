@@ -34,6 +34,8 @@ class Material:
     test: tuple[Sentence, ...]
     labels: LabelSet
     report: DataReport
+    fingerprint: Mapping[str, str]
+    """The training file's, for the card."""
     scheme: Scheme
     pins: Mapping[str, Any]
     """Of the plans."""
@@ -43,7 +45,7 @@ class Material:
 
 def material_of(options: argparse.Namespace) -> Material:
     """Read the files that the options name. Raises InputError for whatever is wrong with them."""
-    everything = read(options.train)
+    everything, fingerprint = read(options.train), _fingerprint(options.train)
     dev = () if options.dev is None else read(options.dev)
     test = () if options.test is None else read(options.test)
     report = check.inspect(everything, dev, test)
@@ -54,7 +56,13 @@ def material_of(options: argparse.Namespace) -> Material:
     pins = {} if options.pin is None else _pins(options.pin)
     scheme, folds = _scheme(options, everything, dev, pins)
     plan_pins = {name: value for name, value in pins.items() if name not in _OF_SCHEME}
-    return Material(everything, dev, folds, test, labels, report, scheme, plan_pins, options.seed)
+    return Material(everything, dev, folds, test, labels, report, fingerprint, scheme, plan_pins, options.seed)
+
+
+def _fingerprint(file: str) -> dict[str, str]:
+    """Taken when the file is read: it may have changed when the prompt is published. A pipe has none."""
+    path = Path(file)
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
 def _scheme(

@@ -7,8 +7,9 @@ import platform
 import statistics
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from jobs.gate import Measured, Verdict
 from jobs.scan import Scan, Trial
 from jobs.worker import Cost, Run
 from lightner import bootstrap
-from lightner.artifact import WEIGHTS, PromptArtifact
+from lightner.artifact import WEIGHTS, PromptArtifact, to_files
 from lightner.backbone import Backbone
 from lightner.bootstrap import f1_interval
 from lightner.card import JSON, Card, metrics_of
@@ -25,16 +26,17 @@ from lightner.prompts import Guidance
 from lightner.registry import Registry, UnknownPrompt
 from lightner.selection import Fold, held_in, measured_on
 from lightner.tagger import with_drafts
-from lightner.types import InputError, Scores
+from lightner.types import InputError, LabelSet, Scores
 
+BUDGET = "budget_minutes"
 _PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, its cost
-    and tensors."""
+    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, the card
+    of what it started from, its cost and tensors."""
 
     scan: Scan
     pictures: Mapping[str, bytes]
@@ -42,6 +44,7 @@ class Outcome:
     folds: tuple[Fold, ...]
     repeats: tuple[float, ...]
     final: Run
+    source: Card | None
     cost: Cost
     tensors: Mapping[str, Tensor]
 
@@ -52,49 +55,61 @@ class Outcome:
 
 
 def make(
-    domain: str,
-    backbone: Backbone,
-    outcome: Outcome,
-    *,
-    verdict: Verdict,
-    key: str,
-    source: Mapping[str, JSON],
+    domain: str, backbone: Backbone, outcome: Outcome, *, key: str, budget: float | None, source: Mapping[str, JSON]
 ) -> PromptArtifact:
-    """The artefact of a finished job. Its metrics are the chosen trial's on held sentences, not the final run's.
+    """The artefact of a finished job, not yet judged. Its metrics are the chosen trial's on held sentences, not the
+    final run's.
 
-    `source` joins what the card says of the data.
+    `budget` of the scan in minutes; `source` joins what the card says of the data.
     """
-    final, tensors = outcome.final, outcome.tensors
-    guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
+    final = outcome.final
     (everything,) = (fold.train for fold in final.folds)
     mentions = Counter(span.label for sentence in everything for span in sentence.spans)
-    tuning = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
-    tuning["scan_cut_short"] = outcome.scan.cut_short
-    if outcome.scan.errors:
-        tuning["failed_trials"] = dict(outcome.scan.errors)
-    tuning |= _cost(outcome.cost)
-    if any(trial.started_from for trial in outcome.scan.trials):
-        tuning["started_from"] = final.started_from
-    scan = [_row(trial) for trial in outcome.scan.trials]
-    card = Card(
-        domain=domain,
-        labels=final.labels.names,
-        label_words=final.labels.words,
-        backbone_name=backbone.name,
-        backbone_fingerprint=backbone.fingerprint,
-        length=guidance.length,
-        slots=guidance.slots,
-        tuning={**tuning, "scan": scan, "gate": verdict.comparison, "run": key},
+    made = bare(
+        domain,
+        backbone,
+        final.labels,
+        outcome.tensors,
+        tuning={**_tuning(outcome, budget), "scan": [_row(trial) for trial in outcome.scan.trials], "run": key},
         metrics=_metrics(outcome),
         data={
             **source,
             "sentences": len(everything),
             "mentions": dict(sorted(mentions.items())),
-            **gate.traces(everything, outcome.measured),
+            **gate.traces(everything, outcome.measured, outcome.source),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
     )
-    return with_drafts(backbone, PromptArtifact.of(card, guidance, tensors[WEIGHTS]), everything)
+    return with_drafts(backbone, made, everything)
+
+
+def bare(
+    domain: str, backbone: Backbone, labels: LabelSet, tensors: Mapping[str, Tensor], **told: Any
+) -> PromptArtifact:
+    """The artefact of learned tensors, without drafts; `told` are the free parts of its card, JSON objects.
+
+    Raises:
+        InputError: the registry would not take it.
+    """
+    guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
+    card = Card(
+        domain=domain,
+        labels=labels.names,
+        label_words=labels.words,
+        backbone_name=backbone.name,
+        backbone_fingerprint=backbone.fingerprint,
+        length=guidance.length,
+        slots=guidance.slots,
+        **told,
+    )
+    made = PromptArtifact.of(card, guidance, tensors[WEIGHTS])
+    to_files(made)
+    return made
+
+
+def judged(made: PromptArtifact, verdict: Verdict) -> PromptArtifact:
+    """With what the gate compared on its card."""
+    return replace(made, card=replace(made.card, tuning={**made.card.tuning, "gate": verdict.comparison}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +119,13 @@ class Standing:
     version: str
     artifact: PromptArtifact
 
-    def came_from(self, key: str) -> bool:
-        """Whether it is the result of the run named by `key`."""
-        return self.artifact.card.tuning.get("run") == key
+    def came_from(self, key: str, *, budget: float | None) -> bool:
+        """Whether it is the result of the run named by `key`, and not of a scan cut short that `budget` minutes (none:
+        any time) could take further."""
+        tuning = self.artifact.card.tuning
+        had = tuning.get(BUDGET)
+        further = budget is None or not isinstance(had, float) or had < budget
+        return tuning.get("run") == key and not (tuning.get("scan_cut_short") and further)
 
 
 def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
@@ -118,6 +137,20 @@ def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
     except InputError as error:
         _log.warning("the %s prompt cannot be read and counts as none: %s", alias, error)
         return None
+
+
+def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
+    """By which settings the final run learned, what the scan that chose them missed, and what all cost."""
+    final, scan = outcome.final, outcome.scan
+    found: dict[str, JSON] = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
+    found["scan_cut_short"] = scan.cut_short
+    if budget is not None:
+        found[BUDGET] = budget
+    if scan.errors:
+        found["failed_trials"] = dict(scan.errors)
+    if any(trial.started_from for trial in scan.trials):
+        found["started_from"] = final.started_from
+    return {**found, **_cost(outcome.cost)}
 
 
 def _metrics(outcome: Outcome) -> dict[str, JSON]:

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -107,6 +108,17 @@ def _start_own() -> None:
         local.stop(head)
 
     atexit.register(end)
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """Within, the job cannot be asked to stop: for what is short and must not be left half done or wrongly reported."""
+    before = {asked: signal.signal(asked, signal.SIG_IGN) for asked in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
 
 
 def stopped() -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from jobs.gate import unseen
 from lightner.artifact import PromptArtifact, prompt_for
 from lightner.backbone import Backbone
+from lightner.card import Card
 from lightner.prompts import Prompt
 from lightner.registry import LIVE, Registry
 from lightner.rules import Plan
@@ -24,11 +25,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A prompt and which version it is, as `domain@v000001`; `known`: of how many sentences it is not sure that it has
-    not learned from them, among those that trials are measured on."""
+    """A prompt, its version as `domain@v000001`, and its card; `known`: of how many sentences it is not sure that
+    it has not learned from them, among those that trials are measured on."""
 
     reference: str
     prompt: Prompt
+    card: Card
     known: int = 0
 
     @property
@@ -64,7 +66,7 @@ def find(registry: Registry, reference: str, base: Backbone, *, sentences: Seque
     domain, _, ref = reference.partition("@")
     version, artifact = registry.fetch(domain, ref or LIVE)
     known = len(sentences) - sum(unseen(sentences, artifact.card))
-    source = Source(f"{domain}@{version}", prompt_for(artifact, base), known)
+    source = Source(f"{domain}@{version}", prompt_for(artifact, base), artifact.card, known)
     if source.lengths["prompt_length"] < 0:
         slots = source.prompt.guidance.length
         raise InputError(f"--from {reference}: found {slots} slots, expected one for each of its labels and free ones")
@@ -95,7 +97,7 @@ def likely(
         key=lambda found: _rank(found[1], labels),
     )
     return tuple(
-        Source(f"{artifact.card.domain}@{version}", prompt_for(artifact, base)) for version, artifact in ranked
+        Source(f"{found.card.domain}@{version}", prompt_for(found, base), found.card) for version, found in ranked
     )
 
 

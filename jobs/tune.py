@@ -7,7 +7,6 @@ result into the prompt registry. The same command goes on where a killed one sto
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from lightner.backbone import Backbone  # noqa: E402
 from lightner.card import check_name  # noqa: E402
 from lightner.registry import LIVE, Registry  # noqa: E402
 from lightner.selection import held_in  # noqa: E402
-from lightner.training import evaluate, fit  # noqa: E402
+from lightner.training import evaluate, fit, folded_tensors  # noqa: E402
 from lightner.types import InputError  # noqa: E402
 
 
@@ -50,7 +49,7 @@ def tune_domain(options: argparse.Namespace) -> None:
     base = backbone.load(options.backbone)
     sources = _sources(options, base, material)
     choices = choices_of(options, material, sources)
-    _refuse_unlearnable(base, material, choices)
+    _refuse_unlearnable(options.domain, base, material, choices)
     if any(sources):
         say("starting from " + " or ".join(source.reference if source else "label words alone" for source in sources))
     if options.dry_run:
@@ -64,22 +63,29 @@ def tune_domain(options: argparse.Namespace) -> None:
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
         return
-    made, verdict, pictures = _tune(options, material, choices, base=base, key=key, live=live)
+    outcome = _tune(options, material, choices, base=base, key=key, live=live)
+    data = {**material.fingerprint, "warnings": _warnings(material, choices)}
+    made = publish.make(options.domain, base, outcome, key=key, budget=options.budget, source=data)
     if material.test:
         scores = evaluate(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{metrics.report(scores)}")
-    _publish(registry, options, made, verdict, pictures)
+    # Not the version that was live when the job began, which may be hours ago.
+    live = publish.standing(registry, options.domain, LIVE)
+    against = live.artifact if live else None
+    verdict = judge(outcome.measured, against, base, seed=options.seed, source=outcome.source)
+    _publish(registry, options, publish.judged(made, verdict), verdict, outcome.pictures)
 
 
 def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Standing | None, key: str) -> bool:
     """Whether the registry has the result of this run; then what is left to do is done."""
     same, domain = "with this data and these rules", options.domain
-    if live and live.came_from(key):
+    if live and live.came_from(key, budget=options.budget):
         if not options.force:
-            say(f"nothing to do: {domain} {live.version} is live {same} (--force tunes again)")
+            further = "--force tunes again, jobs/evaluate.py scores it"
+            say(f"nothing to do: {domain} {live.version} is live {same} ({further})")
         return not options.force
     waiting = publish.standing(registry, domain, CANDIDATE)
-    if waiting is None or not waiting.came_from(key):
+    if waiting is None or not waiting.came_from(key, budget=options.budget):
         return False
     if options.force:
         registry.set_alias(domain, LIVE, waiting.version)
@@ -99,11 +105,10 @@ def _publish(
     """Under the alias that the gate allows, the scan's pictures beside it; the last line says which."""
     say(f"gate: {verdict.comparison}")
     passed = verdict.passed or options.force
-    published = registry.publish(made, alias=LIVE if passed else CANDIDATE, attachments=pictures)
-    say(
-        f"published {options.domain} {published.version} into {options.registry}"
-        + ("" if passed else f" as {CANDIDATE} only: the live version is better (--force lets this one go live)")
-    )
+    held_back = f" as {CANDIDATE} only: {verdict.reason} (--force lets this one go live)"
+    with session.to_the_end():
+        published = registry.publish(made, alias=LIVE if passed else CANDIDATE, attachments=pictures)
+        say(f"published {options.domain} {published.version} into {options.registry}" + ("" if passed else held_back))
 
 
 def _tune(
@@ -114,20 +119,15 @@ def _tune(
     base: Backbone,
     key: str,
     live: publish.Standing | None,
-) -> tuple[PromptArtifact, Verdict, Mapping[str, bytes]]:
-    """The learned prompt, whether it may go live, and pictures of its scan."""
+) -> publish.Outcome:
+    """Join Ray, scan and learn."""
     storage.check(options.storage)
     cpus = session.connect()
-    again = live.version if live and live.came_from(key) else None
+    again = live.version if live and live.came_from(key, budget=options.budget) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
     per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
-    outcome = learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
-    verdict = judge(outcome.measured, live.artifact if live else None, base, seed=options.seed)
-    sha256 = hashlib.sha256(Path(options.train).read_bytes()).hexdigest()
-    data = {"sha256": sha256, "warnings": _warnings(material, choices)}
-    made = publish.make(options.domain, base, outcome, verdict=verdict, key=key, source=data)
-    return made, verdict, outcome.pictures
+    return learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
 
 
 def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[Source | None, ...]:
@@ -147,11 +147,13 @@ def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
     return *material.report.warnings, *transfer.warnings(sources, measured=len(held_in(material.folds)))
 
 
-def _refuse_unlearnable(base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
-    """Runs of no steps: whatever a run would refuse is refused here, before any time is spent."""
-    for source, plan in {choice.source: choice.plan for choice in choices}.items():
+def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
+    """Runs of no steps: whatever a run or the registry would refuse is refused here, before any time is spent."""
+    longest = sorted(choices, key=lambda choice: choice.plan.prompt_length)
+    for source, plan in {choice.source: choice.plan for choice in longest}.items():
         prompt = source.prompt if source else None
-        fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
+        tuned = fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
+        publish.bare(domain, base, material.labels, folded_tensors(tuned))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -193,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--shard", action="store_true", help="spread the frozen weights over the workers (for what one GPU cannot hold)"
     )
-    add("--seed", type=int, default=0)
+    add("--seed", type=command.seed, default=0, metavar="N")
     add(
         "--seeds",
         type=command.at_least(2),

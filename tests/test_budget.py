@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs.publish import Standing
+from lightner.artifact import PromptArtifact
 from lightner.registry import Registry
 from tests.conftest import LocalRay
 from tests.test_jobs import place, start, words
+from tests.tiny import tiny_artifact, tiny_backbone
 
 __all__ = ["place"]  # a fixture
 
@@ -30,3 +35,25 @@ def test_a_scan_out_of_time_publishes_the_trial_that_came_furthest(
     assert tuning["scan_cut_short"]
     assert row["cut_short"]
     assert tuning["stopped_after_round"] == row["rounds"] < 6000
+
+
+@pytest.mark.parametrize(
+    ("told", "budget", "done"),
+    [
+        ({"scan_cut_short": False}, None, True),
+        ({"scan_cut_short": False, "budget_minutes": 2.0}, None, True),
+        ({"scan_cut_short": True, "budget_minutes": 2.0}, 2.0, True),
+        ({"scan_cut_short": True, "budget_minutes": 2.0}, 1.0, True),
+        ({"scan_cut_short": True, "budget_minutes": 2.0}, 3.0, False),
+        ({"scan_cut_short": True, "budget_minutes": 2.0}, None, False),
+        ({"scan_cut_short": True}, 2.0, False),
+    ],
+)
+def test_a_scan_cut_short_is_not_the_result_of_one_with_more_time(
+    told: Mapping[str, bool | float], budget: float | None, done: bool
+) -> None:
+    made = tiny_artifact(tiny_backbone())
+    card = replace(made.card, tuning={"run": "key", **told})
+    standing = Standing("v000001", PromptArtifact(card, made.tensors))
+    assert standing.came_from("key", budget=budget) is done
+    assert not standing.came_from("another", budget=budget)

@@ -130,3 +130,27 @@ def test_a_card_tells_from_how_many_sentences_its_prompt_has_learned() -> None:
     relabelled = replace(EIGHT[0], spans=())
     assert learned_from([relabelled, EIGHT[5], EIGHT[6], *OTHERS], card) == 2
     assert learned_from(EIGHT, replace(card, data={})) == 0, "it does not tell"
+
+
+def test_what_a_source_had_learned_is_on_the_card_of_what_started_from_it() -> None:
+    source = live(f1=0.5, learned=EIGHT[:2]).card
+    found = live(f1=0.5, learned=()).card
+    data = traces(EIGHT[4:5], counted(OTHERS, right=True), source)
+    assert learned_from(EIGHT, replace(found, data=data)) == 3
+    untold = replace(source, data={})
+    assert "learned_from" not in traces(EIGHT[4:5], counted(OTHERS, right=True), untold)
+
+
+def test_sentences_that_its_source_has_learned_do_not_count_for_a_new_version() -> None:
+    theirs = live(f1=0.9, learned=EIGHT, held=EIGHT)
+    knows_some, knows_all = (live(f1=0.5, learned=EIGHT[:count]).card for count in (6, 8))
+    right = counted(EIGHT, right=True)
+    assert judge(right, theirs, BASE, seed=0).passed
+    wrong_on_new = Measured(EIGHT, tuple(Counts(len(s.spans) * (n < 6), 9, 9) for n, s in enumerate(EIGHT)))
+    verdict = judge(wrong_on_new, theirs, BASE, seed=0, source=knows_some)
+    assert not verdict.passed
+    assert verdict.comparison.startswith("f1 0.0 ")
+    verdict = judge(right, theirs, BASE, seed=0, source=knows_all)
+    assert not verdict.passed
+    assert "learned, or may have, from all sentences that it was measured on" in verdict.comparison
+    assert judge(right, None, BASE, seed=0, source=knows_all).passed

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from jobs import gate, local, session, transfer, tune
 from lightner import backbone, errors, metrics
@@ -235,20 +234,22 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(head: local.Head, pla
     found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
     perfect = gate.Measured(sentences, tuple(Counts(2, 2, 2) for _ in sentences))
     card = replace(found.card, metrics={"f1": 1.0}, data=gate.traces(sentences, perfect))
-    registry.publish(PromptArtifact(card, found.tensors))
 
-    def run(*more: str, ray: bool = False) -> str:
-        log = tmp_path / "log"
-        environment = {"RAY_ADDRESS": head.address if ray else "127.0.0.1:1"}  # where nothing listens
-        with log.open("wb") as output:
-            subprocess.run(
-                [sys.executable, *words(place, "gated", *more)],
-                cwd=ROOT, env={**local.environment(), **environment}, stdout=output, stderr=output, timeout=400,
-                check=True,
-            )  # fmt: skip
-        return log.read_text().splitlines()[-1]
+    def run(*more: str) -> str:
+        environment = {"RAY_ADDRESS": "127.0.0.1:1"}  # where nothing listens
+        done = subprocess.run(
+            [sys.executable, *words(place, "gated", *more)],
+            cwd=ROOT, env={**local.environment(), **environment}, capture_output=True, text=True, timeout=400,
+            check=True,
+        )  # fmt: skip
+        return done.stdout.splitlines()[-1]
 
-    assert "published gated v000002" in (last := run(ray=True))
+    process = start(head, *words(place, "gated"), log=(log := tmp_path / "log"))
+    wait_for(log, "each measured on", process)
+    registry.publish(PromptArtifact(card, found.tensors))  # only now: what counts is what is live in the end
+    assert process.wait(timeout=400) == 0, log.read_text()
+    last = log.read_text().splitlines()[-1]
+    assert "published gated v000002" in last
     assert "as candidate only: the live version is better" in last
     assert registry.aliases("gated") == {"live": "v000001", "candidate": "v000002"}
     compared = registry.fetch("gated", "candidate")[1].card.tuning["gate"]
@@ -325,6 +326,8 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--budget", "0"], "found '0', expected a number of minutes above 0"),
         (["--lengths", "many"], "found 'many', expected a whole number"),
         (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
+        (["--seed", str(2**64)], f"found '{2**64}', expected at most {2**32 - 1}"),
+        (["--storage", "~nobody-here/runs"], "found '~nobody-here/runs', expected the name of a user behind ~"),
         (["--shard"], "--shard: found 1 workers, expected at least 2"),
         (["--log", "tensorboard"], "argument --log: invalid choice: 'tensorboard'"),
         (["--pin", "bad.yaml"], "bad.yaml: found settings ['stepps'], expected some of ['batch_size',"),
@@ -332,6 +335,7 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--pin", "steps.yaml"], "steps.yaml: pinned setting 'steps': found 0, expected at least 1"),
         (["--pin", "early.yaml"], "early.yaml: pinned setting 'early_stopping': found 1, expected a bool"),
         (["--train", "bad.conll"], "bad.conll:1: found"),
+        (["--train", "spaced.conll"], r"found 'first\xa0name', expected printable text"),
         (["--label-words", "words.json"], "['nobody']"),
     ],
 )
@@ -346,6 +350,7 @@ def test_bad_input_is_one_line_and_starts_nothing(
     ):
         (place / f"{name}.yaml").write_text(pins)
     (place / "bad.conll").write_text("lonely\n")
+    (place / "spaced.conll").write_text("Ana\tB-first\u00a0name\nsaw\tO\n\nBob\tB-first\u00a0name\n")
     (place / "words.json").write_text('{"nobody": ["word"]}')
     files = [str(place / word) if word.endswith((".conll", ".yaml", ".json")) else word for word in more]
     monkeypatch.setattr(sys, "argv", words(place, "refused", *files))
@@ -374,23 +379,3 @@ def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Path) ->
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "ray" in imported
     assert not {"mlflow", "wandb"} & imported, "trackers take seconds to import, and nobody asked for one"
-
-
-def test_a_head_that_does_not_answer_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def init(**options: Any) -> None:
-        asked.append(options)
-        if len(asked) < answers_at:
-            raise ConnectionError("nobody")
-
-    monkeypatch.setattr(ray, "init", init)
-    answers_at = 2
-    session._join({"NAME": "value"})
-    assert len(asked) == 2
-    assert asked[0]["runtime_env"] == {"env_vars": {"NAME": "value"}}
-    asked.clear()
-    answers_at = 3
-    with pytest.raises(ConnectionError, match="nobody"):
-        session._join({})
-    assert len(asked) == 2

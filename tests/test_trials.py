@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
+from jobs import learn, session
 from jobs.trials import _digest, _trainable, run_trials
 from jobs.watch import Watch
 from jobs.worker import Run
 from lightner import rules
 from lightner.selection import Fold
-from lightner.types import LabelSet, Sentence, Span
+from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.conftest import LocalRay
 from tests.tiny import tiny_backbone
 
@@ -77,3 +79,15 @@ def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray:
     [(name, error)] = found.errors.items()
     assert name == "broken"
     assert "TypeError" in error or "AttributeError" in error
+
+
+@pytest.mark.parametrize(("workers", "gpu", "slots"), [(3, False, 2), (1, True, 0)])
+def test_a_run_that_never_will_fit_into_a_ray_of_the_jobs_own_is_refused_and_elsewhere_waited_for(
+    workers: int, gpu: bool, slots: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, run = argparse.Namespace(gpu=gpu), replace(RUN, workers=workers, gpu=gpu)
+    monkeypatch.setattr(session, "training_slots", lambda *, gpu: slots)
+    with pytest.raises(InputError, match=f"found {slots} .PUs, expected {workers}"):
+        learn._at_once(options, replace(run, cpus=2))
+    assert learn._at_once(options, run) == 1
+    assert "waiting for more to join" in capsys.readouterr().out

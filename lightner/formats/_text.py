@@ -17,7 +17,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     try:
         content = Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise InputError(f"{os.fspath(path)}: found {error.strerror!r}, expected a readable file") from error
     try:
         text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
