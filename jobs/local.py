@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightner.types import InputError
+
 _START_S = 120
 _STOP_S = 20
 _PORTS = (
@@ -54,8 +56,12 @@ def start() -> Head:
     """Start a head that ends with this process.
 
     Raises:
+        InputError: this Python is in a folder with a space.
         RuntimeError: it did not come up; the message holds the end of its log.
     """
+    if " " in sys.executable:  # Ray starts its processes by unquoted paths; the head would come up, and die in use
+        hint = "scripts/python.sh prints one that leads there"
+        raise InputError(f"this Python: found {sys.executable!r}, expected a path without spaces; {hint}")
     folder = Path(tempfile.mkdtemp(prefix="lnr-", dir="/tmp"))
     ports = free_ports(len(_PORTS))
     flags = [f"--{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
