@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from lightner.artifact import check_name
 from lightner.formats import JSONL_SUFFIXES
-from lightner.formats.conll import DOCUMENT_MARK, columns_of, ends_in_tag, may_be_comment
+from lightner.formats.conll import DOCUMENT_MARK, columns_of, is_comment, may_be_comment
 from lightner.types import InputError
 
 JSONL, TEXT, CONLL = KINDS = ("jsonl", "text", "conll")
@@ -90,7 +90,7 @@ def _lines(stream: BinaryIO, name: str, line: int) -> Iterator[tuple[int, int, s
 def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[Row]:
     """Sentences as `lightner.formats.conll` reads them; their tags, if there are any, do not matter."""
     words: list[str] = []
-    doubtful: list[list[str]] = []  # columns of lines before a sentence that may be comments
+    doubtful: list[str] = []  # lines before a sentence that may be comments
     number = end = 0
     for number, end, text in lines:
         line = text.rstrip(" \t\r")
@@ -100,24 +100,27 @@ def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[Row
                 yield Row(number - len(words), end, number + 1, words=tuple(words))
             words, doubtful = [], []
         elif not words and may_be_comment(line):
-            doubtful.append(columns)
+            doubtful.append(line)
         elif not columns[0]:
             raise InputError(f"{name}:{number}: found an empty first column before {columns[-1]!r}, expected a word")
         else:
-            words += [*_words_among(doubtful, len(columns)), columns[0]]
+            words += [*_words_among(doubtful, line), columns[0]]
             doubtful = []
     if words := words or _words_among(doubtful, None):
         yield Row(number - len(words) + 1, end, number + 1, words=tuple(words))
 
 
-def _words_among(doubtful: Sequence[list[str]], width: int | None) -> list[str]:
-    """First columns from the first line on that is no comment: one of as many columns as the line behind it has.
+def _words_among(doubtful: Sequence[str], behind: str | None) -> list[str]:
+    """First columns of the lines from the first on that is no comment, told by the line `behind` them if there is one.
 
-    Where no line is (`width` is None), one of a word and a tag.
+    Where that is a word alone, without a tag, so may they be.
     """
-    for place, columns in enumerate(doubtful):
-        if len(columns) == width or (width is None and ends_in_tag(columns)):
-            return [each[0] for each in doubtful[place:]]
+    tabbed = behind is not None and "\t" in behind
+    widths = [] if behind is None else [len(columns_of(behind))]
+    for place, line in enumerate(doubtful):
+        alone = widths == [1] == [len(columns_of(line))]
+        if alone or not is_comment(line, tabbed=tabbed, widths=widths):
+            return [columns_of(each)[0] for each in doubtful[place:]]
     return []
 
 

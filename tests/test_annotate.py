@@ -56,6 +56,8 @@ class TestRows:
             "# id = 1\n# text = vitamins B and O\n#x=1 O\nvitamins B-X\n\n#y=2 O\n",
             "# text = vitamins B and O\nvitamins\tB-X\n#x=1\tO\n",
             "# 1 =\n\nParis\tB-X\n",
+            "# sent_id = 1\nParis NNP I-NP B-X\n",
+            "# text = O\nParis\tNNP\tI-NP\tB-X\n",
         ],
     )
     def test_columns_read_as_they_do_for_training(self, content: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from lightner.formats._tags import Tagged, decode, encode, is_tag
 from lightner.formats._text import write_text
@@ -36,7 +36,7 @@ def parse_conll(text: str, name: str) -> tuple[Sentence, ...]:
             if words:
                 rows.append(Tagged(tuple(words), tuple(tags), number - len(words)))
                 words, tags = [], []
-        elif words or not _is_comment(line, columns, tabbed=tabbed, widths=widths):
+        elif words or not is_comment(line, tabbed=tabbed, widths=widths):
             word, tag = _word_and_tag(columns, f"{name}:{number}")
             words.append(word)
             tags.append(tag)
@@ -86,14 +86,14 @@ def may_be_comment(line: str) -> bool:
     return _COMMENT.match(line) is not None
 
 
-def ends_in_tag(columns: Sequence[str]) -> bool:
-    """Whether a word stands in front of what has the shape of a tag."""
-    return len(columns) > 1 and is_tag(columns[-1])
+def is_comment(line: str, *, tabbed: bool, widths: Collection[int]) -> bool:
+    """Whether a line before a sentence is no word of it: it has no tag column, or not as those lines do that are words.
 
-
-def _is_comment(line: str, columns: list[str], *, tabbed: bool, widths: Collection[int]) -> bool:
-    has_tag = ends_in_tag(columns) and ("\t" in line or not tabbed) and (not widths or len(columns) in widths)
-    return may_be_comment(line) and not has_tag
+    Of those: whether tabs part their columns, and how many there are; nothing is known where `widths` is empty.
+    """
+    columns = columns_of(line)
+    like_words = ("\t" in line or not tabbed) and (not widths or len(columns) in widths)
+    return may_be_comment(line) and not (like_words and len(columns) > 1 and is_tag(columns[-1]))
 
 
 def _word_and_tag(columns: list[str], where: str) -> tuple[str, str]:
