@@ -30,8 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Do the work. A mistake of the caller is told in one line with status 2, a store or file system that
-    fails with status 1."""
+    """Do the work. A mistake of the caller is told in one line with status 2, a failing store or disk with status 1."""
     try:
         work()
     except (InputError, RegistryUnavailable, OSError) as error:

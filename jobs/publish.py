@@ -18,7 +18,7 @@ from jobs.gate import Measured, Verdict
 from jobs.scan import Scan, Trial
 from jobs.worker import Cost, Run
 from lightner import bootstrap
-from lightner.artifact import WEIGHTS, PromptArtifact, to_files
+from lightner.artifact import WEIGHTS, PromptArtifact
 from lightner.backbone import Backbone
 from lightner.bootstrap import f1_interval
 from lightner.card import JSON, Card, metrics_of
@@ -86,11 +86,7 @@ def make(
 def bare(
     domain: str, backbone: Backbone, labels: LabelSet, tensors: Mapping[str, Tensor], **told: Any
 ) -> PromptArtifact:
-    """The artefact of learned tensors, without drafts; `told` are the free parts of its card, JSON objects.
-
-    Raises:
-        InputError: the registry would not take it.
-    """
+    """The artefact of learned tensors, without drafts; `told` are the free parts of its card, JSON objects."""
     guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
     card = Card(
         domain=domain,
@@ -102,9 +98,7 @@ def bare(
         slots=guidance.slots,
         **told,
     )
-    made = PromptArtifact.of(card, guidance, tensors[WEIGHTS])
-    to_files(made)
-    return made
+    return PromptArtifact.of(card, guidance, tensors[WEIGHTS])
 
 
 def judged(made: PromptArtifact, verdict: Verdict) -> PromptArtifact:

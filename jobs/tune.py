@@ -21,7 +21,7 @@ from jobs.learn import learn, say  # noqa: E402
 from jobs.material import Material, choices_of, material_of, run_key  # noqa: E402
 from jobs.transfer import Choice, Source  # noqa: E402
 from lightner import backbone, metrics, rules  # noqa: E402
-from lightner.artifact import PromptArtifact, prompt_for  # noqa: E402
+from lightner.artifact import PromptArtifact, prompt_for, to_files  # noqa: E402
 from lightner.backbone import Backbone  # noqa: E402
 from lightner.card import check_name  # noqa: E402
 from lightner.registry import LIVE, Registry  # noqa: E402
@@ -149,11 +149,11 @@ def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
 
 def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
     """Runs of no steps: whatever a run or the registry would refuse is refused here, before any time is spent."""
-    longest = sorted(choices, key=lambda choice: choice.plan.prompt_length)
-    for source, plan in {choice.source: choice.plan for choice in longest}.items():
+    by_length = sorted(choices, key=lambda choice: choice.plan.prompt_length)
+    for source, plan in {choice.source: choice.plan for choice in by_length}.items():  # the longest of each source
         prompt = source.prompt if source else None
         tuned = fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
-        publish.bare(domain, base, material.labels, folded_tensors(tuned))
+        to_files(publish.bare(domain, base, material.labels, folded_tensors(tuned)))
 
 
 def _parser() -> argparse.ArgumentParser:
