@@ -5,7 +5,8 @@
 The sweep draws settings at random, those that the rules fix included, and learns all training sentences by each. Those
 of the highest F1 on DEV with the first seed go on to the other seeds; the highest mean of theirs is the "expert". Only
 the expert and the rules are scored on TEST; the rules never see DEV. Regret is the mean test F1 of the expert less that
-of the rules. Every run is a line of the output; the same command goes on where it stopped.
+of the rules. Every run is a line of the output; the same command goes on where it stopped. With
+`--processes 12 --device cuda` twelve runs share a GPU.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import json
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import torch
 
 from benchmarks.few_shot import circumstances, tune
 from lightner import backbone, rules
@@ -33,6 +39,8 @@ DEV_SENTENCES = 300
 """Sentences of DEV at most, drawn at random, none of them in TRAIN."""
 Row: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, int, int, str]
+Wanted: TypeAlias = tuple[int, int, str]
+"""Configuration, seed, and what is scored: "dev" or "test"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +55,32 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The file of runs, one a line; a run that it holds is not run again."""
+    """The file of runs, one a line; a run that it holds is not run again. Those of a call share `processes`."""
 
     path: Path
-    base: Backbone
+    backbone: str | None = None
+    device: str = "cpu"
+    processes: int = 1
 
     def rows(self, name: str) -> list[Row]:
         """The runs of one data set."""
         lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
         return [row for row in map(json.loads, lines) if row["name"] == name]
 
-    def add(self, task: Task, number: int, seed: int, scored: str) -> None:
-        """Run configuration `number` and write its line, unless the file holds it."""
-        if any(key_of(row) == (task.name, number, seed, scored) for row in self.rows(task.name)):
+    def add(self, task: Task, wanted: Iterable[Wanted]) -> None:
+        """Run what the file lacks of (configuration, seed, what is scored), and write a line as each is done."""
+        held = {key_of(row)[1:] for row in self.rows(task.name)}
+        lacking = [each for each in wanted if each not in held]
+        if self.processes == 1:
+            for each in lacking:
+                self._write(apart(self.backbone, self.device, task, each))
             return
-        row = {**circumstances(self.base), **measure(self.base, task, number, seed, scored)}
+        with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
+            running = [pool.submit(apart, self.backbone, self.device, task, each) for each in lacking]
+            for done in as_completed(running):
+                self._write(done.result())
+
+    def _write(self, row: Row) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -74,10 +93,12 @@ def main() -> None:
     parser.add_argument("--finalists", type=int, default=10, help="configurations that go on to further seeds")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs = Runs(options.out, backbone.load(options.backbone))
+    runs = Runs(options.out, options.backbone, options.device, options.processes)
     for text in options.sets:
         found = compare(runs, task_of(text), options.configurations, options.finalists, options.seeds)
         print(json.dumps(found), flush=True)
@@ -95,21 +116,29 @@ def task_of(text: str) -> Task:
 
 def compare(runs: Runs, task: Task, configurations: int, finalists: int, seeds: int) -> Row:
     """Sweep, choose the expert, score it and the rules on the test sentences."""
-    for number in range(configurations):
-        runs.add(task, number, 0, "dev")
-    for number in best(runs.rows(task.name), seeds=1)[:finalists]:
-        for seed in range(1, seeds):
-            runs.add(task, number, seed, "dev")
+    by_rules: list[Wanted] = [(RULES, seed, "test") for seed in range(seeds)]  # first, as they take longest
+    runs.add(task, [*by_rules, *((number, 0, "dev") for number in range(configurations))])
+    chosen = best(runs.rows(task.name), seeds=1)[:finalists]
+    runs.add(task, [(number, seed, "dev") for number in chosen for seed in range(1, seeds)])
     expert = best(runs.rows(task.name), seeds=seeds)[0]
-    for number in (expert, RULES):
-        for seed in range(seeds):
-            runs.add(task, number, seed, "test")
+    runs.add(task, [(expert, seed, "test") for seed in range(seeds)])
     return {
         "name": task.name,
         "configurations": configurations,
         "finalists": finalists,
         **regret(runs.rows(task.name), expert, seeds),
     }
+
+
+def apart(name: str | None, device: str, task: Task, wanted: Wanted) -> Row:
+    """The line of a run, in whatever process; one that does several loads the backbone once."""
+    base = _loaded(name, device)
+    return {**circumstances(base), **measure(base, task, *wanted)}
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str | None, device: str) -> Backbone:
+    return backbone.load(name, device=torch.device(device))
 
 
 def measure(base: Backbone, task: Task, number: int, seed: int, scored: str) -> Row:
