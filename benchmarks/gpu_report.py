@@ -1,4 +1,4 @@
-"""All figures that need a GPU, in one go: `python -m benchmarks.gpu_report` writes benchmarks/results/gpu.md and .json.
+"""Figures that need a GPU, in one go: `python -m benchmarks.gpu_report --out FOLDER` writes gpu.md and gpu.json there.
 
 The suite's GPU part; accuracy of bfloat16 against float32; throughput of bart-large's shapes with a hundred domains in
 batches of 256, and its share of the floor, which is the bare encoder and decoder on the same rows and steps; prompt
@@ -35,7 +35,6 @@ from lightner.training import PromptModel, evaluate, fit
 from lightner.types import LabelSet, Sentence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-RESULTS = CHECKOUT / "benchmarks" / "results"
 EXAMPLE = CHECKOUT / "examples" / "recipes"
 _MIB = 2**20
 
@@ -44,30 +43,33 @@ _MIB = 2**20
 class Shapes:
     """Of the backbone, and of what is asked of it."""
 
+    repeats: int
+    steps: int
+    rounds: int | None
     width: int = 1024
     layers: int = 12
     batch: int = 256
     domains: int = 100
-    repeats: int = 10
-    steps: int = 20
-    rounds: int | None = None
-    """Rounds of the accuracy's prompt; None: as many as the rules have."""
 
 
 def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> int:
     """Measure and write both files; returns the exit status of the suite's GPU part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for gpu.md and gpu.json")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=10, help="of every throughput")
+    parser.add_argument("--steps", type=int, default=20, help="of tuning")
+    parser.add_argument("--rounds", type=int, help="of the accuracy's prompt (default: the rules')")
     options = parser.parse_args(given)
-    shapes, device = shapes or Shapes(), torch.device(options.device)
+    shapes = shapes or Shapes(repeats=options.repeats, steps=options.steps, rounds=options.rounds)
+    device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device: found no GPU that torch can use, expected one (see nvidia-smi)")
     status, summary = suite()
     base = large(shapes, device, torch.float32, seed=options.seed)
     found: dict[str, Any] = {
-        **circumstances(base), "gpu": _name(device), "shapes": {n: getattr(shapes, n) for n in Shapes.__slots__},
+        **circumstances(base), "gpu": gpu_name(device), "shapes": {n: getattr(shapes, n) for n in Shapes.__slots__},
         "suite": {"status": status, "summary": summary},
         "accuracy": accuracy(device, shapes.rounds, seed=options.seed),
         "throughput": {"float32": throughput(base, shapes, seed=options.seed)},
@@ -86,8 +88,10 @@ def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> in
 
 def suite() -> tuple[int, str]:
     """Exit status and last line of `pytest -m gpu`; its tests skip themselves where there is no GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/test_gpu.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/test_gpu.py", "tests/test_gpu_ray.py"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
     return done.returncode, (done.stdout.strip().splitlines() or [done.stderr.strip()])[-1]
 
 
@@ -207,7 +211,7 @@ def page(found: dict[str, Any]) -> str:
     )
     return f"""# On a GPU, {found["date"]}
 
-Command: `python -m benchmarks.gpu_report`. {found["gpu"]}, {found["hardware"]}, Python
+Command: `python -m benchmarks.gpu_report --out FOLDER`. {found["gpu"]}, {found["hardware"]}, Python
 {found["python"]}, {found["versions"]}.
 
 `pytest -m gpu`: {found["suite"]["summary"]} (status {found["suite"]["status"]}).
@@ -282,7 +286,8 @@ def _peak_mib(device: torch.device) -> float:
     return torch.cuda.max_memory_allocated(device) / _MIB if device.type == "cuda" else float("nan")
 
 
-def _name(device: torch.device) -> str:
+def gpu_name(device: torch.device) -> str:
+    """Its model, or that there is none."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: the script was only tried"
 
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ BUCKET = "lightner"
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark", "AWS_REGION": "us-east-1"}
 
 
+@cache
 def texts() -> list[str]:
     """The test sentences of examples/recipes, as plain texts."""
     return [" ".join(sentence.words) for sentence in read(EXAMPLES / "test.conll")]
@@ -117,8 +119,8 @@ class Service:
         answer = httpx.put(f"{self.dashboard}/api/serve/applications/", json=self.config, timeout=60)
         answer.raise_for_status()
         deadline = time.monotonic() + START_S
-        while self.application().get("status") != "RUNNING":
-            if time.monotonic() > deadline:
+        while (status := self.application().get("status")) != "RUNNING":
+            if status == "DEPLOY_FAILED" or time.monotonic() > deadline:
                 raise RuntimeError(f"the service did not start: {self.application()}")
             time.sleep(0.5)
 
@@ -135,13 +137,13 @@ class Service:
 
 
 @contextmanager
-def service(registry: str) -> Iterator[Service]:
-    """serve/config.yaml on a Ray of its own, with this registry and the embedded backbone."""
+def service(registry: str, *, gpus: int = 0) -> Iterator[Service]:
+    """serve/config.yaml on a Ray of its own, with this registry and the embedded backbone, on a CPU or on GPUs."""
     config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text(encoding="utf-8"))
     (port,) = local.free_ports(1)
     config["http_options"] |= {"host": "127.0.0.1", "port": port}
     (application,) = config["applications"]
-    application["args"] |= {"registry": registry}
+    application["args"] |= {"registry": registry, "num_gpus": gpus}
     application["runtime_env"] = {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}}
     head = local.start()
     try:

@@ -40,10 +40,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--gpu", action="store_true", help="backbone of the service and of the offline tagger on a GPU")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    base = backbone.load()
+    base = backbone.load(device=torch.device("cuda" if options.gpu else "cpu"))
     original = tuned(base, options.folder, steps=options.steps)
     registry = Registry.open(str((options.folder / "many").resolve()))
     for number in range(len(registry.domains()), max(options.domains)):
@@ -58,7 +59,7 @@ def main() -> None:
             done += len(own)
         return done / (time.perf_counter() - began)
 
-    with service(registry.url) as running:
+    with service(registry.url, gpus=int(options.gpu)) as running:
         found: dict[str, Any] = {
             **circumstances(base),
             "threads": torch.get_num_threads(),

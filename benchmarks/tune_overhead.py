@@ -2,10 +2,11 @@
 
     python -m benchmarks.tune_overhead --out FILE.json
     python -m benchmarks.tune_overhead --checkout ANOTHER-CHECKOUT --out FILE.json
+    python -m benchmarks.tune_overhead --out FILE.json -- --gpu --runs-per-gpu 1
 
-Starts a Ray of its own, waits for it, then runs `jobs/tune.py` on the example domain with no other option. Processor
-time is read from /proc every half second over the job and all processes of that Ray, so on a busy machine it says more
-than the clock.
+Starts a Ray of its own, waits for it, then runs `jobs/tune.py` on the example domain with no other option
+than those behind `--`. Processor time is read from /proc every half second over the job and all processes of that Ray,
+so on a busy machine it says more than the clock.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkout", type=Path, default=ROOT, help="whose jobs/tune.py is measured")
     parser.add_argument("--train", default=TRAIN)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="of jobs/tune.py")
     options = parser.parse_args(given)
     with tempfile.TemporaryDirectory() as home:
-        found = measure(options.checkout.resolve(), (ROOT / options.train).resolve(), Path(home))
+        found = measure(options.checkout.resolve(), (ROOT / options.train).resolve(), Path(home), options.more)
     load = backbone.load(None)
     text = json.dumps(
         {**circumstances(load), "cpus": os.cpu_count(), "options": vars(options), **found}, indent=2, default=str
@@ -54,12 +56,12 @@ def main(given: Sequence[str] | None = None) -> None:
         options.out.write_text(text + "\n", encoding="utf-8")
 
 
-def measure(checkout: Path, train: Path, home: Path) -> dict[str, Any]:
+def measure(checkout: Path, train: Path, home: Path, more: Sequence[str] = ()) -> dict[str, Any]:
     """Seconds of the job by the clock and by the processor, when it came to which line, and its learning seconds."""
     head = local.start()
     try:
         ready = _cpu_s({}, head.process.pid)
-        command = [sys.executable, "jobs/tune.py", "--train", str(train), "--domain", "measured"]
+        command = [sys.executable, "jobs/tune.py", "--train", str(train), "--domain", "measured", *more]
         environment = {
             **local.environment(),
             "RAY_ADDRESS": head.address,

@@ -22,7 +22,7 @@ _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from t
 _SMOOTHED = 1  # rounds on either side
 _COMPARED = (4, 2)  # after these parts of the rounds
 _MOST_CPUS = 4
-_SHARE_A_GPU = ((100_000_000, 4), (250_000_000, 2))  # below so many parameters, so many runs
+_SHARE_A_GPU = ((250_000_000, 4), (500_000_000, 2))  # below so many parameters, so many runs
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1, "folds": 1, "workers": 1}
 _BELOW = {"dropout": 1}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu_report
+from benchmarks import gpu_report, gpu_sharing
 from benchmarks.gpu_report import Shapes
 from lightner.tagger import infer, prepare
 
-SMALL = Shapes(width=16, layers=1, batch=6, domains=4, repeats=1, steps=1, rounds=1)
+SMALL = Shapes(repeats=1, steps=1, rounds=1, width=16, layers=1, batch=6, domains=4)
 CPU = torch.device("cpu")
 
 
@@ -31,11 +31,11 @@ def test_one_command_writes_the_whole_report(tmp_path: Path, monkeypatch: pytest
     assert "| bfloat16 |" in text
 
 
-def test_a_machine_without_a_gpu_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(SystemExit):
-        gpu_report.main([])
+        gpu_report.main(["--out", str(tmp_path)])
     assert "found no GPU" in capsys.readouterr().err
 
 
@@ -57,3 +57,11 @@ def test_the_suites_gpu_part_runs_or_skips_itself() -> None:
     status, summary = gpu_report.suite()
     assert status == 0
     assert "skipped" in summary or "passed" in summary
+
+
+def test_sharing_is_told_as_a_part_of_what_one_process_does() -> None:
+    one, two = gpu_sharing.measure("16x1", [1, 2], 0.2, CPU)
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert one["against_one"] == 1
+    assert two["against_one"] == pytest.approx(two["steps_per_s"] / one["steps_per_s"])
+    assert one["parameters"] == two["parameters"] > 0
