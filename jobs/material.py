@@ -21,6 +21,7 @@ from lightner.rules import Plan, Scheme
 from lightner.selection import Fold, folds_of
 from lightner.types import InputError, LabelSet, Sentence
 
+_OF_SOURCE = {"prompt_length", "feed_forward_slots"}
 _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
 
 
@@ -78,22 +79,24 @@ def _scheme(
 def choices_of(options: argparse.Namespace, material: Material, sources: Sequence[Source | None]) -> tuple[Choice, ...]:
     """What the trials try: for each source the scanned pairs, as plans of a final run by all the sentences.
 
-    Of a source the length is not scanned: a prompt that starts from it is as long.
+    Of a source the length is not scanned: a prompt that starts from it is as long. Raises InputError for pins that no
+    run can have, or that all sources decide.
     """
+    if all(sources) and (fixed := _OF_SOURCE & set(material.pins)):
+        raise InputError(f"{options.pin}: found {sorted(fixed)}, expected neither with --from: they are the source's")
     return tuple(Choice(plan, source) for source in sources for plan in _plans(options, material, source))
 
 
 def _plans(options: argparse.Namespace, material: Material, source: Source | None) -> list[Plan]:
     fixed = source.lengths if source else {}
+    pins = {**material.pins, **fixed}
     with _naming(options.pin):
         plans = [
-            rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed)
-            .with_pins(material.pins)
-            .with_pins(fixed)
-            for length in ([fixed["prompt_length"]] if fixed else options.lengths)
+            rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed, pins=pins)
+            for length in options.lengths
             for rate in options.rates
         ]
-    return list(dict.fromkeys(plans))  # a pinned length or rate makes some of them equal
+    return list(dict.fromkeys(plans))  # a pinned or given length, or a pinned rate, makes some of them equal
 
 
 def milestones_of(material: Material, plans: Sequence[Plan]) -> tuple[int, ...]:

@@ -87,32 +87,51 @@ _Settings = TypeVar("_Settings", Plan, Scheme)
 
 def _pinned(own: _Settings, pins: Mapping[str, Any]) -> _Settings:
     known = {field.name for field in fields(own)}
-    for name, value in pins.items():
+    for name in pins:
         if name not in known:
             raise InputError(f"pinned setting: found {name!r}, expected one of {sorted(known)}")
-        _check_type(name, value, getattr(own, name))
-        if not _AT_LEAST.get(name, 0) <= value < _BELOW.get(name, math.inf):
-            raise InputError(
-                f"pinned setting {name!r}: found {value!r}, expected at least {_AT_LEAST.get(name, 0)}"
-                + (f" and below {_BELOW[name]}" if name in _BELOW else "")
-            )
-    return replace(own, **{name: type(getattr(own, name))(value) for name, value in pins.items()})
+    return replace(own, **{name: _checked(name, value, getattr(own, name)) for name, value in pins.items()})
 
 
-def _check_type(name: str, value: object, own: float) -> None:
-    """A float's pin may be a whole number; truth is no number."""
-    accepted = (int, float) if isinstance(own, float) else int
-    if isinstance(value, bool) != isinstance(own, bool) or not isinstance(value, accepted):
-        raise InputError(f"pinned setting {name!r}: found {value!r}, expected a {type(own).__name__}")
+_Value = TypeVar("_Value", bound=float)
 
 
-def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: float, seed: int = 0) -> Plan:
-    """The plan for tuning on `sentences` with the two scanned values."""
-    count = len(sentences)
-    batch_size = min(16, max(4, count // 8))
+def _checked(name: str, value: Any, rule: _Value) -> _Value:
+    """The pin as the rule's type. A float's pin may be a whole number; truth is no number."""
+    accepted = (int, float) if isinstance(rule, float) else int
+    if isinstance(value, bool) != isinstance(rule, bool) or not isinstance(value, accepted):
+        raise InputError(f"pinned setting {name!r}: found {value!r}, expected a {type(rule).__name__}")
+    if not _AT_LEAST.get(name, 0) <= value < _BELOW.get(name, math.inf):
+        raise InputError(
+            f"pinned setting {name!r}: found {value!r}, expected at least {_AT_LEAST.get(name, 0)}"
+            + (f" and below {_BELOW[name]}" if name in _BELOW else "")
+        )
+    return type(rule)(value)
+
+
+def plan(
+    sentences: Sequence[Sentence],
+    *,
+    prompt_length: int,
+    learning_rate: float,
+    seed: int = 0,
+    pins: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan for tuning on `sentences` with the two scanned values.
+
+    An expert's `pins` stand in place of any of them, and what a rule derives from a pinned setting follows it. Raises
+    InputError as `Plan.with_pins` does.
+    """
+    pins = pins or {}
+
+    def pinned(name: str, rule: int) -> int:
+        return _checked(name, pins[name], rule) if name in pins else rule
+
+    count, prompt_length = len(sentences), pinned("prompt_length", prompt_length)
+    batch_size = pinned("batch_size", min(16, max(4, count // 8)))
     wanted = max(min(_PASSES * count // batch_size, _ENOUGH), _PASSES_OF_MANY * count // batch_size)
-    steps = min(1200, max(120, wanted)) // _ROUNDS * _ROUNDS
-    return Plan(
+    steps = pinned("steps", min(1200, max(120, wanted)) // _ROUNDS * _ROUNDS)
+    own = Plan(
         prompt_length=prompt_length,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -127,6 +146,7 @@ def plan(sentences: Sequence[Sentence], *, prompt_length: int, learning_rate: fl
         bf16=True,
         seed=seed,
     )
+    return own.with_pins(pins)
 
 
 def scheme(different: int, *, dev: bool) -> Scheme:

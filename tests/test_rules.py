@@ -57,6 +57,29 @@ def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pins", "name", "value"),
+    [
+        ({"steps": 50}, "warm_up_steps", 3),
+        ({"batch_size": 2}, "steps", 160),
+        ({"batch_size": 2}, "warm_up_steps", 10),
+        ({"prompt_length": 3}, "feed_forward_slots", 12),
+        ({"prompt_length": 3, "feed_forward_slots": 5}, "feed_forward_slots", 5),
+        ({"batch_size": 2, "steps": 50}, "steps", 50),
+        ({"rounds": 150, "batch_size": 2}, "rounds", 150),
+    ],
+)
+def test_what_follows_from_a_pinned_setting_follows_the_pin(pins: dict[str, Any], name: str, value: int) -> None:
+    made = plan([Sentence(("ada",))] * 10, prompt_length=8, learning_rate=2e-3, pins=pins)
+    assert getattr(made, name) == value
+    assert {key: getattr(made, key) for key in pins} == pins
+
+
+def test_a_pin_is_checked_before_anything_follows_from_it() -> None:
+    with pytest.raises(InputError, match="'batch_size': found 0, expected at least 1"):
+        plan([Sentence(("ada",))] * 10, prompt_length=8, learning_rate=2e-3, pins={"batch_size": 0})
+
+
+@pytest.mark.parametrize(
     ("pins", "message"),
     [
         ({"step": 24}, r"found 'step', expected one of \['batch_size'"),
