@@ -129,7 +129,8 @@ class PromptCache(Generic[V]):
         if isinstance(outcome, Resident):
             return self._used(outcome, ref)
         if held and name in self._versions:  # the name still stands for something
-            _put(self._versions, name, _Until(held.version, _now() + self.limits.alias_ttl_s))
+            if self._versions[name] is known:  # and has not been expired meanwhile
+                _put(self._versions, name, _Until(held.version, _now() + self.limits.alias_ttl_s))
             return self._used(held, ref)
         return outcome
 
@@ -147,7 +148,7 @@ class PromptCache(Generic[V]):
         What has been expired meanwhile answers those who wait for it, and is not kept.
         """
         name = (domain, ref)
-        version = await self._resolve(domain, ref)
+        version = await self._named(domain, ref)
         outcome = version if isinstance(version, Refusal) else await self._version(domain, version)
         if self._refreshing.get(name) is not asyncio.current_task():
             return outcome
@@ -158,6 +159,16 @@ class PromptCache(Generic[V]):
         if isinstance(version, Refusal) and version.reason is Reason.UNKNOWN_PROMPT:
             self._versions.pop(name, None)
         return self._remember(name, outcome)
+
+    async def _named(self, domain: str, ref: str) -> str | Refusal:
+        """The version that `ref` stands for; where host memory holds it, the store is needed as little as elsewhere."""
+        known = self._versions.get((domain, ref))
+        in_host = known is not None and (domain, known.what) in self._host
+        if known and in_host and _now() < known.until_s:
+            return known.what
+        found = await self._resolve(domain, ref)
+        out = isinstance(found, Refusal) and found.reason is not Reason.UNKNOWN_PROMPT
+        return known.what if known and in_host and out else found
 
     async def _resolve(self, domain: str, ref: str) -> str | Refusal:
         try:

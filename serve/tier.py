@@ -26,6 +26,9 @@ class Tier(Generic[V]):
         """The least recently used first."""
         return tuple(self._held)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._held
+
     def get(self, key: Key) -> V | None:
         """The value, which counts as used."""
         if key not in self._held:

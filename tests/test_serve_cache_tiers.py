@@ -28,6 +28,23 @@ class TestHostTier:
         assert again.value.label_vectors.equal(first.value.label_vectors)
         assert store.fetched == {("a", "v000001"): 1, ("b", "v000001"): 1}
 
+    async def test_a_known_alias_is_not_asked_for_again_before_its_time(self) -> None:
+        store = Store("a", "b")
+        prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE, alias_ttl_s=60)
+        for domain in "aba":
+            await version(prompts, domain)
+        assert store.resolved["a", "live"] == 1
+
+    async def test_it_answers_while_the_store_is_down(self) -> None:
+        store = Store("a", "b", "c")
+        prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE, alias_ttl_s=0.05)
+        for domain in "ab":
+            await version(prompts, domain)
+        store.down = True
+        await asyncio.sleep(0.06)
+        assert await version(prompts, "a") == "v000001"
+        assert await reason(prompts, "c") is Reason.REGISTRY_UNAVAILABLE
+
     async def test_it_is_bounded_too(self) -> None:
         store = Store("a", "b", "c")
         prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE)

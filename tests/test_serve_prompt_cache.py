@@ -220,6 +220,23 @@ async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request
     assert await version(prompts, "a") == "v000002", "kept for as long as an alias is, although it had moved before"
 
 
+async def test_who_waits_in_vain_for_a_new_version_hides_no_move() -> None:
+    store = Store("a")
+    prompts = cache(store, alias_ttl_s=0.05)
+    await version(prompts, "a")
+    store.publish("a", seed=1)
+    store.held.add("a")
+    await asyncio.sleep(0.06)
+    prompts.limits = CacheLimits(alias_ttl_s=60, patience_s=0.05)
+    waiting = asyncio.create_task(version(prompts, "a"))
+    await asyncio.sleep(0.01)
+    prompts.expire("a", "live")
+    assert await waiting == "v000001"
+    store.release.set()
+    prompts.limits = CacheLimits(alias_ttl_s=60, patience_s=5)
+    assert await version(prompts, "a") == "v000002"
+
+
 async def test_the_store_is_asked_for_few_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompt_cache, "PARALLEL_LOOKUPS", 3)
     store = Store("a")
