@@ -20,6 +20,7 @@ from serve.settings import Limits, Settings
 # Requests wait in the replica's own queue, where they can be batched and counted, not in Ray's router.
 MAX_ONGOING_REQUESTS = 1024
 INGRESS_CPUS = 0.1
+SHUTDOWN_MARGIN_S = 10.0
 ROUTING_STATS_PERIOD_S = 2.0
 
 
@@ -34,12 +35,14 @@ def build(args: dict[str, Any]) -> Application:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise InputError(f"service: {'; '.join(faults)}; expected {sorted(Settings.model_fields)}") from error
+    # What goes away ends what it was asked; it is ended itself only after the longest request has been.
+    patience_s = settings.requests.timeout_s + SHUTDOWN_MARGIN_S
     backbone = ray_serve.deployment(
         Backbone,
         name="Backbone",
         max_ongoing_requests=MAX_ONGOING_REQUESTS,
         health_check_period_s=5,
-        graceful_shutdown_timeout_s=30,
+        graceful_shutdown_timeout_s=patience_s,
         request_router_config=RequestRouterConfig(
             request_router_class=PromptRouter, request_routing_stats_period_s=ROUTING_STATS_PERIOD_S
         ),
@@ -50,6 +53,7 @@ def build(args: dict[str, Any]) -> Application:
         Ingress,
         name="Ingress",
         max_ongoing_requests=MAX_ONGOING_REQUESTS,
+        graceful_shutdown_timeout_s=patience_s,
         ray_actor_options={"num_cpus": INGRESS_CPUS},
     )
     # A key in the environment here means that the service is not to be open: nodes that lack it must not start.

@@ -56,7 +56,7 @@ class RemoteReader:
         domains = {ask.domain for ask in asks}
         # A request of one domain goes where its prompt is (serve/routing.py).
         domain = domains.pop() if len(domains) == 1 else ""
-        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks), domain=domain)
+        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks), domain=domain, drop=True)
         return outcomes
 
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
@@ -94,12 +94,18 @@ class RemoteReader:
                 except (RayActorError, ReplicaUnavailableError):
                     await asyncio.sleep(PAUSE_S)
 
-    async def _call(self, method: str, *parameters: Any, domain: str = "") -> Any:
+    async def _call(self, method: str, *parameters: Any, domain: str = "", drop: bool = False) -> Any:
+        """What a replica answers. With `drop` the work ends with this call; Ray would let it go on."""
         remote = getattr(self._handle.options(multiplexed_model_id=domain), method)
         last_try_s = time.monotonic() + RETRY_S
         while True:
+            response = remote.remote(*parameters)
             try:
-                return await remote.remote(*parameters)
+                return await response
+            except asyncio.CancelledError:
+                if drop:
+                    response.cancel()
+                raise
             except (RayActorError, ReplicaUnavailableError):
                 if time.monotonic() > last_try_s:
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -60,6 +61,11 @@ class Service:
     def delete(self) -> None:
         self.http.close()
         httpx.delete(f"{self._dashboard}/api/serve/applications/", timeout=60)
+
+    def figure(self, name: str) -> float:
+        """Of all replicas, at `/metrics`; 0 where nothing has been counted."""
+        lines = self.http.get("/metrics").raise_for_status().text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[ {{]", line))
 
     def ask(self, domain: str, *texts: str) -> httpx.Response:
         return self.http.post(f"/v1/domains/{domain}/entities", json={"texts": texts})
@@ -217,6 +223,23 @@ def test_after_a_kill_of_the_replica_every_request_is_answered(service: Service)
         assert len(those) > 1
         for answer in those:
             assert answer.json()["results"][0]["entities"] == expected[domain]
+
+
+def test_what_nobody_waits_for_any_more_is_not_read(service: Service) -> None:
+    """The last one, since the service is another one after it."""
+    service.config["applications"][0]["args"]["requests"]["timeout_s"] = 1.5
+    service.deploy()
+    text = " ".join([TEXTS[3]] * 60)  # many times over it is about as much as a request may hold
+    rows = 8 * 33 * service.place.offline("movies", text).windows
+    assert service.ask("movies", "Ada").status_code == 200
+    before = service.figure("lightner_batch_rows_sum")
+    with ThreadPoolExecutor(8) as users:
+        asked = [users.submit(service.ask, "movies", *[text] * 33) for _ in range(8)]
+    late = [each.result().status_code for each in asked].count(504)
+    assert late > 4
+    wait_until(lambda: service.figure("lightner_queue_rows") == 0, lambda: service.figure("lightner_queue_rows"))
+    read = service.figure("lightner_batch_rows_sum") - before
+    assert read < rows * (1 - late / 16), (read, rows, late)
 
 
 def wait_until(holds: Callable[[], bool], why_not: Callable[[], object]) -> None:
