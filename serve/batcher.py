@@ -49,7 +49,8 @@ class _Waiting(Generic[R, O]):
 class Batcher(Generic[R, O]):
     """Runs `run` on batches of rows; `length` says how long a row is, in the unit of `max_tokens`.
 
-    Belongs to the event loop in which `submit` is first called. `limits` may be replaced at any time.
+    Belongs to the event loop in which `submit` is first called. `limits` may be replaced at any time; `failing` says
+    whether no row of the last batch had an outcome.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Batcher(Generic[R, O]):
         observer: BatchObserver[R] | None = None,
     ) -> None:
         self.limits = limits
+        self.failing = False
         self._observer = observer or Silent[R]()
         self._run = run
         self._length = length
@@ -162,6 +164,7 @@ class Batcher(Generic[R, O]):
             raise
         finally:
             self._busy_since_s = None
+        self.failing = all(isinstance(outcome, Failed) for outcome in outcomes)
         for each, outcome in zip(batch, outcomes, strict=True):
             if not each.outcome.done():
                 each.outcome.set_result(outcome)

@@ -22,7 +22,7 @@ from lightner.artifact import PromptArtifact, prompt_for
 from lightner.prompts import Prompt
 from lightner.registry import LIVE, Registry, RegistryUnavailable
 from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
-from lightner.types import InputError
+from lightner.types import InputError, LabelSet
 from lightner.words import Word, join_words, spans_to_entities, split_words
 from serve.batcher import Batcher, Failed, Overloaded
 from serve.listing import Listing
@@ -32,6 +32,7 @@ from serve.prompt_cache import PromptCache, refusal_of
 from serve.settings import Limits, Settings
 
 MAX_REPORTED = 1000
+SAMPLE_S = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +66,9 @@ class Backbone:
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
             self._forward, length=lambda row: len(row.words), limits=limits.batch, observer=self._observer
         )
+        # Its texts do not matter, only that they can be read.
+        vectors = self._backbone.embedding[:1].detach().clone()
+        self._sample = Row(Prompt(LabelSet.of(["any"]), self._backbone.default, vectors), ("any",))
         _log.info("backbone %s on %s, prompts from %s", self._backbone.name, self._backbone.device, self._registry.url)
 
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
@@ -80,8 +84,20 @@ class Backbone:
         await asyncio.wait({self._preload}, timeout=limits.prompts.preload_wait_s)
 
     async def check_health(self) -> None:
-        """Raises where this replica should be replaced."""
+        """Raises where this replica should be replaced: one on a broken device fails every text, and quickly, too.
+
+        Failed texts alone say little, since they may be at fault; a text of our own that fails after them is not.
+        """
         self._batcher.check()
+        if not self._batcher.failing:
+            return
+        try:
+            async with asyncio.timeout(SAMPLE_S):
+                [outcome] = await self._batcher.submit([self._sample])
+        except (TimeoutError, Overloaded):
+            return  # there are others to be read first, which will show it
+        if isinstance(outcome, Failed):
+            raise RuntimeError("the backbone reads no text any more") from outcome.error
 
     async def record_routing_stats(self) -> dict[str, list[str]]:
         """The domains whose prompts are here, for Ray's router; Ray asks for them by this name."""

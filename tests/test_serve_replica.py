@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from lightner.tagger import Row, ScoredSpans
 from lightner.types import InputError
 from serve.messages import Answer, Ask, Description, Reading, Reason, Refusal
 from serve.replica import Backbone
@@ -77,6 +79,46 @@ async def test_a_full_queue_refuses_one_request_and_not_the_one_before(place: Pl
     )
     assert [type(outcome) for outcome in (*first, *second)].count(Answer) == 1
     assert Refusal(Reason.OVERLOADED, "movies", "v000001") in (*first, *second)
+
+
+async def test_a_replica_that_reads_no_text_any_more_is_unhealthy_until_it_does(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Backbone(place.settings)
+    await replica.check_health()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with monkeypatch.context() as device:
+        device.setattr("serve.replica.infer", broken)
+        [failed] = await replica.tag([Ask("movies", ("Ada",))])
+        assert isinstance(failed, Answer)
+        assert failed.readings == (Refusal(Reason.FAILED, "movies", "v000001"),)
+        with pytest.raises(RuntimeError, match="reads no text any more"):
+            await replica.check_health()
+    await replica.check_health()
+
+
+async def test_texts_that_cannot_be_read_do_not_make_a_replica_unhealthy(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Backbone(place.settings)
+    real = replica._forward
+
+    def choosy(rows: Sequence[Row]) -> list[ScoredSpans]:
+        if any("poison" in row.words for row in rows):
+            raise RuntimeError("a row that no model can read")
+        return real(rows)
+
+    monkeypatch.setattr(replica._batcher, "_run", choosy)
+    for _ in range(3):
+        [failed] = await replica.tag([Ask("movies", ("poison",))])
+        assert isinstance(failed, Answer)
+        assert isinstance(failed.readings[0], Refusal)
+    both = asyncio.gather(replica.check_health(), replica.tag([Ask(domain, ("Ada",)) for domain in DOMAINS]))
+    _, answers = await both
+    check_equal(place, [Ask(domain, ("Ada",)) for domain in DOMAINS], answers)
 
 
 async def test_a_pinned_version_is_read_beside_the_live_one(place: Place) -> None:
