@@ -152,6 +152,9 @@ class Client:
             raise InputError(f"texts_per_request: found {texts_per_request}, expected 1 to {MAX_TEXTS}")
         if httpx.URL(url).scheme not in ("http", "https"):
             raise InputError(f"url: found {url!r}, expected http://... or https://...")
+        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
+            # The key itself is not for logs.
+            raise InputError("key: found white space around it or characters beyond ASCII, expected neither")
         self._most = texts_per_request
         self._http = httpx.Client(
             base_url=url,

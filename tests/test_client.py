@@ -174,6 +174,12 @@ class TestErrors:
             with Client(url, key=key) as client, pytest.raises(ProblemError, match="401 Unauthorized"):
                 client.domains()
 
+    @pytest.mark.parametrize("key", ["s3cret\n", " s3cret", "s3cr\u00e9t"])
+    def test_a_key_that_no_header_can_hold_is_refused_at_once_and_not_shown(self, url: str, key: str) -> None:
+        with pytest.raises(InputError, match="key: found white space around it") as caught:
+            Client(url, key=key)
+        assert "s3cr" not in str(caught.value)
+
     def test_where_nobody_listens_patience_ends(self) -> None:
         began = time.monotonic()
         with Client(f"http://127.0.0.1:{free_port()}", patience_s=1) as client, pytest.raises(UnreachableError):
