@@ -66,11 +66,17 @@ def open_objects(url: str, *, timeout_s: float) -> Objects:
         InputError: no such kind of store.
         RegistryUnavailable: the folder cannot be created.
     """
+    if "://" not in url:
+        return _open_folder(url, Path(url).expanduser())
     parts = urlsplit(url)
-    if "://" not in url or parts.scheme == "file":
-        return _open_folder(url, Path(unquote(parts.path) if "://" in url else url).expanduser())
-    if parts.scheme not in SCHEMES or parts.query or parts.fragment:
-        raise InputError(f"registry: found {url!r}, expected a folder or <scheme>://<bucket>/<prefix>, {SCHEMES}")
+    if parts.query or parts.fragment or parts.scheme not in SCHEMES:
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # what is left out may be secret
+        more = " and ? or # behind it" if parts.query or parts.fragment else ""
+        raise InputError(
+            f"registry: found {shown!r}{more}, expected a folder or <scheme>://<bucket>/<prefix>, {SCHEMES}"
+        )
+    if parts.scheme == "file":
+        return _open_folder(url, Path(unquote(parts.path)).expanduser())
     if parts.scheme == "memory":
         return Objects(url, MemoryStore(), None)
     patience = timedelta(seconds=timeout_s)

@@ -74,6 +74,23 @@ def test_an_address_of_no_known_store_is_refused(url: str) -> None:
         Registry.open(url)
 
 
+@pytest.mark.parametrize("more", ["?sig=secret", "#b/secret"])
+@pytest.mark.parametrize("scheme", ["file", "az", "s3"])
+def test_what_stands_behind_an_address_is_refused_and_not_repeated(scheme: str, more: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"and \? or # behind it, expected a folder") as caught:
+        Registry.open(f"{scheme}://{tmp_path}{more}")
+    assert "secret" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError) as caught:
+        Registry.open("ftp://user:secret@host/x")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_may_have_any_characters_in_its_name(tmp_path: Path) -> None:
+    Registry.open(str(tmp_path / "a?b#c")).publish(artifact(0))
+    assert (tmp_path / "a?b#c" / "movies").is_dir()
+
+
 def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistryUnavailable, match="file"):
