@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a newcomer needs; CI runs `make test`.
 PYTHON ?= python3.11
-VENV := $(shell sh scripts/python.sh)
+VENV := $(or $(shell sh scripts/python.sh),$(error no Python: scripts/python.sh says why))
 READY := .venv/.ready
 
 .PHONY: demo test fast check cluster-check format clean
