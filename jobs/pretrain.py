@@ -1,6 +1,8 @@
 """Pretrain the embedded backbone on Ray Train: `python jobs/pretrain.py --start DIR --sets DIR --raw FILE --out DIR`.
 
-Resumable: the same command with the same `--name` and `--storage` goes on where it stopped.
+Resumable: the same command with the same `--name` and `--storage` goes on where it stopped, for as many `--steps` as it
+says then and on other workers; other data, weights or settings are another run and need another `--name`. A checkpoint
+in `--out` is replaced; files there that are not of it stay.
 """
 
 from __future__ import annotations
@@ -10,36 +12,66 @@ import json
 import logging
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
-import torch
-from ray import train
-from ray.train.torch import TorchTrainer, prepare_model
-from torch import nn
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from lightner import backbone, embedded
-from lightner.embedded import Checkpoint
-from lightner.pretraining import convert, mixture, wordnet
-from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1
-from lightner.pretraining.objective import Pretrainer
-from lightner.types import LabelSet
+import ray  # noqa: E402
+import torch  # noqa: E402
+from ray import train  # noqa: E402
+from ray.train.torch import TorchTrainer, prepare_model  # noqa: E402
+from torch import nn  # noqa: E402
+
+from jobs import command  # noqa: E402
+from jobs.pretraining import STATE, begin, check_place, check_sets, put, traits  # noqa: E402
+from lightner import backbone, embedded  # noqa: E402
+from lightner.embedded import Checkpoint  # noqa: E402
+from lightner.pretraining import convert, mixture, wordnet  # noqa: E402
+from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1  # noqa: E402
+from lightner.pretraining.objective import Pretrainer  # noqa: E402
+from lightner.types import LabelSet  # noqa: E402
 
 logger = logging.getLogger(__name__)
 FINAL, CURVE = "checkpoint", "curve.jsonl"
 _CHECKED = 200
 
 
-def main() -> None:
-    """Parse, build the trainer, run it, and say where the checkpoint is."""
+def main() -> int:
+    """Run the job; returns the exit status."""
     options = _parser().parse_args()
+    return command.exit_status(lambda: make(options))
+
+
+def make(options: argparse.Namespace) -> None:
+    """Check, train, put the checkpoint in its place, and say where it is.
+
+    Raises:
+        InputError: an option does not fit what is there, or the run of that name is another one.
+        OSError: the checkpoint cannot be written.
+    """
+    out = Path(options.out)
+    check_sets(Path(options.sets), options.leave_out)
+    check_place(out)
+    begin(Path(options.storage) / options.name, traits(options), steps=options.steps)
     ray.init()
+    result = _trainer(options).fit()
+    with result.checkpoint.as_directory() as folder:
+        put(Path(folder) / FINAL, out)
+        growing, curve = out.with_name(f".{out.name}.{CURVE}"), Path(f"{out}.{CURVE}")
+        shutil.copy(Path(folder) / CURVE, growing)
+        growing.replace(curve)
+    print(f"checkpoint: {out}\ncurve: {curve}")
+
+
+def _trainer(options: argparse.Namespace) -> TorchTrainer:
     config = {name: value for name, value in vars(options).items() if name != "out"}
-    trainer = TorchTrainer(
+    return TorchTrainer(
         worker,
         train_loop_config=config,
         scaling_config=train.ScalingConfig(
@@ -52,11 +84,6 @@ def main() -> None:
             checkpoint_config=train.CheckpointConfig(num_to_keep=2),
         ),
     )
-    result = trainer.fit()
-    with result.checkpoint.as_directory() as folder:
-        shutil.copytree(Path(folder) / FINAL, options.out, dirs_exist_ok=True)
-        curve = shutil.copy(Path(folder) / CURVE, f"{options.out}.{CURVE}")
-    print(f"checkpoint: {options.out}\ncurve: {curve}")
 
 
 def worker(config: dict[str, Any]) -> None:
@@ -119,7 +146,7 @@ def _reporter(
             card = f"Embedded backbone at step {line.step}.\n"
             embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
             kept = train.Checkpoint.from_directory(folder)
-            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"step_{line.step:07d}")
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"{STATE}{line.step:07d}")
 
     return report
 
@@ -183,4 +210,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -59,9 +59,9 @@ def write_material(folder: Path) -> None:
     write_database(folder / "wordnet")
 
 
-def pretrain(folder: Path, address: str, steps: int) -> str:
-    command = [sys.executable, str(JOB), *OPTIONS.split(), "--steps", str(steps)]
-    done = subprocess.run(
+def pretrain(folder: Path, address: str, steps: int, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(JOB), *OPTIONS.split(), "--steps", str(steps), *more]
+    return subprocess.run(
         command,
         cwd=folder,
         env={**local.environment(), "RAY_ADDRESS": address},
@@ -70,17 +70,21 @@ def pretrain(folder: Path, address: str, steps: int) -> str:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 def test_a_run_is_made_from_relative_paths_and_a_longer_one_goes_on_from_it(tmp_path: Path, address: str) -> None:
     write_material(tmp_path)
-    printed = pretrain(tmp_path, address, steps=4)
-    assert f"checkpoint: {tmp_path / 'made'}" in printed
+    done = pretrain(tmp_path, address, 4)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"checkpoint: {tmp_path / 'made'}" in done.stdout
     first = embedded.load(tmp_path / "made")
     assert first.default.length == 16
-    pretrain(tmp_path, address, steps=8)
+    other = pretrain(tmp_path, address, 8, "--seed", "5", "--out", "other")
+    assert other.returncode == 2
+    assert "runs/pretrain: found a run that was begun with another --seed" in other.stderr
+    assert not (tmp_path / "other").exists()
+    done = pretrain(tmp_path, address, 8)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     curve = [json.loads(line) for line in (tmp_path / "made.curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in curve] == [2, 4, 6, 8]
     assert [line["f1"] is None for line in curve] == [True, False, True, False]
