@@ -2,17 +2,20 @@
 
 Reads JSON Lines (`{"text": ...}` or `{"tokens": [...]}`, each perhaps with its own `"domain"`), plain text (a row per
 line) and CoNLL columns (a row per sentence); writes FOLDER/FILE.jsonl with one line per row, in order, with the answers
-that the service gives. The same command goes on after a kill, with the prompts that it began with. FILE and FOLDER have
-to be where every node sees them.
+that the service gives. A row's other fields are kept; its own "entities", "windows" or "prompt_version" as
+"own_entities" and so on. The same command goes on after a kill, with the prompts that it began with. FILE and FOLDER
+have to be where every node sees them, and FILE has to stay as it is until its output is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -28,6 +31,7 @@ from lightner.registry import LIVE, Registry, RegistryUnavailable  # noqa: E402
 from lightner.types import InputError  # noqa: E402
 
 _Job = tuple[Target, Plan]
+_FAULTS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in (InputError, RegistryUnavailable, OSError)}
 
 
 def main() -> int:
@@ -35,8 +39,8 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         return command.exit_status(lambda: annotate(options))
-    except session.Stopped:
-        return session.stopped()
+    except KeyboardInterrupt:
+        return _stopped()
 
 
 def annotate(options: argparse.Namespace) -> None:
@@ -46,10 +50,13 @@ def annotate(options: argparse.Namespace) -> None:
         stack.enter_context(_alone(options.out))
         registry = Registry.open(options.registry)
         jobs = [(target, _planned(_request(path, options), target, registry)) for path, target in targets.items()]
+        for target in targets.values():
+            annotation.clear(target)
         open_jobs = [(target, plan) for target, plan in jobs if not target.output.exists()]
         todo = [(target, index) for target, plan in open_jobs for index in _missing(target, plan)]
         if todo:
             session.connect()
+            signal.signal(signal.SIGTERM, _stop)  # that of `connect` says what is true of tuning
             _run(todo, open_jobs, options)
         for target, plan in open_jobs:
             annotation.assemble(plan, target)
@@ -80,7 +87,8 @@ def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: argp
     before = total - sum(plans[target].blocks[index].rows for target, index in todo)
     with tqdm(total=total, initial=before, unit="row", smoothing=0.05) as bar:
         for each in done.iter_rows():
-            _raise(each["mistake"], each["outage"])
+            if fault := each["fault"]:
+                raise _FAULTS[fault](each["said"])
             bar.update(each["rows"])
 
 
@@ -88,24 +96,18 @@ class _Worker:
     """`annotation.Annotator` on a node. What is wrong comes back as a value: Ray would bury it in tracebacks."""
 
     def __init__(self, backbone: str | None, registry: str, device: str) -> None:
-        self._annotator = Annotator(backbone, registry, device)
+        self._make = partial(Annotator, backbone, registry, device)
+        self._annotator: Annotator | None = None  # made by the first block: from here, no error comes back as a value
 
     def __call__(self, item: dict[str, object]) -> dict[str, object]:
-        answer: dict[str, object] = {"rows": 0, "mistake": "", "outage": ""}
+        answer: dict[str, object] = {"rows": 0, "fault": "", "said": ""}
         try:
+            self._annotator = self._annotator or self._make()
             rows_done = self._annotator.annotate(Target(Path(str(item["output"]))), int(str(item["block"])))
-        except InputError as error:
-            return {**answer, "mistake": str(error)}
-        except RegistryUnavailable as error:
-            return {**answer, "outage": str(error)}
+        except tuple(_FAULTS.values()) as error:
+            fault = next(name for name, kind in _FAULTS.items() if isinstance(error, kind))
+            return {**answer, "fault": fault, "said": str(error)}
         return {**answer, "rows": rows_done}
-
-
-def _raise(mistake: str, outage: str) -> None:
-    if mistake:
-        raise InputError(mistake)
-    if outage:
-        raise RegistryUnavailable(outage)
 
 
 def _targets(options: argparse.Namespace) -> dict[Path, Target]:
@@ -140,17 +142,18 @@ def _request(path: Path, options: argparse.Namespace) -> Request:
 
 
 def _planned(request: Request, target: Target, registry: Registry) -> Plan:
-    """The plan of a job that was begun, or a new one."""
+    """The plan of a job that was begun, or a new one, also in place of one of which no block was done."""
     if target.plan.exists():
         plan = annotation.read_plan(target)
         if plan.request == request:
             return plan
-        differs = [name for name in request.__slots__ if getattr(request, name) != getattr(plan.request, name)]
-        raise InputError(
-            f"{target.state}: found what was begun with another {' and '.join(differs)}, "
-            "expected the same, or that this folder and its output are removed, or another --out"
-        )
-    if target.output.exists():
+        if annotation.begun(target):
+            differs = [name for name in request.__slots__ if getattr(request, name) != getattr(plan.request, name)]
+            raise InputError(
+                f"{target.state}: found what was begun with another {' and '.join(differs)}, "
+                "expected the same, or that this folder and its output are removed, or another --out"
+            )
+    elif target.output.exists():
         raise InputError(f"{target.output}: found a file of another origin, expected another --out")
     plan = annotation.make_plan(request, registry)
     annotation.write_plan(plan, target)
@@ -161,13 +164,24 @@ def _missing(target: Target, plan: Plan) -> list[int]:
     return [index for index in range(len(plan.blocks)) if not target.part(index).exists()]
 
 
+def _stop(*_: object) -> None:
+    raise session.Stopped
+
+
+def _stopped() -> int:
+    """Say, as the last line, that the job was stopped; returns the status of a stopped job."""
+    print("stopped: finished blocks are kept; the same command goes on from here", file=sys.stderr, flush=True)
+    return 128 + signal.SIGTERM
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the output folder: two jobs in it would assemble one another's parts."""
     (folder / annotation.STATE).mkdir(parents=True, exist_ok=True)
     with open(folder / annotation.STATE / ".lock", "ab") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with annotation.named(Path(lock.name)):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"--out: found another job at work in {folder}, expected none") from error
         yield

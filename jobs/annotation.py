@@ -5,6 +5,7 @@ Beside the output lies a folder of state: the plan, written once, and a part for
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import os
@@ -30,6 +31,10 @@ BLOCK_BYTES = 2**16
 MOST_BLOCKS = 4096
 PROMPTS_HELD = 256
 STATE = ".annotate"
+# What an output row has beside the input's fields, of which those with such a name are kept under one that tells them.
+_WRITTEN = ("prompt_version", "entities", "windows")
+OWN = "own_"
+_GROWING = f".{'[0-9a-f]' * 16}.part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +96,22 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     """Read the whole file once, so that whatever is wrong with it is said before time is spent.
 
     Raises:
-        InputError: a row cannot be read or names no domain; a domain is not published.
+        InputError: a row cannot be read, names no domain or has a field and what it would be kept as; a domain is not
+            published; the file is not the one of the request.
         RegistryUnavailable: the registry does not answer.
+        OSError: the file cannot be read.
     """
     size = max(BLOCK_BYTES, request.size // MOST_BLOCKS)
     blocks: list[Block] = []
     versions: dict[str, str] = {}
     begin, line, rows = 0, 1, 0
-    with open(request.source, "rb") as stream:
+    with _opened(request) as stream:
         row = None
         for row in read_rows(stream, request.source, request.kind):
             domain = _domain(row, request)
             if domain not in versions:
                 versions[domain] = _resolved(registry, domain, request.ref, f"{request.source}:{row.line}")
+            _carried(row, request)
             rows += 1
             if row.end - begin >= size:
                 blocks.append(Block(begin, row.end, line, rows))
@@ -128,31 +136,75 @@ def read_plan(target: Target) -> Plan:
 
 
 def assemble(plan: Plan, target: Target) -> None:
-    """Put the parts together, in the input's order; the output is there whole or not at all."""
+    """Put the parts together, in the input's order; the output is there whole or not at all.
+
+    Raises:
+        InputError: the file that was annotated has changed since.
+        OSError: a part cannot be read, or the output not be written.
+    """
+    _check_same(plan.request, os.stat(plan.request.source))
     rows = 0
     with whole(target.output) as output:
         for index in range(len(plan.blocks)):
-            with target.part(index).open("rb") as part:
-                for line in part:
-                    output.write(line)
-                    rows += 1
+            with named(target.part(index)):
+                content = target.part(index).read_bytes()
+            output.write(content)
+            rows += content.count(b"\n")
         assert rows == plan.rows, f"{target.output}: {rows} rows of {plan.rows}"
-    for index in range(len(plan.blocks)):
-        target.part(index).unlink()
+    clear(target)
+
+
+def begun(target: Target) -> bool:
+    """Whether any block is done."""
+    return target.output.exists() or any(target.state.glob("part-*.jsonl"))
+
+
+def clear(target: Target) -> None:
+    """Remove what a killed job was writing, and the parts of a finished output; for who holds the folder alone."""
+    beside = target.output.parent.glob(f".{glob.escape(target.output.name)}{_GROWING}")
+    parts = target.state.glob("part-*.jsonl") if target.output.exists() else ()
+    for left in [*beside, *target.state.glob(f".*{_GROWING}"), *parts]:
+        left.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its place at `path` when all of it is on the disk."""
+    """A file to write that takes its place at `path` when all of it is on the disk. Raises OSError that names it."""
     growing = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with growing.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(growing, path)
+        with named(path):
+            with growing.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(growing, path)
     finally:
         growing.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An OSError from within names its file: of a full disk, only opening a file tells which."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def _opened(request: Request) -> Iterator[BinaryIO]:
+    """The file to annotate. Raises InputError where it is not that of the request, at the beginning or at the end."""
+    with named(Path(request.source)), open(request.source, "rb") as stream:
+        _check_same(request, os.fstat(stream.fileno()))
+        yield stream
+        _check_same(request, os.fstat(stream.fileno()))
+
+
+def _check_same(request: Request, about: os.stat_result) -> None:
+    if (about.st_size, about.st_mtime_ns) != (request.size, request.modified_ns):
+        raise InputError(f"{request.source}: found it changed, expected a file that stays as it is")
 
 
 class Annotator:
@@ -168,12 +220,14 @@ class Annotator:
         """Write the part of a block; returns its rows.
 
         Raises:
-            InputError: a prompt is unusable, or a row cannot be read by the backbone; the message names file and line.
+            InputError: a prompt is unusable, the file has changed, or a row cannot be read by the backbone; the message
+                names file and line.
             RegistryUnavailable: the registry does not answer.
+            OSError: the file cannot be read, or the part not be written.
         """
         plan = self._plan(target)
         block, request = plan.blocks[index], plan.request
-        with open(request.source, "rb") as source:
+        with _opened(request) as source:
             source.seek(block.start)
             content = source.read(block.end - block.start)
         rows = list(read_rows(io.BytesIO(content), request.source, request.kind, line=block.line))
@@ -182,8 +236,10 @@ class Annotator:
         domains = [_domain(row, request) for row in rows]
         prompts = [self._prompt(domain, plan.versions[domain]) for domain in domains]
         lines = [
-            json.dumps({**row.others, "domain": domain, "prompt_version": plan.versions[domain], **found}) + "\n"
-            for row, domain, found in zip(rows, domains, self._read(rows, prompts, request), strict=True)
+            json.dumps({**carried, "domain": domain, "prompt_version": plan.versions[domain], **found}) + "\n"
+            for carried, domain, found in zip(
+                (_carried(row, request) for row in rows), domains, self._read(rows, prompts, request), strict=True
+            )
         ]
         with whole(target.part(index)) as stream:
             stream.write("".join(lines).encode())
@@ -215,6 +271,17 @@ def _domain(row: Row, request: Request) -> str:
     if domain is None:
         raise InputError(f"{request.source}:{row.line}: found no domain, expected one in the row or as --domain")
     return domain
+
+
+def _carried(row: Row, request: Request) -> dict[str, Any]:
+    """What the row says beside its text; what the output says by the same name, such as gold entities, as its own."""
+    for name in _WRITTEN:
+        if name in row.others and OWN + name in row.others:
+            raise InputError(
+                f"{request.source}:{row.line}: found both {name!r} and {OWN + name!r}, expected one of them: "
+                "the output keeps the first under the name of the second"
+            )
+    return {OWN + name if name in _WRITTEN else name: value for name, value in row.others.items()}
 
 
 def _resolved(registry: Registry, domain: str, ref: str, where: str) -> str:

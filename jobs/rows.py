@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +127,9 @@ def _words_among(doubtful: Sequence[str], behind: str | None) -> list[str]:
 
 def _record(text: str, where: str, number: int, end: int) -> Row:
     try:
-        record = json.loads(text)
+        record = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: found {str(error)!r}, expected one JSON object per line") from error
     if not isinstance(record, dict) or ("text" in record) == ("tokens" in record):
@@ -143,6 +146,14 @@ def _record(text: str, where: str, number: int, end: int) -> Row:
     _check_text(text, record, where)
     body, words = record.pop("text", None), record.pop("tokens", ())
     return Row(number, end, number + 1, text=body, words=tuple(words), domain=domain, others=record)
+
+
+def _finite(number: str) -> float:
+    """What Python reads of 1e999, NaN and Infinity could only be written as what is no JSON."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise InputError(f"found number {number:.40}, expected finite ones")
+    return value
 
 
 def _check_text(line: str, record: Mapping[str, Any], where: str) -> None:
