@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ray import train, tune
+from ray import cloudpickle, train, tune
 from ray.exceptions import RayTaskError
 from ray.tune import Callback, Stopper
 from safetensors.torch import load_file
@@ -251,6 +251,8 @@ class _Mistakes(Callback):  # type: ignore[misc] # ray.tune is untyped
     """A mistake in the input ends the whole at once instead of being tried again."""
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        error = trial.get_pickled_error()
+        # Not `get_pickled_error`: it reads the copy on the storage, which may be half written (seen on a busy machine).
+        file = trial.pickled_error_file
+        error = cloudpickle.loads(Path(file).read_bytes()) if file else None
         if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
             raise InputError(str(error.cause)) from error

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import cloudpickle
+from ray.exceptions import RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from jobs import learn, session
-from jobs.trials import _digest, _trainable, run_trials
+from jobs.trials import _digest, _Mistakes, _trainable, run_trials
 from jobs.watch import Watch
 from jobs.worker import Run
 from lightner import rules
@@ -48,6 +51,24 @@ def test_runs_side_by_side_share_the_cpus_of_a_ray_of_their_own(runs: int, expec
     names = [f"run-{number}" for number in range(runs)]
     asked = _trainable("scan", {name: replace(RUN, name=name, cpus=4) for name in names})._resources
     assert asked.required_resources == {"CPU": expected}
+
+
+def test_a_mistake_is_read_where_it_was_written_and_not_from_a_copy_under_way(tmp_path: Path) -> None:
+    class Failed:
+        """A trial whose error is being copied to the storage."""
+
+        pickled_error_file = str(tmp_path / "error.pkl")
+
+        def get_pickled_error(self) -> Exception:
+            raise EOFError("Ran out of input")
+
+    for cause in (ValueError("a crash"), InputError("sentence 3: found nothing")):
+        error = RayTaskError("drive", "Traceback ...", cause)
+        (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(error))
+        with pytest.raises(InputError, match="sentence 3") if isinstance(cause, InputError) else nullcontext():
+            _Mistakes().on_trial_recover(1, [], Failed())
+    Failed.pickled_error_file = None  # type: ignore[assignment] # of a worker that was killed there is none
+    _Mistakes().on_trial_recover(1, [], Failed())
 
 
 def test_other_runs_under_one_name_are_kept_apart() -> None:
