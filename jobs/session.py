@@ -25,7 +25,8 @@ _ADDRESS = "RAY_ADDRESS"
 # controller that looks for a finished round more often than every two seconds, for which its workers wait. And a minute
 # instead of two seconds for a stopped trial to leave its process to the next one, which would fail otherwise. And the
 # state of all trials kept twice a second instead of every ten: a killed job goes on from the checkpoints that it names,
-# and what it does not name yet is learned again.
+# and what it does not name yet is learned again. And no handler of Tune's for Ctrl-C, after which a trial that it cut
+# off looks like one that ended: see `interrupt`.
 _SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -34,12 +35,13 @@ _SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     "TUNE_GLOBAL_CHECKPOINT_S": "0.5",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
 # `ray job stop` kills three seconds after it asked. Tune has saved its state long before, but may be slow to end its
 # trials, which end with this process anyway.
 _PATIENCE_S = 2.5
-_asked, _told = threading.Event(), threading.Event()  # the process's, as signals are
+_asked, _hurried, _told = threading.Event(), threading.Event(), threading.Event()  # the process's, as signals are
 
 
 class Stopped(KeyboardInterrupt):
@@ -99,6 +101,14 @@ def stop_if_asked() -> None:
         raise Stopped
 
 
+def interrupt(*_: object) -> None:
+    """What Ctrl-C does while Tune runs: Tune stops with its state saved; the second time it is left at once."""
+    if _asked.is_set():
+        raise Stopped
+    _asked.set()
+    _pass_on()
+
+
 def _start_own() -> None:
     head = local.start()
     os.environ.update({_ADDRESS: head.address, "RAY_AUTH_MODE": "disabled"})
@@ -130,11 +140,16 @@ def stopped() -> int:
 
 
 def _stop(*_: object) -> None:
-    if not _asked.is_set():
-        _asked.set()
+    _asked.set()
+    if not _hurried.is_set():
+        _hurried.set()
         timer = threading.Timer(_PATIENCE_S, lambda: os._exit(stopped()))
         timer.daemon = True
         timer.start()
+    _pass_on()
+
+
+def _pass_on() -> None:
     # While Tune runs, SIGUSR1 is its own way to be stopped with its state saved; its handler is there only then.
     if callable(signal.getsignal(signal.SIGUSR1)):
         os.kill(os.getpid(), signal.SIGUSR1)

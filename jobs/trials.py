@@ -99,9 +99,11 @@ def run_trials(
 
 
 def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
+    before = signal.signal(signal.SIGINT, session.interrupt)
     try:
         results = tuner.fit()
     finally:
+        signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune leaves its handler behind
     session.stop_if_asked()
     if results.num_terminated + results.num_errors < len(results):

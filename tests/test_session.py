@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 
-from jobs import local, session
+from jobs import local, session, trials
 from lightner.types import InputError
 
 
@@ -48,3 +50,32 @@ def test_what_must_be_done_to_the_end_cannot_be_stopped() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class Tuner:
+    """Tune as far as a Ctrl-C matters: it hears of it by SIGUSR1, and then says of all its trials that they ended."""
+
+    def __init__(self, *, interrupts: int) -> None:
+        self._interrupts = interrupts
+        self.heard = 0
+
+    def fit(self) -> SimpleNamespace:
+        signal.signal(signal.SIGUSR1, self._hear)
+        for _ in range(self._interrupts):
+            signal.raise_signal(signal.SIGINT)
+        return SimpleNamespace(num_terminated=1, num_errors=0)
+
+    def _hear(self, *_: object) -> None:
+        self.heard += 1
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_trials_that_ctrl_c_cut_off_are_not_taken_for_ended_ones(
+    interrupts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_asked", threading.Event())
+    before, tuner = signal.getsignal(signal.SIGINT), Tuner(interrupts=interrupts)
+    with pytest.raises(session.Stopped):
+        trials._fit(tuner)
+    assert tuner.heard == 1, "the second time Tune is left as it is"
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)) == (before, signal.SIG_DFL)

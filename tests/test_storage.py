@@ -1,8 +1,9 @@
-"""The storage of runs: addresses with a query, what is refused; and tuning on S3, killed and resumed on a real Ray."""
+"""The storage of runs: addresses with a query, what is refused; and tuning on S3, stopped and resumed on a real Ray."""
 
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path
 
 @pytest.mark.s3
 @pytest.mark.ray
-def test_a_killed_driver_goes_on_from_object_storage(
+def test_a_killed_or_interrupted_driver_goes_on_from_object_storage(
     head: local.Head, place: Path, address: str, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -88,8 +89,14 @@ def test_a_killed_driver_goes_on_from_object_storage(
     command = words(place, domain, "--storage", address, pin="slow.yaml")
     process = start(head, *command, log=first)
     wait_for(first, r"scan .* round [5-9] ", process)
-    process.kill()
-    process.wait()
+    if domain == "query":
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
+        said = first.read_text().splitlines()
+        assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    else:
+        process.kill()
+        process.wait()
     process = start(head, *command, log=second)
     assert process.wait(timeout=400) == 0, second.read_text()
     assert f"published {domain} v000001" in second.read_text()
