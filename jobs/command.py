@@ -56,24 +56,14 @@ def backbone_name(name: str | None) -> str | None:
 
 def place(text: str) -> str:
     """A URL as it is, a folder as an absolute path. An option's type."""
-    if "://" in text:
-        return text
-    try:
-        folder = Path(text).expanduser()
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected the name of a user behind ~") from error
-    if SUBMITTED in os.environ and not folder.is_absolute():
-        raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected a URL or an absolute path: a submitted job runs in a copy of its folder"
-        )
-    return str(folder.resolve())
+    return text if "://" in text else str(_absolute(text, "a URL or an absolute path"))
 
 
 def shared_path(text: str) -> Path:
     """An absolute path in the file system. An option's type."""
     if "://" in text:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a path that every node sees")
-    return Path(place(text))
+    return _absolute(text, "an absolute path")
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -116,3 +106,15 @@ def rate(text: str) -> float:
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and below 1")
     return number
+
+
+def _absolute(text: str, expected: str) -> Path:
+    try:
+        folder = Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected the name of a user behind ~") from error
+    if SUBMITTED in os.environ and not folder.is_absolute():
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected {expected}: a submitted job runs in a copy of its folder"
+        )
+    return folder.resolve()
