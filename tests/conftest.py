@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobs import local
+
 if TYPE_CHECKING:
     from tests.s3 import S3Server
 
@@ -75,6 +77,14 @@ def local_ray() -> Iterator[LocalRay]:
         finally:
             ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[local.Head]:
+    """A Ray of its own as a job starts one; this process is not connected to it."""
+    started = local.start()
+    yield started
+    local.stop(started)
 
 
 def free_port() -> int:

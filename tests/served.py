@@ -26,9 +26,11 @@ PATIENCE_S = 240.0
 @contextlib.contextmanager
 def listening(app: ASGIApp) -> Iterator[str]:
     """`app` on a port of this machine for as long as the block lasts; yields its address."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off")
+    # Bound here: a port that was merely found free could be another's by the time the server is there.
+    bound = config.bind_socket()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
     deadline = time.monotonic() + PATIENCE_S
     while not server.started:
@@ -36,7 +38,7 @@ def listening(app: ASGIApp) -> Iterator[str]:
         assert time.monotonic() < deadline, "the server did not start in time"
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         server.force_exit = server.should_exit = True
         thread.join(PATIENCE_S)

@@ -10,13 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs import annotate, annotation, local, session
+from jobs import annotate, annotation, local, rows, session
 from jobs.annotation import Annotator, Request, Target, make_plan, write_plan
 from jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
 from lightner.formats import read
@@ -24,7 +23,7 @@ from lightner.registry import Registry
 from lightner.types import InputError
 from serve.messages import Answer, Ask, Reading
 from serve.replica import Backbone
-from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
+from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, entities_of, prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -103,6 +102,14 @@ class TestRows:
         with pytest.raises(InputError) as caught:
             rows_of(content, kind)
         assert str(caught.value).startswith(said)
+
+    def test_a_line_that_is_too_long_is_named_and_not_read_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rows, "MAX_LINE_BYTES", 10)
+        assert len(rows_of("123456789\n1234567890", TEXT)) == 2
+        stream = io.BytesIO(b"one\n" + b"x" * 100)
+        with pytest.raises(InputError, match=r"^f:2: found a line of more than 10 bytes, expected shorter ones$"):
+            list(read_rows(stream, "f", TEXT))
+        assert stream.tell() == len("one\n") + 11
 
     def test_the_kind_is_told_by_the_suffix(self) -> None:
         assert [kind_of(Path(name)) for name in ("a.JSONL", "a.txt", "a.conll")] == [JSONL, TEXT, CONLL]
@@ -210,6 +217,23 @@ def test_a_whole_file_is_checked_before_any_of_it_is_tagged(
         make_plan(request(place, source, domain=domain), place.registry)
 
 
+def test_another_version_than_the_live_one_is_used_where_it_is_asked_for(place: Place, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        place.publish("renewed", seed=seed)
+    (source := tmp_path / "in.txt").write_text(TEXTS[0])
+    found = {}
+    for number, more in enumerate(([], ["--prompt", "v000001"])):
+        words = command(place, tmp_path, str(source), "--domain", "renewed", *more)[2:]
+        plan = make_plan(annotate._request(source, annotate._parser().parse_args(words)), place.registry)
+        write_plan(plan, target := Target(tmp_path / f"out{number}"))
+        Annotator(str(place.folder), place.registry.url, "cpu").annotate(target, 0)
+        record = json.loads(target.part(0).read_text())
+        found[record["prompt_version"]] = record["entities"]
+    offline = {f"v00000{seed}": entities_of(place.offline("renewed", TEXTS[0], seed)) for seed in (2, 1)}
+    assert found == offline
+    assert found["v000001"] != found["v000002"]
+
+
 def test_a_damaged_prompt_and_a_changed_file_are_named(place: Place, tmp_path: Path) -> None:
     version = place.publish("damaged")
     source = tmp_path / "in.txt"
@@ -263,13 +287,6 @@ def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Place, t
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[local.Head]:
-    started = local.start()
-    yield started
-    local.stop(started)
-
-
 @pytest.mark.ray
 def test_a_killed_job_goes_on_by_the_same_command(head: local.Head, tmp_path: Path) -> None:
     place = prepare(tmp_path / "own")
@@ -300,7 +317,9 @@ def test_a_killed_job_goes_on_by_the_same_command(head: local.Head, tmp_path: Pa
         words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     kept: dict[str, int] = {}
+    deadline = time.monotonic() + 200
     while resumed.poll() is None:
+        assert time.monotonic() < deadline
         try:
             kept |= {name: (state / name).stat().st_mtime_ns for name in done}
         except FileNotFoundError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -71,6 +71,7 @@ def test_what_a_row_says_by_a_name_of_the_output_is_kept_as_its_own(place: Place
     record = json.loads(target.output.read_text())
     assert {name: record[f"own_{name}"] for name in gold} == gold
     assert (record["prompt_version"], record["windows"], record["id"]) == ("v000001", 1, 7)
+    assert record["entities"]
     assert all("score" in entity for entity in record["entities"])
 
 
@@ -178,27 +179,36 @@ def test_what_a_killed_job_was_writing_is_removed_by_the_next_one(
     assert not target.part(0).exists()
 
 
+def test_a_second_job_in_one_folder_is_refused_while_the_first_is_at_work(
+    place: Place, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, target = begin(place, source)
+    do_blocks(place, plan, target)
+    capsys.readouterr()  # what loading the backbone shows
+    folder = target.output.parent
+    with (folder / annotation.STATE / ".lock").open("ab") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        assert run(place, target, source, monkeypatch) == 2
+        assert capsys.readouterr().err == f"error: --out: found another job at work in {folder}, expected none\n"
+        assert not target.output.exists()
+    assert run(place, target, source, monkeypatch) == 0
+    assert target.output.exists()
+
+
 def test_a_stop_is_one_line_and_a_status(
     place: Place, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, target = begin(place, source)
-    monkeypatch.setattr(annotation, "read_plan", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(annotation, "read_plan", lambda _: signal.raise_signal(signal.SIGINT))
     assert run(place, target, source, monkeypatch) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "stopped: finished blocks are kept; the same command goes on from here\n"
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[local.Head]:
-    started = local.start()
-    yield started
-    local.stop(started)
 
 
 @pytest.mark.ray
 def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_goes_on(
     head: local.Head, place: Place, tmp_path: Path
 ) -> None:
-    (source := tmp_path / "in.txt").write_text("\n".join(f"Ada lives in Paris, {n}" for n in range(6000)))
+    (source := tmp_path / "in.txt").write_text("\n".join(f"Ada lives in Paris, {n}" for n in range(12000)))
     environment = {**local.environment(), "RAY_ADDRESS": head.address}
     words = command(place, tmp_path / "out", str(source), "--domain", "movies", "--workers", "1")
     wrong = [*words, "--backbone", "embedded"]

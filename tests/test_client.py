@@ -42,7 +42,12 @@ READ, ADMIN = "read key", "admin key"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare_with_damage(tmp_path_factory.mktemp("place"))
+    """`prepare_with_damage`, and a domain `reviews` of two versions whose alias `before` names the first."""
+    place = prepare_with_damage(tmp_path_factory.mktemp("place"))
+    for seed in (1, 2):
+        place.publish("reviews", seed)
+    place.registry.set_alias("reviews", "before", "v000001")
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +63,13 @@ def client(url: str) -> Iterator[Client]:
         yield client
 
 
-def expected(place: Place, domain: str, text: str) -> Tagged:
-    offline = place.offline(domain, text)
+def expected(place: Place, domain: str, text: str, version: int = 1) -> Tagged:
+    offline = place.offline(domain, text, seed=version)
     scores: list[Any] = [pytest.approx(e.score, rel=SCORE_TOLERANCE) for e in offline.entities]
     entities = tuple(
         Entity(e.start, e.end, e.text, e.label, score) for e, score in zip(offline.entities, scores, strict=True)
     )
-    return Tagged(domain, "v000001", entities, offline.windows)
+    return Tagged(domain, f"v{version:06d}", entities, offline.windows)
 
 
 class TestTagging:
@@ -100,8 +105,20 @@ class TestTagging:
         for each in tagged.entities:
             assert " ".join(words[each.start_word : each.end_word]) == each.text
 
-    def test_a_threshold_and_a_version_may_be_named(self, client: Client) -> None:
-        (every,) = client.tag("movies", [TEXTS[-1]], prompt="v000001")
+    @pytest.mark.parametrize(("prompt", "version"), [("v000001", 1), ("before", 1), ("v000002", 2), (None, 2)])
+    def test_a_version_or_an_alias_may_be_named(
+        self, client: Client, place: Place, prompt: str | None, version: int
+    ) -> None:
+        assert client.tag("reviews", [TEXTS[0]], prompt=prompt) == [expected(place, "reviews", TEXTS[0], version)]
+        assert client.describe("reviews", prompt).prompt_version == f"v{version:06d}"
+
+    def test_items_of_one_domain_may_name_different_prompts(self, client: Client, place: Place) -> None:
+        named = [("v000001", 1), (None, 2), ("before", 1), ("v000002", 2), ("v000001", 1)]
+        found = client.tag_mixed([Item("reviews", TEXTS[0], prompt) for prompt, _ in named])
+        assert found == [expected(place, "reviews", TEXTS[0], version) for _, version in named]
+
+    def test_a_threshold_may_be_named(self, client: Client) -> None:
+        (every,) = client.tag("movies", [TEXTS[-1]])
         middle = sorted(each.score for each in every.entities)[len(every.entities) // 2]
         (some,) = client.tag("movies", [TEXTS[-1]], threshold=middle)
         assert 0 < len(some.entities) < len(every.entities)
@@ -136,7 +153,7 @@ class TestTagging:
 
 class TestAdministration:
     def test_domains_and_cards_are_read(self, client: Client) -> None:
-        assert client.domains() == sorted([*DOMAINS, "damaged"])
+        assert client.domains() == sorted([*DOMAINS, "damaged", "reviews"])
         found = client.describe("recipes", "live")
         assert (found.domain, found.prompt_version, found.card["labels"]) == (
             "recipes", "v000001", ["city group", "food", "time"],

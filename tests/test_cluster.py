@@ -28,6 +28,7 @@ from tests.s3 import S3Server
 CLUSTER = CHECKOUT / "cluster"
 ROLES = ("lightner-head", "lightner-worker")
 WORKERS = ("gpu-spot", "gpu-on-demand")
+POLICIES = ("trust.json", "bucket.json", "head.json")
 WORLD = "0.0.0.0/0"
 OFFICE = "198.51.100.7/32"
 
@@ -135,11 +136,18 @@ def test_the_mounted_files_exist_and_hold_all_that_nodes_import(config: Config) 
     assert config["file_mounts"] == {f"~/lightner-ray/{name}": name for name in mounted}
 
 
-@pytest.mark.parametrize("file", ["trust.json", "bucket.json", "head.json"])
+@pytest.mark.parametrize("file", POLICIES)
 def test_policies_are_json_with_the_actions_spelled_out(file: str) -> None:
     for statement in json.loads(_policy(file))["Statement"]:
-        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        assert not {"*", "s3:*", "ec2:*", "iam:*"} & set(actions)
+        assert {action for action in _listed(statement["Action"]) if {"*", "?"} & set(action)} <= {"ec2:Describe*"}
+
+
+def test_no_role_may_be_passed_on_but_the_workers() -> None:
+    statements = [each for file in POLICIES for each in json.loads(_policy(file))["Statement"]]
+    [passing] = [each for each in statements if any(action.startswith("iam:") for action in _listed(each["Action"]))]
+    assert _listed(passing["Action"]) == ["iam:PassRole"]
+    [resource] = _listed(passing["Resource"])
+    assert resource.endswith(":role/lightner-worker")
 
 
 @pytest.mark.ray
@@ -266,6 +274,10 @@ def test_ray_up_ends_where_the_registry_does_not_answer(config: Config, tmp_path
 
 def _policy(file: str) -> str:
     return (CLUSTER / "aws-iam" / file).read_text(encoding="utf-8").replace("BUCKET", "some-bucket")
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _filled(config: Config) -> Config:

@@ -55,11 +55,27 @@ def wrong(outcomes: Outcomes) -> str:
 
 
 @pytest.mark.ray
-def test_every_file_of_ours_passes(capsys: pytest.CaptureFixture[str], crds: Path) -> None:
-    assert cluster_check.main(["--kuberay-crds", str(crds)]) == 0, capsys.readouterr().out
-    said = capsys.readouterr().out
+def test_every_file_of_ours_passes_and_what_was_skipped_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(CRDS, raising=False)
+    status, said = cluster_check.main([]), capsys.readouterr().out
+    assert status == 0, said
     assert "cluster-check: all files are well" in said
     assert "wrong" not in said
+    assert "skipped: schemas of KubeRay" in said
+    assert "skipped: hadolint" not in said
+
+
+def test_every_object_of_ours_passes_kuberays_schemas(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], crds: Path
+) -> None:
+    # These need no schemas and take long.
+    monkeypatch.setattr(launcher, "check", lambda file, checkout: [])
+    status, said = cluster_check.main(["--kuberay-crds", str(crds)]), capsys.readouterr().out
+    assert status == 0, said
+    assert "wrong" not in said
+    assert "skipped: schemas of KubeRay" not in said
 
 
 @pytest.mark.parametrize("folder", ["base", "eks", "gke", "job"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -50,12 +51,28 @@ CURVES = {"a": (4, 4, 7, 7), "b": (5, 5, 7, 7), "c": (1, 1, 1, 1), "d": (2, 2, 2
 """Of ten entities how many a trial finds after each round."""
 
 
-def halved(monkeypatch: pytest.MonkeyPatch, fails: Mapping[str, int], curves: Curves = CURVES) -> halving.Halved:
-    """Four trials of four rounds; those in `fails` fail in a part that goes to that round."""
+def halved(
+    monkeypatch: pytest.MonkeyPatch,
+    fails: Mapping[str, int],
+    curves: Curves = CURVES,
+    *,
+    budget_s: float | None = None,
+    part_s: float = 0.0,
+    stopped: Mapping[str, int] | None = None,
+) -> halving.Halved:
+    """Four trials of four rounds; those in `fails` fail in a part that goes to that round.
 
-    def run_trials(name: str, runs: Sequence[Run], **_: object) -> Ends:
+    Each part takes `part_s`; those in `stopped` are stopped by the budget after so many rounds.
+    """
+    spent_s = 0.0
+
+    def run_trials(name: str, runs: Sequence[Run], **options: Any) -> Ends:
+        nonlocal spent_s
+        assert options["budget_s"] == (None if budget_s is None else budget_s - spent_s)
+        spent_s += part_s
         failed = {run.name: "OutOfMemoryError" for run in runs if fails.get(run.name) == run.last}
-        return Ends({run.name: end(run.name, run.last) for run in runs if run.name not in failed}, failed)
+        came = {run.name: min(run.last, (stopped or {}).get(run.name, run.last)) for run in runs}
+        return Ends({name: end(name, last) for name, last in came.items() if last and name not in failed}, failed)
 
     def end(name: str, last: int) -> Ended:
         scores = (Scores({"x": Counts(hit, 10, 10)}) for hit in curves[name][:last])
@@ -63,8 +80,9 @@ def halved(monkeypatch: pytest.MonkeyPatch, fails: Mapping[str, int], curves: Cu
         return Ended(history, 1.0, Cost(1.0, 1.0), tune.Checkpoint("/nowhere"))
 
     monkeypatch.setattr(halving, "run_trials", run_trials)
+    monkeypatch.setattr(halving, "time", SimpleNamespace(monotonic=lambda: spent_s))
     runs = [replace(RUN, name=name, last=4) for name in curves]
-    return halving.run_halving("scan", runs, milestones=(1, 2, 4), watch=Watch("x"), at_once=4, budget_s=None)
+    return halving.run_halving("scan", runs, milestones=(1, 2, 4), watch=Watch("x"), at_once=4, budget_s=budget_s)
 
 
 def rounds(found: halving.Halved) -> dict[str, int]:
@@ -82,6 +100,30 @@ def test_a_trial_that_fails_is_out_and_named_and_the_others_go_on(monkeypatch: p
     assert found.errors == {"b": "OutOfMemoryError"}
     assert not found.cut_short
     assert rounds(halved(monkeypatch, {"b": 2})) == {"a": 4, "b": 1, "c": 1, "d": 1}
+
+
+@pytest.mark.parametrize(
+    ("stopped", "came", "cut_short"),
+    [
+        ({"c": 0}, {"a": 1, "b": 1, "d": 1}, {"a", "b", "d"}),  # before the first comparison
+        ({"b": 1}, {"a": 2, "b": 1, "c": 1, "d": 1}, {"a", "b"}),  # before the second
+        ({"b": 3}, {"a": 2, "b": 3, "c": 1, "d": 1}, {"b"}),  # behind the last
+        ({}, {"a": 2, "b": 4, "c": 1, "d": 1}, set()),
+    ],
+)
+def test_what_the_budget_stops_is_cut_short_and_what_lost_a_comparison_is_not(
+    monkeypatch: pytest.MonkeyPatch, stopped: Mapping[str, int], came: Mapping[str, int], cut_short: set[str]
+) -> None:
+    found = halved(monkeypatch, {}, budget_s=60, stopped=stopped)
+    assert rounds(found) == came
+    assert found.cut_short == cut_short
+
+
+def test_a_budget_is_of_all_parts_together_and_begins_none_when_it_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = halved(monkeypatch, {}, budget_s=60, part_s=30)
+    assert rounds(found) == {"a": 2, "b": 2, "c": 1, "d": 1}
+    assert found.cut_short == {"b"}
+    assert rounds(halved(monkeypatch, {}, budget_s=61, part_s=30))["b"] == 4
 
 
 @pytest.mark.parametrize("fails", [{"b": 4}, dict.fromkeys("abcd", 1)])

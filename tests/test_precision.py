@@ -22,7 +22,9 @@ from tests.tiny import tiny_backbone
 async def test_a_service_in_bfloat16_finds_what_the_library_finds_in_bfloat16(tmp_path: Path) -> None:
     place = prepare(tmp_path)
     settings = Settings.model_validate({**place.settings.model_dump(), "dtype": "bfloat16"})
-    [answer] = await Backbone(settings).tag([Ask("movies", TEXTS)])
+    replica = Backbone(settings)
+    assert {each.dtype for each in replica._backbone.model.parameters()} == {torch.bfloat16}
+    [answer] = await replica.tag([Ask("movies", TEXTS)])
     assert isinstance(answer, Answer)
     folder = f"{place.registry.url}/movies/versions/v000001"
     tagger = Tagger.load(folder, backbone=str(place.folder), dtype=torch.bfloat16)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel
 
 from lightner import embedded
-from lightner.backbone import prepare
+from lightner.backbone import Backbone, prepare
+from lightner.checkpoints import TENSORS
+from lightner.decoding import Decoded, greedy
 from lightner.formats import write_conll
-from lightner.pretraining import convert, mixture, objective
+from lightner.model import Encoded
+from lightner.pointers import encode_spans
+from lightner.pretraining import convert, loop, mixture, objective
 from lightner.pretraining.loop import Report, Settings, pretrain, rate_share, zero_shot_f1
-from lightner.prompts import NO_GUIDANCE
+from lightner.prompts import NO_GUIDANCE, Guidance
 from lightner.training import Saver
 from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.tiny import tiny_backbone
@@ -109,45 +114,78 @@ def test_groups_of_raw_sentences_are_of_about_one_length_and_lose_none() -> None
     assert all(len(group[-1]) - len(group[0]) <= 6 for group in groups)
 
 
-def test_the_loss_falls_backbone_and_prompts_learn_and_the_state_resumes(tmp_path: Path) -> None:
+def run(
+    settings: Settings, report: Callable[[Report, Saver | None], None], *, resume: Path | None = None
+) -> objective.Pretrainer:
+    torch.manual_seed(0)
+    pretrainer = objective.Pretrainer(tiny_backbone(), ["news"])
+    pretrain(
+        pretrainer,
+        lambda step: iter(draws(60, seed=step)),
+        settings,
+        wrap=lambda module: module,
+        rank=0,
+        resume=resume,
+        evaluate=lambda: 0.5,
+        report=report,
+    )
+    return pretrainer
+
+
+def test_the_loss_falls_and_backbone_and_prompts_learn() -> None:
     reports: list[Report] = []
-
-    def report(line: Report, save: Saver | None) -> None:
-        reports.append(line)
-        if save is not None and line.step == 20:
-            save(tmp_path / "state")
-
-    def run(resume: Path | None) -> objective.Pretrainer:
-        torch.manual_seed(0)
-        pretrainer = objective.Pretrainer(tiny_backbone(), ["news"])
-        pretrain(
-            pretrainer,
-            lambda step: iter(draws(60, seed=step)),
-            Settings(steps=40, rate=3e-3, report_every=20, evaluate_every=20),
-            wrap=lambda module: module,
-            rank=0,
-            resume=resume,
-            evaluate=lambda: 0.5,
-            report=report,
-        )
-        return pretrainer
-
     before = tiny_backbone().model.state_dict()
-    after = run(None).backbone.model.state_dict()
+    made = run(Settings(steps=40, rate=3e-3, report_every=20, evaluate_every=20), lambda line, _: reports.append(line))
+    after = made.backbone.model.state_dict()
     assert reports[1].loss < reports[0].loss
     assert [line.step for line in reports] == [20, 40]
     learned = {name for name in before if not torch.equal(before[name], after[name])}
     assert any(name.startswith("encoder.layers") for name in learned)
     assert any(name.startswith("decoder.layers") for name in learned)
     assert "shared.weight" not in learned
-    run(tmp_path / "state")
-    assert [line.step for line in reports] == [20, 40, 40]
 
 
-def test_zero_shot_f1_is_a_share() -> None:
-    pretrainer = objective.Pretrainer(tiny_backbone(), [])
+def test_a_run_goes_on_with_the_weights_and_the_moments_of_its_state(tmp_path: Path) -> None:
+    reports: list[tuple[int, float | None]] = []
+
+    def keep(line: Report, save: Saver | None) -> None:
+        reports.append((line.step, line.zero_shot_f1))
+        assert save is not None
+        save(tmp_path / str(line.step))
+
+    run(Settings(steps=20, rate=3e-3), keep)
+    # A step at no rate: whatever differs afterwards was not taken up.
+    again = run(Settings(steps=21, rate=0.0), keep, resume=tmp_path / "20")
+    assert reports == [(20, 0.5), (21, 0.5)]
+    state, later = (load_file(tmp_path / step / TENSORS) for step in ("20", "21"))
+    names = [name for name, parameter in again.named_parameters() if parameter.requires_grad]
+    assert {f"weight.{name}" for name in names} == {name for name in state if name.startswith("weight.")}
+    for name in names:
+        assert torch.equal(again.get_parameter(name), state[f"weight.{name}"]), name
+    # AdamW counts the steps of each parameter; some have no part in every draw.
+    steps = {name: float(tensor) for name, tensor in state.items() if name.endswith(".step")}
+    assert max(steps.values()) == 20
+    assert {float(later[name]) - count for name, count in steps.items()} <= {0, 1}
+
+
+@pytest.mark.parametrize(("answered", "f1"), [(3, 1.0), (1, 0.5), (0, 0.0)])
+def test_zero_shot_f1_compares_what_is_decoded_with_the_gold_spans(
+    monkeypatch: pytest.MonkeyPatch, answered: int, f1: float
+) -> None:
+    """The first sentences are answered rightly, the others not at all."""
     labels = LabelSet.of(["PER", "LOC"])
-    assert 0 <= zero_shot_f1(pretrainer, [sentence(1), sentence(2)], labels) <= 1
+    other = Sentence(("Oslo", "or", "Rome"), (Span(0, 1, "LOC"), Span(2, 3, "LOC")))
+    sentences = [sentence(1), sentence(2), other]
+    told = iter([each.spans if number < answered else () for number, each in enumerate(sentences)])
+
+    def decoded(backbone: Backbone, encoded: Encoded, guidance: Guidance) -> list[Decoded]:
+        rows = len(greedy(backbone, encoded, guidance))
+        found = [encode_spans(next(told), labels.names, encoded.space)[:-1] for _ in range(rows)]
+        return [Decoded(ids, (0.0,) * len(ids)) for ids in found]
+
+    monkeypatch.setattr(loop, "greedy", decoded)
+    pretrainer = objective.Pretrainer(tiny_backbone(), [])
+    assert zero_shot_f1(pretrainer, sentences, labels, batch_size=2) == f1
 
 
 def test_the_warm_start_computes_what_bert_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,9 @@ class TestWords:
         items = [{"domain": domain, "text": SENTENCES[0]} for domain in ("movies", "recipes")]
         movies, recipes = (await client.post("/v1/entities", json={"items": items})).json()["results"]
         (alone,) = await entities(client, [SENTENCES[0]])
+        assert alone["entities"]
         assert [each["start_word"] for each in movies["entities"]] == [each["start_word"] for each in alone["entities"]]
+        assert recipes["entities"]
         assert all("end_word" in each for each in recipes["entities"])
 
     async def test_the_largest_request_in_words_is_not_too_large_a_body(self, client: httpx.AsyncClient) -> None:
@@ -119,6 +121,7 @@ class TestEntityGroups:
     async def test_with_words_given_they_are_counted_too(self, client: httpx.AsyncClient) -> None:
         (result,) = await entities(client, [SENTENCES[0]], output="entity_group", threshold=0)
         (plain,) = await entities(client, [SENTENCES[0]])
+        assert plain["entities"]
         assert [(e["start_word"], e["end_word"], e["word"]) for e in result["entities"]] == [
             (e["start_word"], e["end_word"], e["text"]) for e in plain["entities"]
         ]
@@ -127,6 +130,7 @@ class TestEntityGroups:
         body = {"items": [{"domain": "movies", "text": TEXTS[0]}], "output": "entity_group"}
         (result,) = (await client.post("/v1/entities", json=body)).json()["results"]
         (alone,) = await entities(client, [TEXTS[0]], output="entity_group")
+        assert alone["entities"]
         assert [each["entity_group"] for each in result["entities"]] == [
             each["entity_group"] for each in alone["entities"]
         ]

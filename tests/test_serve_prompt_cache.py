@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -20,6 +22,23 @@ from tests.caching import BACKBONE, SIZE, Store, build, cache, reason, version
 from tests.tiny import tiny_artifact, tiny_backbone
 
 pytestmark = pytest.mark.anyio
+PATIENCE_S = 60.0
+
+
+class Clock:
+    """What the cache takes for the time: it stands still but where a test moves it, however busy the machine is."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(prompt_cache, "_now", clock)
+    return clock
 
 
 async def test_a_prompt_is_loaded_once_and_then_answers_without_the_store() -> None:
@@ -112,20 +131,22 @@ async def test_a_prompt_larger_than_the_cache_answers_and_evicts_nothing() -> No
     assert prompts.resident == (("a", "v000001"),)
 
 
-async def test_an_unknown_domain_is_asked_for_once_in_a_while() -> None:
+async def test_an_unknown_domain_is_asked_for_once_in_a_while(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, refusal_ttl_s=0.1)
+    prompts = cache(store, refusal_ttl_s=10)
     assert [await reason(prompts, "nowhere") for _ in range(5)] == [Reason.UNKNOWN_PROMPT] * 5
-    assert store.resolved["nowhere", "live"] == 1
     store.publish("nowhere")
-    await asyncio.sleep(0.12)
+    clock.now_s += 9
+    assert await reason(prompts, "nowhere") is Reason.UNKNOWN_PROMPT
+    assert store.resolved["nowhere", "live"] == 1
+    clock.now_s += 2
     assert await version(prompts, "nowhere") == "v000001"
 
 
 async def test_unknown_aliases_and_versions_are_refused_as_such() -> None:
     prompts = cache(Store("a"))
-    assert await reason(prompts, "a", "canary") is Reason.UNKNOWN_PROMPT
-    assert await reason(prompts, "a", "v000002") is Reason.UNKNOWN_PROMPT
+    for ref in ("canary", "v000002"):
+        assert await reason(prompts, "a", ref) is Reason.UNKNOWN_PROMPT
 
 
 async def test_a_flood_of_unknown_ids_evicts_no_good_prompt_and_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,54 +173,58 @@ async def test_a_prompt_of_another_backbone_is_refused_once_with_its_version() -
     assert await version(prompts, "a") == "v000001"
 
 
-async def test_a_moved_alias_is_noticed_and_the_old_version_answers_until_then() -> None:
+async def test_a_moved_alias_is_noticed_and_the_old_version_answers_until_then(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.5, patience_s=5)
+    prompts = cache(store, alias_ttl_s=10, patience_s=10)
     assert await version(prompts, "a") == "v000001"
     assert store.publish("a", seed=1) == "v000002"
+    clock.now_s += 9
     assert await version(prompts, "a") == "v000001"
-    await asyncio.sleep(0.55)
+    clock.now_s += 2
     assert await version(prompts, "a") == "v000002"
     assert store.registry.rollback("a") == "v000001"
-    await asyncio.sleep(0.55)
+    clock.now_s += 11
     assert await version(prompts, "a") == "v000001"
     assert store.fetched == {("a", "v000001"): 1, ("a", "v000002"): 1}
 
 
-async def test_who_asks_for_a_version_before_it_is_published_takes_nothing_from_the_others() -> None:
+async def test_who_asks_for_a_version_before_it_is_published_takes_nothing_from_the_others(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05, patience_s=5)
+    prompts = cache(store, alias_ttl_s=10, refusal_ttl_s=100, patience_s=10)
     await version(prompts, "a")
     assert await reason(prompts, "a", "v000002") is Reason.UNKNOWN_PROMPT
     store.publish("a", seed=1)
-    await asyncio.sleep(0.06)
+    clock.now_s += 11
     assert await version(prompts, "a") == "v000002"
 
 
 async def test_a_version_that_is_deleted_before_it_is_loaded_leaves_the_old_one_in_service(
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05, patience_s=5)
+    prompts = cache(store, alias_ttl_s=10, patience_s=10)
     await version(prompts, "a")
     store.publish("a", seed=1)
 
+    asked = asyncio.Event()
+
     async def gone(domain: str, ref: str) -> tuple[str, PromptArtifact]:
+        asked.set()
         raise UnknownPrompt(f"{domain} {ref}")
 
     monkeypatch.setattr(store, "afetch", gone)
-    await asyncio.sleep(0.06)
+    clock.now_s += 11
     assert await version(prompts, "a") == "v000001"
+    assert asked.is_set()
 
 
 async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request(
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05, patience_s=0.01)
+    prompts = cache(store, alias_ttl_s=10, patience_s=10)
     await version(prompts, "a")
-    prompts.limits = CacheLimits(patience_s=5)
-    await asyncio.sleep(0.06)
+    clock.now_s += 11
     answered, release = asyncio.Event(), asyncio.Event()
 
     async def slow(domain: str, ref: str) -> str:
@@ -211,7 +236,7 @@ async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request
     with monkeypatch.context() as patched:
         patched.setattr(store, "aresolve", slow)
         early = asyncio.create_task(version(prompts, "a"))
-        await answered.wait()
+        await until(answered.is_set)
     store.publish("a", seed=1)
     prompts.expire("a", "live")
     assert await version(prompts, "a") == "v000002"
@@ -220,20 +245,19 @@ async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request
     assert await version(prompts, "a") == "v000002", "kept for as long as an alias is, although it had moved before"
 
 
-async def test_who_waits_in_vain_for_a_new_version_hides_no_move() -> None:
+async def test_who_waits_in_vain_for_a_new_version_hides_no_move(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05)
+    prompts = cache(store, alias_ttl_s=10, patience_s=0.3)
     await version(prompts, "a")
     store.publish("a", seed=1)
     store.held.add("a")
-    await asyncio.sleep(0.06)
-    prompts.limits = CacheLimits(alias_ttl_s=60, patience_s=0.05)
+    clock.now_s += 11
     waiting = asyncio.create_task(version(prompts, "a"))
-    await asyncio.sleep(0.01)
+    await until(lambda: store.fetched["a", "v000002"] == 1)
     prompts.expire("a", "live")
     assert await waiting == "v000001"
     store.release.set()
-    prompts.limits = CacheLimits(alias_ttl_s=60, patience_s=5)
+    prompts.limits = CacheLimits(patience_s=10)
     assert await version(prompts, "a") == "v000002"
 
 
@@ -258,67 +282,69 @@ async def test_the_store_is_asked_for_few_names_at_once(monkeypatch: pytest.Monk
     assert (len(asked), max(asked)) == (20, 3)
 
 
-async def test_while_a_new_version_loads_slowly_the_old_one_answers() -> None:
+async def test_while_a_new_version_loads_slowly_the_old_one_answers(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05, patience_s=0.01)
+    prompts = cache(store, alias_ttl_s=10, patience_s=0.01)
     await version(prompts, "a")
     store.publish("a", seed=1)
     store.held = {"a"}
-    await asyncio.sleep(0.06)
+    clock.now_s += 11
     assert [await version(prompts, "a") for _ in range(3)] == ["v000001"] * 3
+    await until(lambda: store.fetched["a", "v000002"] == 1)
     store.release.set()
-    await asyncio.sleep(0.3)
+    await until(lambda: not prompts._refreshing)
     assert await version(prompts, "a") == "v000002"
 
 
-async def test_a_new_version_that_is_no_good_leaves_the_old_one_in_service() -> None:
+async def test_a_new_version_that_is_no_good_leaves_the_old_one_in_service(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05, patience_s=5)
+    prompts = cache(store, alias_ttl_s=10, patience_s=10)
     await version(prompts, "a")
     store.registry.publish(tiny_artifact(tiny_backbone(seed=1), "a"))
-    await asyncio.sleep(0.06)
+    clock.now_s += 11
     assert await version(prompts, "a") == "v000001"
     assert await reason(prompts, "a", "v000002") is Reason.UNUSABLE_PROMPT
 
 
-async def test_while_the_store_is_down_resident_prompts_answer_and_others_are_refused_for_now() -> None:
+async def test_while_the_store_is_down_resident_prompts_answer_and_others_are_refused_for_now(clock: Clock) -> None:
     store = Store("a", "b")
-    prompts = cache(store, alias_ttl_s=0.05, outage_ttl_s=0.1)
+    prompts = cache(store, alias_ttl_s=10, outage_ttl_s=1)
     await version(prompts, "a")
     store.down = True
-    await asyncio.sleep(0.06)
+    clock.now_s += 11
     assert [await version(prompts, "a") for _ in range(3)] == ["v000001"] * 3
     assert [await reason(prompts, "b") for _ in range(3)] == [Reason.REGISTRY_UNAVAILABLE] * 3
-    assert store.resolved["b", "live"] == 1
     store.down = False
-    await asyncio.sleep(0.12)
+    clock.now_s += 0.9
+    assert await reason(prompts, "b") is Reason.REGISTRY_UNAVAILABLE
+    assert store.resolved["b", "live"] == 1
+    clock.now_s += 0.2
     assert await version(prompts, "b") == "v000001"
 
 
-async def test_a_store_that_hangs_delays_a_resident_prompt_once_and_briefly() -> None:
+async def test_a_store_that_hangs_delays_a_resident_prompt_once_and_briefly(clock: Clock) -> None:
     store = Store("a", "b")
-    prompts = cache(store, alias_ttl_s=0.5, patience_s=0.5, load_timeout_s=10)
+    prompts = cache(store, alias_ttl_s=10, patience_s=0.3, load_timeout_s=600)
     await version(prompts, "a")
-    await asyncio.sleep(0.55)
+    clock.now_s += 11
     store.hanging = True
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    assert await version(prompts, "a") == "v000001"
-    delayed = clock()
-    assert 0.4 < delayed - began < 5
-    assert await version(prompts, "a") == "v000001"
-    assert clock() - delayed < 0.4
+    began_s = time.monotonic()
+    assert await asyncio.wait_for(version(prompts, "a"), PATIENCE_S) == "v000001"
+    assert time.monotonic() - began_s > 0.29
+    prompts.limits = CacheLimits(patience_s=10)
+    assert await asyncio.wait_for(version(prompts, "a"), 5) == "v000001"
     prompts.limits = CacheLimits(load_timeout_s=0.1)
     assert await reason(prompts, "b") is Reason.REGISTRY_UNAVAILABLE
     store.release.set()
 
 
-async def test_a_domain_that_is_taken_away_is_unknown_after_a_while() -> None:
+async def test_a_domain_that_is_taken_away_is_unknown_after_a_while(clock: Clock) -> None:
     store = Store("a")
-    prompts = cache(store, alias_ttl_s=0.05, patience_s=5)
+    prompts = cache(store, alias_ttl_s=10, patience_s=10)
     await version(prompts, "a")
     store.registry = Registry.open("memory:///empty")
-    await asyncio.sleep(0.06)
+    assert await version(prompts, "a") == "v000001"
+    clock.now_s += 11
     assert await reason(prompts, "a") is Reason.UNKNOWN_PROMPT
 
 
@@ -327,7 +353,7 @@ async def test_a_domain_that_is_taken_away_is_unknown_after_a_while() -> None:
     [(InputError("damaged"), Reason.UNUSABLE_PROMPT), (MemoryError("no room on the device"), Reason.FAILED)],
 )
 async def test_a_prompt_that_cannot_be_built_is_refused_and_tried_again_later(
-    error: Exception, expected: Reason
+    clock: Clock, error: Exception, expected: Reason
 ) -> None:
     failing = True
 
@@ -336,11 +362,12 @@ async def test_a_prompt_that_cannot_be_built_is_refused_and_tried_again_later(
             raise error
         return build(artifact)
 
-    prompts = PromptCache(Store("a"), fragile, limits=CacheLimits(refusal_ttl_s=0.1, outage_ttl_s=0.1))
+    prompts = PromptCache(Store("a"), fragile, limits=CacheLimits(refusal_ttl_s=10, outage_ttl_s=10))
     assert await reason(prompts, "a") is expected
     failing = False
+    clock.now_s += 9
     assert await reason(prompts, "a") is expected
-    await asyncio.sleep(0.12)
+    clock.now_s += 2
     assert await version(prompts, "a") == "v000001"
 
 
@@ -363,3 +390,9 @@ async def test_concurrent_use_beyond_the_capacity_gives_everyone_their_own_promp
         assert found == [domains[(offset + step * 3) % 8] for step in range(20)]
     assert len(prompts.resident) == 3
     assert prompts.nbytes == 3 * SIZE
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.001)

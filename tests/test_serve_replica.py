@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from lightner.tagger import Row, ScoredSpans
 from lightner.types import InputError
-from serve.messages import Answer, Ask, Description, Reading, Reason, Refusal
+from serve.messages import HELD_DOMAINS, Answer, Ask, Description, Reading, Reason, Refusal
 from serve.replica import Backbone
 from serve.settings import Settings
 from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
@@ -160,6 +160,13 @@ async def test_limits_change_while_it_runs_and_misspelt_ones_are_refused(place: 
         with pytest.raises(ValidationError):
             await replica.reconfigure(wrong)
     await replica.check_health()
+
+
+async def test_domains_are_preloaded_before_the_first_request(place: Place) -> None:
+    replica = Backbone(place.settings)
+    assert await replica.record_routing_stats() == {HELD_DOMAINS: []}
+    await replica.reconfigure({"prompts": {"preload": ["movies"], "pinned": ["recipes"], "preload_wait_s": 60}})
+    assert await replica.record_routing_stats() == {HELD_DOMAINS: ["movies", "recipes"]}
 
 
 def test_a_backbone_or_registry_that_is_no_good_stops_the_start(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from serve.messages import Answer, Ask, Description, Family, Named, Refusal
 from serve.replica import Backbone
 from serve.schemas import MAX_BODY_BYTES, MAX_TEXTS
-from tests.serving import DOMAINS, TEXTS, Place, bearer, connect, entities_of, prepare_with_damage, problem
+from tests.serving import DOMAINS, TEXTS, Place, bearer, connect, entities_of, prepare, prepare_with_damage, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,18 @@ class TestEntities:
                 "windows": each.windows,
             }
             for domain, each in offline
+        ]
+
+    async def test_items_of_one_domain_may_name_different_prompts(self, tmp_path: Path) -> None:
+        place = prepare(tmp_path)
+        place.publish("movies", seed=2)
+        place.registry.set_alias("movies", "before", "v000001")
+        named = [("v000001", 1), (None, 2), ("before", 1), ("v000002", 2), ("v000001", 1)]
+        items = [{"domain": "movies", "text": TEXTS[0], "prompt": prompt} for prompt, _ in named]
+        async with connect(Backbone(place.settings)) as client:
+            answer = await client.post("/v1/entities", json={"items": items})
+        assert [(each["prompt_version"], each["entities"]) for each in answer.json()["results"]] == [
+            (f"v00000{seed}", entities_of(place.offline("movies", TEXTS[0], seed))) for _, seed in named
         ]
 
     async def test_offsets_are_characters_of_the_text(self, client: httpx.AsyncClient) -> None:
@@ -171,16 +184,25 @@ class TestErrors:
         answer = await client.post("/v1/entities", content="[" * 100_000, headers={"content-type": "application/json"})
         assert problem(answer, 422, "invalid-request")["errors"][0]["field"].startswith("body")
 
-    async def test_a_body_that_is_too_large_is_refused_before_it_is_read(self, client: httpx.AsyncClient) -> None:
-        announced = await client.post("/v1/entities", content=b" " * (MAX_BODY_BYTES + 1))
-        problem(announced, 413, "request-entity-too-large")
+    async def test_a_body_that_is_announced_as_too_large_is_refused_unread(self, client: httpx.AsyncClient) -> None:
+        headers = {"content-length": str(MAX_BODY_BYTES + 1)}
+        refused = await client.post("/v1/entities", content=untouched(), headers=headers)
+        problem(refused, 413, "request-entity-too-large")
 
+    async def test_a_body_that_turns_out_too_large_is_refused(self, client: httpx.AsyncClient) -> None:
         async def endless() -> AsyncIterator[bytes]:
             for _ in range(MAX_BODY_BYTES // 2**16 + 2):
                 yield b" " * 2**16
 
         headers = {"content-type": "application/json"}
         problem(await client.post("/v1/entities", content=endless(), headers=headers), 413, "request-entity-too-large")
+
+    async def test_without_a_key_no_body_is_read(self) -> None:
+        async with connect(Broken(), read="read key") as client:
+            for length in (9, MAX_BODY_BYTES + 1):
+                headers = {"content-length": str(length)}
+                refused = await client.post("/v1/entities", content=untouched(), headers=headers)
+                problem(refused, 401, "unauthorized")
 
     async def test_what_is_not_there_is_a_problem_too(self, client: httpx.AsyncClient) -> None:
         problem(await client.get("/v2"), 404, "not-found")
@@ -249,6 +271,12 @@ class TestDocumentation:
     async def test_health_says_which_backbone_is_ready(self, client: httpx.AsyncClient, place: Place) -> None:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         assert (await client.get("/readyz")).json() == {"status": "ready", "backbone": str(place.folder)}
+
+
+async def untouched() -> AsyncIterator[bytes]:
+    """A body that must not be read."""
+    raise AssertionError("the body was read")
+    yield b""
 
 
 class Broken:

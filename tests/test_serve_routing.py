@@ -12,10 +12,11 @@ import pytest
 from serve.messages import HELD_DOMAINS
 from serve.routing import SLACK, ranked
 from tests.conftest import LocalRay
-from tests.serving import DOMAINS as PUBLISHED
 from tests.serving import TEXTS, entities_of, prepare
 from tests.test_serve_metrics import read_samples
 from tests.test_serve_ray import Service
+
+DOMAINS, ASKED = 3, 20
 
 
 @dataclass(frozen=True)
@@ -65,24 +66,27 @@ def test_of_two_replicas_the_one_that_has_the_prompt_is_asked(
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("routed")))
     (application,) = service.config["applications"]
     application["deployments"][0]["num_replicas"] = 2
-    asked = 20
     try:
         service.deploy()
-        for domain in PUBLISHED:
-            assert service.ask(domain, TEXTS[0]).status_code == 200
-        time.sleep(5)
-        for domain in PUBLISHED:
-            expected = entities_of(service.place.offline(domain, TEXTS[0]))
-            for _ in range(asked):
-                answer = service.http.post(
-                    f"/v1/domains/{domain}/entities",
-                    json={"texts": [TEXTS[0]]},
-                    headers={"serve_multiplexed_model_id": domain},
-                )
-                assert answer.json()["results"][0]["entities"] == expected
-        assert sorted(answers(service).values()) == [1 + asked] * len(PUBLISHED)
+        # A busy machine may tell the router late what is where.
+        tries = (answers_after(service, pause_s) for pause_s in (5, 10, 20, 40))
+        assert any(found == [1 + ASKED] * DOMAINS for found in tries)
     finally:
         service.delete()
+
+
+def answers_after(service: Service, pause_s: float) -> list[float]:
+    """Answers of each domain and replica, where new domains are asked once, and after a pause often."""
+    seeds = {f"asked-after-{pause_s}-{seed}": seed for seed in range(1, 1 + DOMAINS)}
+    for domain, seed in seeds.items():
+        service.place.publish(domain, seed)
+        assert service.ask(domain, TEXTS[0]).status_code == 200
+    time.sleep(pause_s)
+    for domain, seed in seeds.items():
+        expected = entities_of(service.place.offline(domain, TEXTS[0], seed))
+        for _ in range(ASKED):
+            assert service.ask(domain, TEXTS[0]).json()["results"][0]["entities"] == expected
+    return [count for (domain, _), count in answers(service).items() if domain in seeds]
 
 
 def answers(service: Service) -> dict[tuple[str, str], float]:
