@@ -233,4 +233,4 @@ def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_goes_on(
         assert "Traceback" not in log.read_text()
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "out" / "in.txt.jsonl").read_text().splitlines()) == 6000
+    assert len((tmp_path / "out" / "in.txt.jsonl").read_text().splitlines()) == 12000
