@@ -27,11 +27,11 @@ from tqdm import tqdm  # noqa: E402
 from jobs import annotation, command, rows, session  # noqa: E402
 from jobs.annotation import Annotator, Plan, Request, Target  # noqa: E402
 from lightner.artifact import check_name  # noqa: E402
-from lightner.registry import LIVE, Registry, RegistryUnavailable  # noqa: E402
+from lightner.registry import LIVE, Registry  # noqa: E402
 from lightner.types import InputError  # noqa: E402
 
 _Job = tuple[Target, Plan]
-_FAULTS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in (InputError, RegistryUnavailable, OSError)}
+_FAULTS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in command.FAULTS}
 
 
 def main() -> int:
@@ -104,7 +104,7 @@ class _Worker:
         try:
             self._annotator = self._annotator or self._make()
             rows_done = self._annotator.annotate(Target(Path(str(item["output"]))), int(str(item["block"])))
-        except tuple(_FAULTS.values()) as error:
+        except command.FAULTS as error:
             fault = next(name for name, kind in _FAULTS.items() if isinstance(error, kind))
             return {**answer, "fault": fault, "said": str(error)}
         return {**answer, "rows": rows_done}

@@ -16,6 +16,8 @@ from lightner.types import InputError
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets this in what `ray job submit` runs."""
 MAX_SEED = 2**32 - 1
+FAULTS: tuple[type[Exception], ...] = (InputError, RegistryUnavailable, OSError)
+"""Told in one line: a mistake of the caller; a failing store or disk."""
 _MISTAKE, _FAILURE = 2, 1
 
 
@@ -33,7 +35,7 @@ def exit_status(work: Callable[[], None]) -> int:
     """Do the work. A mistake of the caller is told in one line with status 2, a failing store or disk with status 1."""
     try:
         work()
-    except (InputError, RegistryUnavailable, OSError) as error:
+    except FAULTS as error:
         print("error:", " ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
         return _MISTAKE if isinstance(error, InputError) else _FAILURE
     return 0

@@ -144,8 +144,7 @@ def _sha256(option: str, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(files):
         try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            content = embedded.sha256(path)
         except OSError as error:
             raise InputError(f"{option}: found {str(path)!r} ({error.strerror}), expected readable files") from error
         digest.update(f"{path.name} {content}\n".encode())

@@ -25,7 +25,7 @@ from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_except
 from tenacity.wait import wait_random_exponential
 
 from lightner.card import check_name
-from lightner.types import InputError, check_texts
+from lightner.types import InputError, check_key, check_texts
 
 LIVE = "live"
 
@@ -152,9 +152,8 @@ class Client:
             raise InputError(f"texts_per_request: found {texts_per_request}, expected 1 to {MAX_TEXTS}")
         if httpx.URL(url).scheme not in ("http", "https"):
             raise InputError(f"url: found {url!r}, expected http://... or https://...")
-        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
-            # The key itself is not for logs.
-            raise InputError("key: found white space around it or characters beyond ASCII, expected neither")
+        if key is not None:
+            check_key(key, "key")
         self._most = texts_per_request
         self._http = httpx.Client(
             base_url=url,

@@ -102,6 +102,12 @@ def label_words(name: str) -> tuple[str, ...]:
     return words or (name,)
 
 
+def check_key(key: str, what: str) -> None:
+    """Raises InputError, which says `what` it is and not the key, where no HTTP header can hold it."""
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise InputError(f"{what}: found white space around it or characters beyond ASCII, expected neither")
+
+
 def check_texts(texts: object) -> None:
     """InputError for a single text where several are expected: a string is a sequence of strings, too."""
     if isinstance(texts, str):

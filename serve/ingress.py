@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from lightner.types import InputError
+from lightner.types import InputError, check_key
 from serve.guards import Keys
 from serve.messages import Answer, Ask, Description, Family, Named, Refusal
 from serve.routes import create_app
@@ -125,6 +125,6 @@ def keys(*, required: bool) -> Keys:
     if found.read is not None and found.read == found.admin:
         raise InputError(f"{ADMIN_KEY}: found the key of {READ_KEY}, expected another one")
     for name, key in ((READ_KEY, found.read), (ADMIN_KEY, found.admin)):
-        if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
-            raise InputError(f"{name}: found white space around it or characters beyond ASCII, expected neither")
+        if key is not None:
+            check_key(key, name)
     return found

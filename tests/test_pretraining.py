@@ -92,7 +92,7 @@ def test_a_checkpoint_of_our_own_is_a_start_with_its_default_prompt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = bert_folder(tmp_path)
-    monkeypatch.setattr(convert, "MINILM_SHA256", convert.sha256(folder / "model.safetensors"))
+    monkeypatch.setattr(convert, "MINILM_SHA256", embedded.sha256(folder / "model.safetensors"))
     first = convert.start(folder, decoder_layers=1)
     assert first.default == NO_GUIDANCE
     base = prepare("first", first.model, first.tokenizer)
@@ -190,7 +190,7 @@ def test_zero_shot_f1_compares_what_is_decoded_with_the_gold_spans(
 
 def test_the_warm_start_computes_what_bert_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = bert_folder(tmp_path)
-    monkeypatch.setattr(convert, "MINILM_SHA256", convert.sha256(folder / "model.safetensors"))
+    monkeypatch.setattr(convert, "MINILM_SHA256", embedded.sha256(folder / "model.safetensors"))
     model, tokenizer = convert.from_minilm(folder, decoder_layers=1)
     bert = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
     ids = tokenizer(["a b c a"], return_tensors="pt")["input_ids"]

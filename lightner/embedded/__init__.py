@@ -79,7 +79,7 @@ def save(folder: Path, model: BartModel, tokenizer: PreTrainedTokenizerFast, def
 def write_manifest(folder: Path) -> None:
     """Name every file of the checkpoint with its sha256; needed again after its card was edited."""
     files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
-    manifest = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in files}
+    manifest = {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
@@ -90,13 +90,19 @@ def verify(folder: Path) -> None:
         file = folder / name
         if not file.exists():
             raise InputError(f"embedded backbone: found no {file}, expected {expected['bytes']} bytes")
-        found = {"sha256": _sha256(file), "bytes": file.stat().st_size}
+        found = {"sha256": sha256(file), "bytes": file.stat().st_size}
         if found != expected:
             raise InputError(f"embedded backbone: found {file} with {found}, expected {expected}")
     listed = {*manifest, MANIFEST}
     for file in sorted(folder.iterdir()):
         if file.name not in listed and not file.name.startswith("."):
             raise InputError(f"embedded backbone: found {file}, expected only the files of its {MANIFEST}")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def quantise(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -163,7 +169,3 @@ def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
         shards[-1][name] = tensor
         size += tensor.nbytes
     return shards
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,6 @@ of 2. The decoder takes the upper layers, its cross-attention from their self-at
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from transformers import BartConfig, BartModel, PreTrainedTokenizerFast
 
 from lightner import embedded
-from lightner.embedded import Checkpoint
+from lightner.embedded import Checkpoint, sha256
 from lightner.pretraining.case_marks import with_case_marks
 from lightner.prompts import NO_GUIDANCE
 from lightner.types import InputError
@@ -66,11 +65,6 @@ def from_minilm(folder: Path, *, decoder_layers: int) -> tuple[BartModel, PreTra
     missing, unexpected = model.load_state_dict(_state(bert, decoder_layers), strict=False)
     assert (missing, unexpected) == ([], []), f"missing {missing}, unexpected {unexpected}"
     return model, tokenizer
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
