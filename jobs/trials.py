@@ -32,6 +32,7 @@ from lightner.types import InputError
 # those; with two, a driver killed in between left a state whose checkpoint was gone (seen on object storage).
 _CHECKPOINTS = 4
 _LOST = "does not exist on storage anymore"  # what Tune says of such a checkpoint; the trial then begins anew
+_FETCH_S = 10.0  # a state is on the storage when it is reported; Tune only has to hear its name from the trial
 _DIGITS = 8
 _DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU two would starve each other's workers
 
@@ -229,24 +230,34 @@ def _train_name(name: str, trial_id: str) -> str:
 
 
 class _Budget(Stopper):  # type: ignore[misc] # ray.tune is untyped
-    """Ray's own time budget may end before there is anything to choose from."""
+    """Ray's own time budget may end before there is anything to choose from, or behind a report and before Tune has
+    fetched its state, which would be lost.
+
+    Time is over when one trial is in its third round. Then a trial that reports is stopped with its state, all others a
+    little after the last report. Tune keeps this object with its own state: nothing but Tune may tell it anything.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until: float | None = None
         self._told = False
+        self._last_report = 0.0
 
     def __reduce__(self) -> tuple[type[_Budget], tuple[float]]:
         return _Budget, (self._seconds,)  # the clock of another process says nothing
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         self._told |= result["epoch"] > 1  # the state of a first round is kept by then
-        return False
+        self._last_report = time.monotonic()
+        return self._over()
 
     def stop_all(self) -> bool:
         if self._until is None:
             self._until = time.monotonic() + self._seconds
-        return self._told and time.monotonic() >= self._until
+        return self._over() and time.monotonic() >= self._last_report + _FETCH_S
+
+    def _over(self) -> bool:
+        return self._told and self._until is not None and time.monotonic() >= self._until
 
 
 class _Mistakes(Callback):  # type: ignore[misc] # ray.tune is untyped

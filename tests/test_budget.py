@@ -33,9 +33,12 @@ def test_a_scan_out_of_time_publishes_the_trial_that_came_furthest(
     assert "the budget ran out: 0 of 2 trials finished" in log.read_text()
     assert "(cut short)" in log.read_text()
     assert "published late v000001" in log.read_text()
+    told = dict(re.findall(r"^scan .*\] length-2-rate-(\S+) round (\d+) of", log.read_text(), re.MULTILINE))
     tuning: Any = Registry.open(str(place / "registry")).fetch("late")[1].card.tuning
     assert tuning["scan_cut_short"]
     assert all(row["cut_short"] for row in tuning["scan"])
+    kept = {str(row["learning_rate"]): str(row["rounds"]) for row in tuning["scan"]}
+    assert kept == told, "each round that was told is kept"
     assert tuning["stopped_after_round"] == max(row["rounds"] for row in tuning["scan"]) < 3000
 
 

@@ -6,6 +6,7 @@ import argparse
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from ray import cloudpickle
 from ray.exceptions import RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-from jobs import learn, session
-from jobs.trials import _digest, _Mistakes, _trainable, run_trials
+from jobs import learn, session, trials
+from jobs.trials import _Budget, _digest, _Mistakes, _trainable, run_trials
 from jobs.watch import Watch
 from jobs.worker import Run
 from lightner import rules
@@ -69,6 +70,24 @@ def test_a_mistake_is_read_where_it_was_written_and_not_from_a_copy_under_way(tm
             _Mistakes().on_trial_recover(1, [], Failed())
     Failed.pickled_error_file = None  # type: ignore[assignment] # of a worker that was killed there is none
     _Mistakes().on_trial_recover(1, [], Failed())
+
+
+def test_a_budget_waits_for_the_state_of_a_round_that_was_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(trials, "time", SimpleNamespace(monotonic=lambda: now))
+    spent = _Budget(5.0)
+    for budget in (spent, cloudpickle.loads(cloudpickle.dumps(spent))):  # a resumed scan has the latter
+        assert not budget.stop_all()
+        now += 100.0
+        assert not budget("a", {"epoch": 1})
+        now += 100.0
+        assert not budget.stop_all(), "nothing to choose from yet"
+        assert budget("a", {"epoch": 2})
+        assert budget("b", {"epoch": 1}), "who reports now is stopped with its state"
+        now += 1.0
+        assert not budget.stop_all(), "it may be on its way"
+        now += 10.0
+        assert budget.stop_all()
 
 
 def test_other_runs_under_one_name_are_kept_apart() -> None:
