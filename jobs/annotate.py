@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,7 @@ from lightner.registry import LIVE, Registry  # noqa: E402
 from lightner.types import InputError  # noqa: E402
 
 _Job = tuple[Target, Plan]
+_KEPT = "finished blocks are kept"  # of a job that is stopped
 _FAULTS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in command.FAULTS}
 
 
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         return command.exit_status(lambda: annotate(options))
     except KeyboardInterrupt:
-        return _stopped()
+        return session.stopped(_KEPT)
 
 
 def annotate(options: argparse.Namespace) -> None:
@@ -55,8 +55,7 @@ def annotate(options: argparse.Namespace) -> None:
         open_jobs = [(target, plan) for target, plan in jobs if not target.output.exists()]
         todo = [(target, index) for target, plan in open_jobs for index in _missing(target, plan)]
         if todo:
-            session.connect()
-            signal.signal(signal.SIGTERM, _stop)  # that of `connect` says what is true of tuning
+            session.connect(_KEPT)
             _run(todo, open_jobs, options)
         for target, plan in open_jobs:
             annotation.assemble(plan, target)
@@ -162,16 +161,6 @@ def _planned(request: Request, target: Target, registry: Registry) -> Plan:
 
 def _missing(target: Target, plan: Plan) -> list[int]:
     return [index for index in range(len(plan.blocks)) if not target.part(index).exists()]
-
-
-def _stop(*_: object) -> None:
-    raise session.Stopped
-
-
-def _stopped() -> int:
-    """Say, as the last line, that the job was stopped; returns the status of a stopped job."""
-    print("stopped: finished blocks are kept; the same command goes on from here", file=sys.stderr, flush=True)
-    return 128 + signal.SIGTERM
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import ray
@@ -38,8 +39,8 @@ _SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
-# `ray job stop` kills three seconds after it asked. Tune has saved its state long before, but may be slow to end its
-# trials, which end with this process anyway.
+# `ray job stop` kills three seconds after it asked. What is to be kept is kept long before, but Ray may be slow to end
+# its actors, which end with this process anyway.
 _PATIENCE_S = 2.5
 _asked, _hurried, _told = threading.Event(), threading.Event(), threading.Event()  # the process's, as signals are
 
@@ -51,10 +52,11 @@ class Stopped(KeyboardInterrupt):
     """
 
 
-def connect() -> int:
+def connect(kept: str) -> int:
     """Join Ray. Workers find this checkout: through the job's working directory, or on their path.
 
-    Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped.
+    Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped, and
+    a job that is slow to end from it is ended as `stopped(kept)` says.
 
     Returns:
         How many CPUs are this job's alone: those of its own Ray, 0 on a cluster that others use.
@@ -80,7 +82,7 @@ def connect() -> int:
         variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     _join(variables)
     _coordinator.keep_on_this_node()
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, partial(_stop, kept))
     return training_slots(gpu=False) if own else 0
 
 
@@ -131,19 +133,19 @@ def to_the_end() -> Iterator[None]:
             signal.signal(asked, handler)
 
 
-def stopped() -> int:
-    """Say, as the last line, that the job was stopped; returns its exit status."""
+def stopped(kept: str) -> int:
+    """Say, as the last line, that the job was stopped and what holds then; returns its exit status."""
     if not _told.is_set():
         _told.set()
-        print("stopped: nothing was published; the same command goes on from here", file=sys.stderr, flush=True)
+        print(f"stopped: {kept}; the same command goes on from here", file=sys.stderr, flush=True)
     return 128 + signal.SIGTERM
 
 
-def _stop(*_: object) -> None:
+def _stop(kept: str, *_: object) -> None:
     _asked.set()
     if not _hurried.is_set():
         _hurried.set()
-        timer = threading.Timer(_PATIENCE_S, lambda: os._exit(stopped()))
+        timer = threading.Timer(_PATIENCE_S, lambda: os._exit(stopped(kept)))
         timer.daemon = True
         timer.start()
     _pass_on()

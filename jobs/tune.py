@@ -29,6 +29,8 @@ from lightner.selection import held_in  # noqa: E402
 from lightner.training import evaluate, fit, folded_tensors  # noqa: E402
 from lightner.types import InputError  # noqa: E402
 
+_KEPT = "nothing was published"  # of a job that is stopped
+
 
 def main() -> int:
     """Run the job; returns the exit status."""
@@ -36,7 +38,7 @@ def main() -> int:
     try:
         return command.exit_status(lambda: tune_domain(options))
     except KeyboardInterrupt:
-        return session.stopped()
+        return session.stopped(_KEPT)
 
 
 def tune_domain(options: argparse.Namespace) -> None:
@@ -122,7 +124,7 @@ def _tune(
 ) -> publish.Outcome:
     """Join Ray, scan and learn."""
     storage.check(options.storage)
-    cpus = session.connect()
+    cpus = session.connect(_KEPT)
     again = live.version if live and live.came_from(key, budget=options.budget) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def do_blocks(place: Place, plan: Plan, target: Target) -> None:
 
 def run(place: Place, target: Target, source: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """The command, in this process, for what needs no Ray."""
-    monkeypatch.setattr(session, "connect", lambda: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
     monkeypatch.setattr(sys, "argv", command(place, target.output.parent, str(source), "--domain", "movies")[1:])
     return annotate.main()
 
@@ -124,7 +125,7 @@ def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
 
     monkeypatch.setattr(annotate, "_run", work)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(session, "connect", lambda: 1)
+    monkeypatch.setattr(session, "connect", lambda _: 1)
     words = command(place, target.output.parent, str(source), "--domain", "movies")[1:]
     monkeypatch.setattr(sys, "argv", words)
     assert annotate.main() == 0
@@ -199,6 +200,7 @@ def test_a_stop_is_one_line_and_a_status(
     place: Place, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, target = begin(place, source)
+    monkeypatch.setattr(session, "_told", threading.Event())
     monkeypatch.setattr(annotation, "read_plan", lambda _: signal.raise_signal(signal.SIGINT))
     assert run(place, target, source, monkeypatch) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "stopped: finished blocks are kept; the same command goes on from here\n"

@@ -71,7 +71,7 @@ def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> sub
 def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> object:
     """How a job ends, in this process, for what needs no Ray."""
     monkeypatch.setattr(sys, "argv", command)
-    monkeypatch.setattr(session, "connect", lambda: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
     try:
         return tune.main()
     except SystemExit as ended:
