@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.regret import CONFIGURATIONS
+
 CHANGES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
     "rate x 2": lambda settings: math.log2(settings["learning_rate"]),
     "length x 2": lambda settings: math.log2(settings["prompt_length"]),
@@ -30,8 +32,6 @@ CHANGES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
     "dropout + 0.1": lambda settings: 10 * settings["dropout"],
 }
 """What a coefficient stands for, and the number of a configuration that it multiplies."""
-WHOLE = 30
-"""Configurations of a sweep that is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def main() -> None:
     print("|---|" + "---|" * len(CHANGES))
     for name in dict.fromkeys(row["name"] for row in swept):
         those = [row for row in swept if row["name"] == name]
-        if len(those) >= WHOLE:
+        if len(those) >= CONFIGURATIONS:
             found = effects([row["settings"] for row in those], [100 * row["dev_f1"] for row in those])
             shown = (f"{effect.points:.1f} ± {effect.error:.1f}" for effect in found.values())
             print(f"| {name} |", " | ".join(shown), "|")

@@ -35,6 +35,8 @@ from lightner.types import LabelSet, Sentence
 
 RULES = -1
 """The number of the configuration that has no options."""
+CONFIGURATIONS = 30
+"""Of a whole sweep."""
 DEV_SENTENCES = 300
 """Sentences of DEV at most, drawn at random, none of them in TRAIN."""
 Row: TypeAlias = dict[str, Any]
@@ -89,7 +91,7 @@ def main() -> None:
     """Run what the output lacks, then print a line per data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:DEV:TEST")
-    parser.add_argument("--configurations", type=int, default=30)
+    parser.add_argument("--configurations", type=int, default=CONFIGURATIONS)
     parser.add_argument("--finalists", type=int, default=10, help="configurations that go on to further seeds")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone")
