@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import uuid
@@ -43,6 +44,8 @@ class LocalRay:
 def pytest_configure(config: pytest.Config) -> None:
     # Ray reads these when it is imported; without the first, a local start would write a token into the home folder.
     os.environ.update(ENVIRONMENT)
+    # A shell has what it starts in the background ignore Ctrl-C, and all that this starts would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for each in RAY_WARNINGS:
         config.addinivalue_line("filterwarnings", each)
 

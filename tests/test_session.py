@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ import ray
 
 from jobs import local, session, trials
 from lightner.types import InputError
+from tests.conftest import ROOT
 
 
 def test_a_head_that_does_not_answer_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +52,19 @@ def test_what_must_be_done_to_the_end_cannot_be_stopped() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_these_tests_hear_an_interrupt_where_they_were_started_in_the_background() -> None:
+    one = "tests/test_annotate_faults.py::test_a_stop_is_one_line_and_a_status"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", one],
+        cwd=ROOT,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 class Tuner:
