@@ -13,7 +13,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,28 +76,32 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: int, batch_size: int) -> None:
+    with joined(rank, count, port) as worker:
+        base = backbone.load(None)
+        if sharded:
+            base = shard(base, torch.device("cpu"))
+        sentences = read(TRAIN)
+        plan = rules.plan(sentences, prompt_length=16, learning_rate=1e-2)
+        # A step to warm up, then one round of those that are timed.
+        plan = replace(plan, batch_size=batch_size, steps=steps + 1, rounds=steps + 1, dropout=0.0, bf16=False)
+        run = Tuning(base, LabelSet.of(labels_of(sentences)), sentences, (), plan, worker=worker)
+        rounds = run.rounds()
+        next(rounds)
+        clock, processor = time.perf_counter(), time.process_time()
+        for _ in rounds:
+            pass
+        wall, cpu = time.perf_counter() - clock, time.process_time() - processor
+        Path(folder, f"{rank}.json").write_text(json.dumps({"wall_s": wall, "cpu_s": cpu}), encoding="utf-8")
+        save_file(folded_tensors(run.tuned), Path(folder, f"{rank}.safetensors"))
+
+
+@contextmanager
+def joined(rank: int, count: int, port: int) -> Iterator[Worker]:
+    """This process as one of `count` data-parallel workers of one thread each, over gloo."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=count)
-    base = backbone.load(None)
-    if sharded:
-        base = shard(base, torch.device("cpu"))
-    sentences = read(TRAIN)
-    plan = rules.plan(sentences, prompt_length=16, learning_rate=1e-2)
-    # A step to warm up, then one round of those that are timed.
-    plan = replace(plan, batch_size=batch_size, steps=steps + 1, rounds=steps + 1, dropout=0.0, bf16=False)
-    worker = Worker()
-    if count > 1:
-        worker = Worker(rank, count, wrap=DistributedDataParallel)
-    run = Tuning(base, LabelSet.of(labels_of(sentences)), sentences, (), plan, worker=worker)
-    rounds = run.rounds()
-    next(rounds)
-    clock, processor = time.perf_counter(), time.process_time()
-    for _ in rounds:
-        pass
-    wall, cpu = time.perf_counter() - clock, time.process_time() - processor
-    Path(folder, f"{rank}.json").write_text(json.dumps({"wall_s": wall, "cpu_s": cpu}), encoding="utf-8")
-    save_file(folded_tensors(run.tuned), Path(folder, f"{rank}.safetensors"))
+    yield Worker(rank, count, wrap=DistributedDataParallel) if count > 1 else Worker()
     dist.destroy_process_group()
 
 
