@@ -6,7 +6,8 @@
 
 Starts a Ray of its own, waits for it, then runs `jobs/tune.py` on the example domain with no other option
 than those behind `--`. Processor time is read from /proc every half second over the job and all processes of that Ray,
-so on a busy machine it says more than the clock.
+so on a busy machine it says more than the clock. `not_learning_s`: seconds by the clock of each trial as Ray Tune
+counts them, and of the final run from its announcement on, in which its (first) worker did not learn or score.
 """
 
 from __future__ import annotations
@@ -83,11 +84,14 @@ def measure(checkout: Path, train: Path, home: Path, more: Sequence[str] = ()) -
     # Cards of earlier checkouts do not have it.
     learning = [row.get("learning_cpu_seconds") for row in (*tuning["scan"], tuning)]
     learned = sum(learning) if None not in learning else None
+    clock = [row.get("learning_seconds") for row in (*tuning["scan"], tuning)]
+    spent = [*(row["seconds"] for row in tuning["scan"]), marks["gate"] - marks["final_run"]]
     return {
         "wall_s": wall,
         "cpu_s": cpu,
         "learning_cpu_s": learned,
         "learning_share": learned and learned / cpu,
+        "not_learning_s": None if None in clock else [a - b for a, b in zip(spent, clock, strict=True)],
         "marks_s": marks,
         "rounds": [row["rounds"] for row in tuning["scan"]],
         "final_rounds": tuning["stopped_after_round"],
