@@ -26,7 +26,7 @@ from jobs.local import free_ports
 from lightner import backbone, rules
 from lightner.backbone import Backbone
 from lightner.formats import labels_of, read
-from lightner.training import Tuning, Worker, evaluate
+from lightner.training import Worker, evaluate, fit
 from lightner.types import LabelSet
 
 _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -83,10 +83,8 @@ def _work(rank: int, count: int, port: int, seeds: int, folder: str) -> None:
 def _learned(base: Backbone, domain: str, seed: int, worker: Worker) -> float:
     train, test = map(read, DOMAINS[domain])
     plan = replace(rules.plan(train, prompt_length=8, learning_rate=1e-2), seed=seed)
-    run = Tuning(base, LabelSet.of(labels_of(train)), train, (), plan, worker=worker)
-    for _ in run.rounds():
-        pass
-    return evaluate(base, run.tuned.fold(), test).micro.f1
+    prompt = fit(base, LabelSet.of(labels_of(train)), train, (), plan, worker=worker).fold()
+    return evaluate(base, prompt, test).micro.f1
 
 
 if __name__ == "__main__":
