@@ -24,7 +24,7 @@ import httpx
 import yaml
 
 from benchmarks.elastic import CHECKOUT, Elastic, Watch, cluster, submit
-from jobs import local
+from lightner.jobs.on_ray import local
 
 # Ray Train asks for its nodes for three minutes at a time; what a stopped trial asked for holds them until then.
 PATIENCE_S = 300.0

@@ -22,16 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.few_shot import circumstances, spread
-from lightner import backbone, batching, rules, starts
-from lightner.backbone import Backbone, step_precision
-from lightner.formats import labels_of, read
-from lightner.metrics import score
+from lightner.data.formats import labels_of, read
+from lightner.evaluation.metrics import score
+from lightner.evaluation.scoring import evaluate
+from lightner.model import backbone, batching, starts
+from lightner.model.backbone import Backbone, step_precision
+from lightner.model.prompts import Prompt
+from lightner.model.verbalizer import Verbalizer, label_pieces
 from lightner.pretraining.objective import batch_loss
-from lightner.prompts import Prompt
-from lightner.selection import folds_of
-from lightner.training import evaluate
+from lightner.tuning import rules
+from lightner.tuning.cross_validation import folds_of
 from lightner.types import LabelSet, Scores, Sentence, Span
-from lightner.verbalizer import Verbalizer, label_pieces
 
 Sentences: TypeAlias = Sequence[Sentence]
 Learner: TypeAlias = Callable[[Backbone, LabelSet, Sentences, Sentences, float, int], Scores]

@@ -29,10 +29,11 @@ from obstore.store import S3Store
 from benchmarks.few_shot import circumstances
 from benchmarks.line import Line
 from benchmarks.places import BUCKET, Service, name, object_store, service, texts, tuned, variant
-from lightner import backbone
-from lightner.artifact import PromptArtifact, prompt_for
-from lightner.backbone import Backbone
-from lightner.registry import Registry
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.store.artifact import PromptArtifact
+from lightner.store.loading import prompt_for
+from lightner.store.registry import Registry
 from lightner.tagger import tag_texts
 
 USERS = 4

@@ -21,14 +21,16 @@ from typing import Any
 import torch
 
 from benchmarks.few_shot import circumstances
-from lightner import backbone, model, rules
-from lightner._decoder import Memory
-from lightner.backbone import Backbone
-from lightner.decoding import Decoded, greedy, greedy_reference
-from lightner.formats import labels_of, read
-from lightner.prompts import Prompt
-from lightner.tagger import Row, Work, draft_tagger, prepare
-from lightner.training import PromptModel, fit
+from lightner.data.formats import labels_of, read
+from lightner.model import backbone, forward
+from lightner.model._decoder import Memory
+from lightner.model.backbone import Backbone
+from lightner.model.decoding import Decoded, greedy, greedy_reference
+from lightner.model.prompts import Prompt
+from lightner.tagger import Row, Work, prepare
+from lightner.tuning import rules
+from lightner.tuning.draft_learning import draft_tagger
+from lightner.tuning.training import PromptModel, fit
 from lightner.types import LabelSet
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "recipes"
@@ -40,7 +42,7 @@ class Case:
     """A batch, encoded, and what is decoded of it."""
 
     work: Work
-    encoded: model.Encoded
+    encoded: forward.Encoded
     decoded: tuple[Decoded, ...]
 
 
@@ -85,7 +87,7 @@ def learned(base: Backbone, *, steps: int) -> PromptModel:
 def case(base: Backbone, prompt: Prompt, sentences: Sequence[tuple[str, ...]]) -> Case:
     """A batch of sentences, all with one prompt."""
     work = prepare(base, [Row(prompt, words) for words in sentences])
-    encoded = model.encode(base, work.batch, work.guidance, work.labels)
+    encoded = forward.encode(base, work.batch, work.guidance, work.labels)
     return Case(work, encoded, tuple(greedy(base, encoded, work.guidance)))
 
 
@@ -116,7 +118,7 @@ def measured(base: Backbone, cases: Sequence[Case]) -> dict[str, Any]:
 def _ways(base: Backbone, each: Case) -> Mapping[str, Callable[[], Any]]:
     work, encoded = each.work, each.encoded
     longest = max(len(row.ids) for row in each.decoded) + 1
-    read_back = torch.tensor([[model.START, *row.ids, *[0] * (longest - 1 - len(row.ids))] for row in each.decoded])
+    read_back = torch.tensor([[forward.START, *row.ids, *[0] * (longest - 1 - len(row.ids))] for row in each.decoded])
 
     def one_pass() -> object:
         # The quicker of the two ways there are, which is that of decoding.
@@ -126,7 +128,7 @@ def _ways(base: Backbone, each: Case) -> Mapping[str, Callable[[], Any]]:
 
     def encoder() -> object:
         with torch.inference_mode():
-            return model.encode(base, work.batch, work.guidance, work.labels)
+            return forward.encode(base, work.batch, work.guidance, work.labels)
 
     return {
         "encoder": encoder,

@@ -22,11 +22,13 @@ import torch.multiprocessing
 
 from benchmarks.few_shot import circumstances
 from benchmarks.two_workers import joined
-from jobs.local import free_ports
-from lightner import backbone, rules
-from lightner.backbone import Backbone
-from lightner.formats import labels_of, read
-from lightner.training import Worker, evaluate, fit
+from lightner.data.formats import labels_of, read
+from lightner.evaluation.scoring import evaluate
+from lightner.jobs.on_ray.local import free_ports
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.tuning import rules
+from lightner.tuning.training import Worker, fit
 from lightner.types import LabelSet
 
 _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
-from jobs import local
+from lightner.jobs.on_ray import local
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 START_S = 120

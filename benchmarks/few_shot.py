@@ -21,11 +21,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lightner import backbone, rules
-from lightner.backbone import Backbone
-from lightner.formats import labels_of, read
-from lightner.selection import Fold, History, folds_of, run_folds, trial_plan
-from lightner.training import Saver, Tuning, evaluate
+from lightner.data.formats import labels_of, read
+from lightner.evaluation.scoring import evaluate
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.tuning import rules
+from lightner.tuning.cross_validation import Fold, History, folds_of, run_folds, trial_plan
+from lightner.tuning.training import Saver, Tuning
 from lightner.types import LabelSet, Sentence
 
 
@@ -101,7 +103,7 @@ def tune(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], se
 
 
 def scan(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plans: Sequence[rules.Plan]) -> list[list[float]]:
-    """Pooled F1 by round of a trial for each plan, halved in step as `jobs/halving.py` does it."""
+    """Pooled F1 by round of a trial for each plan, halved in step as `lightner/jobs/halving.py` does it."""
     curves: list[list[float]] = [[] for _ in plans]
     alive = list(range(len(plans)))
     with tempfile.TemporaryDirectory() as kept:

@@ -26,12 +26,14 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from benchmarks import step_cost
 from benchmarks.few_shot import circumstances
-from lightner import backbone, rules
-from lightner.backbone import Backbone
-from lightner.formats import labels_of, read
-from lightner.prompts import Guidance, Prompt
+from lightner.data.formats import labels_of, read
+from lightner.evaluation.scoring import evaluate
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Guidance, Prompt
 from lightner.tagger import Row, Work, finish, infer, prepare
-from lightner.training import PromptModel, evaluate, fit
+from lightner.tuning import rules
+from lightner.tuning.training import PromptModel, fit
 from lightner.types import LabelSet, Sentence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -88,7 +90,16 @@ def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> in
 
 def suite() -> tuple[int, str]:
     """Exit status and last line of `pytest -m gpu`; its tests skip themselves where there is no GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/test_gpu.py", "tests/test_gpu_ray.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "gpu",
+        "tests/model/test_gpu.py",
+        "tests/jobs/test_gpu_ray.py",
+    ]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     if done.returncode:
         print(done.stdout, file=sys.stderr)

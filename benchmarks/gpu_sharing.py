@@ -25,8 +25,8 @@ import torch.multiprocessing
 from benchmarks import step_cost
 from benchmarks.few_shot import circumstances
 from benchmarks.gpu_report import gpu_name
-from lightner import backbone
-from lightner.backbone import Backbone
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
 
 EMBEDDED = "embedded"
 _WARM_UP = 5

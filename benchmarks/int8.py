@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import precision
-from lightner import _attention, backbone
-from lightner.backbone import Backbone
+from lightner.model import _attention, backbone
+from lightner.model.backbone import Backbone
 
 
 def main() -> None:

@@ -21,13 +21,14 @@ from typing import Any
 import torch
 
 from benchmarks.few_shot import circumstances
-from lightner import backbone, rules
-from lightner.backbone import Backbone
-from lightner.batching import encode
-from lightner.formats import labels_of, read
-from lightner.model import encode as read_batch
+from lightner.data.formats import labels_of, read
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.model.batching import encode
+from lightner.model.forward import encode as read_batch
 from lightner.tagger import Row, prepare
-from lightner.training import PromptModel
+from lightner.tuning import rules
+from lightner.tuning.training import PromptModel
 from lightner.types import LabelSet, Sentence
 
 SERVED = 32

@@ -23,13 +23,13 @@ import torch
 import yaml
 
 from benchmarks.decoding import EXAMPLES, learned
-from jobs import local
-from lightner import artifact as artifacts
-from lightner.artifact import Card, PromptArtifact
-from lightner.backbone import Backbone
-from lightner.formats import read
-from lightner.tagger import with_drafts
-from lightner.training import folded_tensors
+from lightner.data.formats import read
+from lightner.jobs.on_ray import local
+from lightner.jobs.publish import bare, with_drafts
+from lightner.model.backbone import Backbone
+from lightner.store import artifact as artifacts
+from lightner.store.artifact import PromptArtifact
+from lightner.tuning.training import folded_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
 JITTER = 1e-3
@@ -54,17 +54,8 @@ def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
     place = folder / "tuned"
     if not place.exists():
         model = learned(base, steps=steps)
-        tensors = folded_tensors(model)
-        card = Card(
-            domain=name(0),
-            labels=model.labels.names,
-            label_words=model.labels.words,
-            backbone_name=base.name,
-            backbone_fingerprint=base.fingerprint,
-            length=model.prompt.length,
-            slots=model.prompt.slots,
-        )
-        artifacts.save(with_drafts(base, PromptArtifact(card, tensors), read(EXAMPLES / "train.conll")), place)
+        made = bare(name(0), base, model.labels, folded_tensors(model))
+        artifacts.save(with_drafts(base, made, read(EXAMPLES / "train.conll")), place)
     return artifacts.load(place)
 
 
@@ -72,8 +63,8 @@ def variant(original: PromptArtifact, number: int, *, version: int = 0) -> Promp
     """The prompt of domain `number`: the original's with a little noise, so that it costs the same and differs."""
     generator = torch.Generator().manual_seed(1000 * number + version)
     tensors = {
-        key: tensor + (JITTER * torch.randn(tensor.shape, generator=generator)).to(tensor.dtype)
-        for key, tensor in original.tensors.items()
+        key: array + (JITTER * torch.randn(array.shape, generator=generator)).numpy().astype(array.dtype)
+        for key, array in original.tensors.items()
     }
     return PromptArtifact(replace(original.card, domain=name(number)), tensors)
 

@@ -20,12 +20,14 @@ from typing import Any
 import torch
 
 from benchmarks.few_shot import circumstances
-from lightner import backbone, metrics, rules
-from lightner.backbone import Backbone
-from lightner.formats import labels_of, read
-from lightner.prompts import Prompt
+from lightner.data.formats import labels_of, read
+from lightner.evaluation import metrics
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
 from lightner.tagger import ScoredSpans, tag_words
-from lightner.training import fit
+from lightner.tuning import rules
+from lightner.tuning.training import fit
 from lightner.types import LabelSet, Sentence
 
 EXACT = "float32"

@@ -25,8 +25,8 @@ import httpx
 
 from benchmarks.few_shot import circumstances
 from benchmarks.places import Service, name, service, texts, tuned, variant
-from lightner import backbone
-from lightner.registry import Registry
+from lightner.model import backbone
+from lightner.store.registry import Registry
 
 HAPROXY = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"}
 OPTIMIZED = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}

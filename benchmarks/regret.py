@@ -27,10 +27,12 @@ from typing import Any, TypeAlias
 import torch
 
 from benchmarks.few_shot import circumstances, tune
-from lightner import backbone, rules
-from lightner.backbone import Backbone
-from lightner.formats import labels_of, read
-from lightner.training import evaluate, fit
+from lightner.data.formats import labels_of, read
+from lightner.evaluation.scoring import evaluate
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.tuning import rules
+from lightner.tuning.training import fit
 from lightner.types import LabelSet, Sentence
 
 RULES = -1

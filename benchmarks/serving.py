@@ -22,16 +22,17 @@ import torch
 
 from benchmarks.few_shot import circumstances
 from benchmarks.places import BUCKET, name, object_store, texts, tuned, variant
-from lightner import backbone
-from lightner.artifact import PromptArtifact, prompt_for
-from lightner.backbone import Backbone
-from lightner.prompts import Prompt
-from lightner.registry import Registry
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
+from lightner.service import replica
+from lightner.service.messages import Answer, Ask
+from lightner.service.settings import Settings
+from lightner.store.artifact import PromptArtifact
+from lightner.store.loading import prompt_for
+from lightner.store.registry import Registry
 from lightner.tagger import BATCH_SIZE, Row, finish, infer, prepare
 from lightner.words import split_words
-from serve import replica
-from serve.messages import Answer, Ask
-from serve.settings import Settings
 
 CLIENTS = 64
 ZIPF = 1.0

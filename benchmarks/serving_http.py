@@ -22,9 +22,9 @@ import torch
 
 from benchmarks.few_shot import circumstances
 from benchmarks.places import Service, name, service, texts, tuned, variant
-from lightner import backbone
-from lightner.artifact import prompt_for
-from lightner.registry import Registry
+from lightner.model import backbone
+from lightner.store.loading import prompt_for
+from lightner.store.registry import Registry
 from lightner.tagger import tag_texts
 
 LIST = 16

@@ -11,11 +11,13 @@ import json
 import time
 from typing import Any
 
-from lightner import backbone, rules
-from lightner.backbone import Backbone
-from lightner.formats import labels_of, read
-from lightner.sampling import Sentences, folds
-from lightner.training import PromptModel, Round, Saver, evaluate, fit
+from lightner.data.formats import labels_of, read
+from lightner.data.sampling import Sentences, folds
+from lightner.evaluation.scoring import evaluate
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.tuning import rules
+from lightner.tuning.training import PromptModel, Round, Saver, fit
 from lightner.types import LabelSet
 
 _DEFAULT = {"prompt_length": rules.PROMPT_LENGTHS[0], "learning_rate": rules.LEARNING_RATES[0]}

@@ -4,8 +4,8 @@
 
 Bytes are those of real prompts and artefacts in the shapes of a backbone, counted, not measured. The simulation draws
 requests (a Poisson stream, domains by Zipf's law, replicas at random among those that a domain's requests may go to)
-and keeps a cache per replica as `serve/prompt_cache.py` does: least recently used first, aliases asked again after
-their time.
+and keeps a cache per replica as `lightner/service/prompt_cache.py` does: least recently used first, aliases asked
+again after their time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lightner import artifact
-from lightner.artifact import Card, PromptArtifact
-from lightner.prompts import Guidance, Prompt
+from lightner.model.prompts import Guidance, Prompt
+from lightner.store import artifact
+from lightner.store.artifact import PromptArtifact
+from lightner.store.card import Card
+from lightner.store.loading import artifact_of
 from lightner.types import LabelSet
 
 GIB = 2**30
@@ -200,7 +202,7 @@ def _artifact(guidance: Guidance, *, free: int) -> PromptArtifact:
         tuning={"free_slots": free},
         created="2026-01-02T03:04:05+00:00",
     )
-    return PromptArtifact.of(card, guidance, torch.zeros(len(LABELS.names), 2))
+    return artifact_of(card, guidance, torch.zeros(len(LABELS.names), 2))
 
 
 if __name__ == "__main__":

@@ -28,12 +28,13 @@ from torch import nn
 from transformers import BartConfig, BartModel
 
 from benchmarks.few_shot import circumstances
-from lightner import embedded, rules
-from lightner._attention import dropping
-from lightner.backbone import Backbone, prepare, step_precision
+from lightner.model import embedded
+from lightner.model._attention import dropping
+from lightner.model.backbone import Backbone, prepare, step_precision
+from lightner.model.prompts import NO_GUIDANCE
 from lightner.pretraining.objective import batch_loss
-from lightner.prompts import NO_GUIDANCE
-from lightner.training import Tuning
+from lightner.tuning import rules
+from lightner.tuning.training import Tuning
 from lightner.types import LabelSet, Sentence, Span
 
 VARIANTS = ("prompt", "full", "full_but_embedding")

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.few_shot import circumstances
-from jobs import local
-from lightner import backbone
-from lightner.registry import Registry
+from lightner.jobs.on_ray import local
+from lightner.model import backbone
+from lightner.store.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = "examples/recipes/train.conll"

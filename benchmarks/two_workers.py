@@ -26,11 +26,12 @@ from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.few_shot import circumstances
-from jobs.local import free_ports
-from lightner import backbone, rules
-from lightner.formats import labels_of, read
-from lightner.sharding import shard
-from lightner.training import Tuning, Worker, folded_tensors
+from lightner.data.formats import labels_of, read
+from lightner.jobs.on_ray.local import free_ports
+from lightner.model import backbone
+from lightner.model.sharding import shard
+from lightner.tuning import rules
+from lightner.tuning.training import Tuning, Worker, folded_tensors
 from lightner.types import LabelSet
 
 TRAIN = Path(__file__).resolve().parent.parent / "examples/recipes/train.conll"

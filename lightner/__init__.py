@@ -1,0 +1,47 @@
+"""Few-shot named-entity recognition by prompt tuning of one frozen encoder-decoder (LightNER, Chen et al. 2022).
+
+The rooms, from the ground up; each uses only those above it in this list (docs/tour.md walks through them):
+
+    types, words    values that travel between layers; raw text to words and back
+    data            file formats, sampling, inspection of a data set
+    model           backbone, prompts, forward pass, decoding
+    tagger          texts to entities: what service, annotation and evaluation all call
+    evaluation      scores, intervals, confusions
+    tuning          rules, training, cross-validation
+    store           prompts on object storage: artefact, card, registry, lineage
+    pretraining     how the embedded backbone is made
+    jobs, service   what runs on Ray: tuning, annotation, pretraining; the HTTP service
+    cli             the `lightner` command
+
+`client` talks to a running service and needs none of these. Names below are imported when they are first used, so that
+`import lightner` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightner.store.loading import load as load
+    from lightner.tagger import Tagger as Tagger
+    from lightner.types import InputError as InputError
+
+    __version__: str
+
+__all__ = ["InputError", "Tagger", "__version__", "load"]
+
+_HOMES = {"InputError": "lightner.types", "Tagger": "lightner.tagger", "load": "lightner.store.loading"}
+_DISTRIBUTION = "lightner-ray"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version(_DISTRIBUTION)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -24,8 +24,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from lightner.card import check_name
-from lightner.types import InputError, check_key, check_texts
+from lightner.types import InputError, check_key, check_name, check_texts
 
 LIVE = "live"
 

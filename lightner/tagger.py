@@ -5,26 +5,22 @@ The service runs the same three functions as `Tagger.tag`, so what is served equ
 
 from __future__ import annotations
 
-import random
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
-from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from lightner import artifact, batching, drafts, model
-from lightner.artifact import PromptArtifact
-from lightner.backbone import Backbone
-from lightner.backbone import load as load_backbone
-from lightner.batching import Batch, Example
-from lightner.decoding import Decoded, greedy
-from lightner.pointers import Space
-from lightner.prompts import Guidance, Prompt, stack
-from lightner.types import Entity, InputError, Sentence, Span, check_texts
+import lightner
+from lightner.model import batching, forward
+from lightner.model.backbone import Backbone
+from lightner.model.batching import Batch, Example
+from lightner.model.decoding import Decoded, greedy
+from lightner.model.pointers import Space
+from lightner.model.prompts import Guidance, Prompt, stack
+from lightner.types import Entity, InputError, Span, check_texts
 from lightner.words import spans_to_entities, split_words, windows
 
 WINDOW_WORDS = 120
@@ -53,7 +49,7 @@ class Work:
     places: tuple[int, ...]
     batch: Batch
     guidance: Guidance
-    labels: model.Labels
+    labels: forward.Labels
 
 
 @dataclass(frozen=True)
@@ -88,13 +84,9 @@ class Tagger:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Tagger:
-        """The prompt in `folder` on `backbone` (hub name, folder, or the embedded one), in the precision `dtype`.
-
-        Raises:
-            InputError: the prompt is damaged, or was tuned on another backbone.
-        """
-        loaded = load_backbone(backbone, device=device, dtype=dtype)
-        return cls(loaded, artifact.prompt_for(artifact.load(Path(folder)), loaded))
+        """`lightner.load`: the prompt in `folder` on `backbone` (hub name, folder, or the embedded one)."""
+        tagger: Tagger = lightner.load(folder, backbone=backbone, device=device, dtype=dtype)
+        return tagger
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Entities of each text, in order of position, with character offsets; InputError for a single string."""
@@ -155,39 +147,16 @@ def prepare(backbone: Backbone, rows: Sequence[Row]) -> Work:
     which = [position[id(row.prompt)] for row in rows]
     batch = batching.collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
     guidance = stack([prompt.guidance for prompt in prompts.values()], which)
-    labels = model.stack_labels([prompt.label_vectors for prompt in prompts.values()], which)
+    labels = forward.stack_labels([prompt.label_vectors for prompt in prompts.values()], which)
     return Work(tuple(rows), places, batch, guidance, labels)
 
 
 def infer(backbone: Backbone, work: Work) -> Inferred:
     """The model's part: encode, then decode under the grammar."""
     with torch.inference_mode():
-        encoded = model.encode(backbone, work.batch, work.guidance, work.labels)
+        encoded = forward.encode(backbone, work.batch, work.guidance, work.labels)
         taggers = [row.prompt.draft_tagger for row in work.rows]
         return Inferred(tuple(greedy(backbone, encoded, work.guidance, taggers=taggers)), encoded.space)
-
-
-def draft_tagger(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Tensor:
-    """What drafts for `prompt` (`lightner.drafts`), learned from its training sentences: a fixed sample, if many.
-
-    Of a long sentence the first window counts. Shape: [1 + 2 K, D + 1], fp32, on the CPU.
-    """
-    drawn = sorted(random.Random(0).sample(range(len(sentences)), min(len(sentences), drafts.SENTENCES)))
-    chosen = [sentences[index] for index in drawn]
-    words: list[Tensor] = []
-    for begin in range(0, len(chosen), BATCH_SIZE):
-        cropped = [sentence.words[:WINDOW_WORDS] for sentence in chosen[begin : begin + BATCH_SIZE]]
-        work = prepare(backbone, [Row(prompt, those) for those in cropped])
-        with torch.no_grad():
-            encoded = model.encode(backbone, work.batch, work.guidance, work.labels)
-        behind = encoded.candidates[:, encoded.space.first_word :]
-        words += [behind[place, : len(those)] for place, those in zip(work.places, cropped, strict=True)]
-    return drafts.learn(words, chosen, prompt.labels)
-
-
-def with_drafts(backbone: Backbone, bare: PromptArtifact, sentences: Sequence[Sentence]) -> PromptArtifact:
-    """The artefact with the draft tagger that its prompt, as it is stored, learns from its training sentences."""
-    return bare.drafting(draft_tagger(backbone, artifact.prompt_for(bare, backbone), sentences))
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:

@@ -102,6 +102,20 @@ def label_words(name: str) -> tuple[str, ...]:
     return words or (name,)
 
 
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+"""What domains, aliases and attachments may be called."""
+
+
+def check_name(name: str, what: str) -> str:
+    """`name`, if it may stand in a path or an URL; otherwise InputError, which says `what` it names."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{what}: found {name!r}, expected lower-case letters, digits, '.', '_' and '-', a letter or digit first, "
+            "at most 128 in all"
+        )
+    return name
+
+
 def check_key(key: str, what: str) -> None:
     """Raises InputError, which says `what` it is and not the key, where no HTTP header can hold it."""
     if not (key.isascii() and key.isprintable() and key == key.strip()):

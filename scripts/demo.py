@@ -20,7 +20,7 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # a script's own folder is on its path, the package around it is not
 
-from jobs import local  # noqa: E402
+from lightner.jobs.on_ray import local  # noqa: E402
 
 OUT = CHECKOUT / "demo-out"
 DOMAINS = {

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import local
+from lightner.jobs.on_ray import local
+from tests.support.paths import CHECKOUT
 
 if TYPE_CHECKING:
-    from tests.s3 import S3Server
+    from tests.support.s3 import S3Server
 
-ROOT = Path(__file__).resolve().parent.parent
 # Logical ones: enough for a service, or for two trials of one worker each, on however few real ones.
 CPUS = 4
 OBJECT_STORE_BYTES = 200 * 2**20
@@ -64,7 +64,7 @@ def local_ray() -> Iterator[LocalRay]:
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("RAY_ADDRESS", raising=False)
-        environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        environment.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
         context = ray.init(
             address="local",
             num_cpus=CPUS,
@@ -101,7 +101,7 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """One S3 server for the whole session; use `s3`, which undoes faults."""
-    from tests.s3 import S3Server
+    from tests.support.s3 import S3Server
 
     server = S3Server()
     yield server
@@ -111,8 +111,8 @@ def s3_server() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[S3Server]:
     """Ceph's S3 server for the whole session, behind one that can misbehave; skips where Ceph is not installed."""
-    from tests.ceph import PACKAGES, Gateway, missing
-    from tests.s3 import S3Server
+    from tests.support.ceph import PACKAGES, Gateway, missing
+    from tests.support.s3 import S3Server
 
     if lacking := missing():
         pytest.skip(f"found no {lacking[0]}; apt-get install --no-install-recommends {' '.join(PACKAGES)}")

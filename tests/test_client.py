@@ -27,15 +27,15 @@ from lightner.client import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from lightner.service import schemas
+from lightner.service.middleware import Keys
+from lightner.service.replica import Backbone
+from lightner.service.routes import create_app
+from lightner.service.settings import RequestLimits
 from lightner.types import InputError
-from serve import schemas
-from serve.guards import Keys
-from serve.replica import Backbone
-from serve.routes import create_app
-from serve.settings import RequestLimits
 from tests.conftest import free_port
-from tests.served import PATIENCE_S, Process, hold, listening
-from tests.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage
+from tests.support.served import PATIENCE_S, Process, hold, listening
+from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage
 
 READ, ADMIN = "read key", "admin key"
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the direction of dependencies that docs/architecture.md draws."""
+"""Who may import whom: the rooms of `lightner` and their direction (docs/tour.md)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,41 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("lightner", "jobs", "serve")
-FILES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-CLIENT = Path("lightner/client.py")
-INTERNALS = {
-    "lightner/_attention.py": "transformers.",
-    "lightner/backbone.py": "transformers.",
-    "lightner/batching.py": "transformers.",
-    "lightner/_decoder.py": "transformers.",
+from tests.support.paths import CHECKOUT
+
+FILES = sorted(path.relative_to(CHECKOUT) for path in (CHECKOUT / "lightner").rglob("*.py"))
+DOORS = sorted(path.relative_to(CHECKOUT) for folder in ("jobs", "serve") for path in (CHECKOUT / folder).glob("*.py"))
+INSTALLED = {"types", "words"}
+# A room may import itself and these. `jobs` and `service` never know each other.
+MAY_IMPORT: dict[str, set[str]] = {
+    "types": set(),
+    "words": {"types"},
+    "data": {"types", "words"},
+    "model": {"types", "words"},
+    "tagger": {"types", "words", "model"},
+    "evaluation": {"types", "words", "data", "model", "tagger"},
+    "tuning": {"types", "words", "data", "model", "tagger", "evaluation"},
+    "store": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
+    "pretraining": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
+    "client": {"types"},
 }
+_LIBRARY = set(MAY_IMPORT) - {"client"}
+MAY_IMPORT |= {"jobs": _LIBRARY, "service": _LIBRARY, "cli": {*_LIBRARY, "client", "jobs", "service"}}
+MAY_IMPORT |= {"__main__": {"cli"}, "__init__": set(MAY_IMPORT)}
+# Packages that only some rooms may import.
+ONLY_IN = {
+    "ray": {"jobs", "service"},
+    "fastapi": {"service"},
+    "starlette": {"service"},
+    "pydantic": {"service"},
+    "uvicorn": set[str](),
+    "httpx": {"client", "cli"},
+    "click": {"cli"},
+    "tests": set[str](),
+    "benchmarks": set[str](),
+}
+HEAVY = ("torch", "transformers", "ray", "datasets", "fastapi", "pandas", "pyarrow", "matplotlib")
+INTERNALS = {"_attention.py", "_decoder.py", "backbone.py", "batching.py"}
 
 
 def imported(source: str, package: str) -> Iterator[str]:
@@ -34,11 +59,11 @@ def imported(source: str, package: str) -> Iterator[str]:
 
 
 def names_in(path: Path) -> list[str]:
-    return list(imported((ROOT / path).read_text(encoding="utf-8"), ".".join(path.parent.parts)))
+    return list(imported((CHECKOUT / path).read_text(encoding="utf-8"), ".".join(path.parent.parts)))
 
 
-def below(path: Path, *folders: str) -> bool:
-    return path.parts[0] in folders
+def room(path: Path) -> str:
+    return path.with_suffix("").parts[1]
 
 
 def offences(paths: list[Path], *forbidden: str) -> list[str]:
@@ -48,7 +73,7 @@ def offences(paths: list[Path], *forbidden: str) -> list[str]:
 def crosses(path: Path, name: str) -> bool:
     """Whether `name` holds an underscored part that belongs to another package than that of `path`."""
     parts = name.split(".")
-    if parts[0] not in PACKAGES:
+    if parts[0] != "lightner":
         return False
     hidden = [index for index, part in enumerate(parts) if part.startswith("_") and not part.startswith("__")]
     return any(path.parent.parts[:index] != tuple(parts[:index]) for index in hidden)
@@ -58,39 +83,62 @@ def test_the_walk_sees_every_kind_of_import() -> None:
     source = "import a.b as c\nfrom d.e import f, g\nfrom . import h\nfrom ..i import j\ndef k():\n    import l\n"
     found = sorted(imported(source, "top.sub"))
     assert found == ["a.b", "d.e.f", "d.e.g", "l", "top.i.j", "top.sub.h"]
-    assert {"lightner/model.py", "jobs/tune.py"} <= {path.as_posix() for path in FILES}
+    assert {"lightner/model/forward.py", "lightner/jobs/tune.py"} <= {path.as_posix() for path in FILES}
 
 
-def test_the_library_knows_no_ray_and_no_http() -> None:
-    library = [path for path in FILES if below(path, "lightner") and path != CLIENT]
-    assert offences(library, "ray", "fastapi", "pydantic", "starlette", "httpx", "uvicorn") == []
-    assert offences(library, "jobs", "serve", "tests", "benchmarks") == []
+def test_every_file_is_in_a_room() -> None:
+    assert sorted({room(path) for path in FILES} - set(MAY_IMPORT)) == []
 
 
-def test_the_client_knows_http_but_nothing_that_runs_a_model() -> None:
-    heavy = ("ray", "torch", "transformers", "datasets", "fastapi", "pydantic", "jobs", "serve")
-    assert offences([CLIENT], *heavy) == []
-    check = f"import sys, lightner.client; sys.exit(any(name in sys.modules for name in {heavy}))"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+def test_rooms_are_used_in_one_direction() -> None:
+    wrong = []
+    for path in FILES:
+        for name in names_in(path):
+            parts = name.split(".")
+            if parts[0] == "lightner" and len(parts) > 1 and parts[1] not in {room(path), *MAY_IMPORT[room(path)]}:
+                wrong.append(f"{path}: {name}")
+    assert wrong == []
 
 
-def test_the_wire_contract_knows_no_torch_and_no_ray() -> None:
-    schemas = Path("serve/schemas.py")
-    assert (ROOT / schemas).exists()
-    assert offences([schemas], "torch", "ray", "transformers", "lightner") == []
+@pytest.mark.parametrize("package", sorted(ONLY_IN))
+def test_a_package_is_known_to_its_rooms_only(package: str) -> None:
+    others = [path for path in FILES if room(path) not in ONLY_IN[package]]
+    assert offences(others, package) == []
 
 
-def test_jobs_and_serve_do_not_know_each_other_and_nothing_knows_the_tests() -> None:
-    assert offences([path for path in FILES if below(path, "jobs")], "serve") == []
-    assert offences([path for path in FILES if below(path, "serve")], "jobs") == []
-    assert offences(FILES, "tests", "benchmarks") == []
+def test_the_doors_lead_into_the_package_and_nowhere_else() -> None:
+    assert {path.name for path in DOORS} == {"tune.py", "evaluate.py", "annotate.py", "pretrain.py", "app.py"}
+    for path in DOORS:
+        assert {name.split(".")[0] for name in names_in(path)} <= {"lightner", "sys", "pathlib"}
+        assert len((CHECKOUT / path).read_text(encoding="utf-8").splitlines()) <= 20
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lightner; lightner.InputError",
+        "import lightner.client",
+        "import lightner.store.registry",
+        "import lightner.service.schemas",
+        "import lightner.service.messages",
+        "import lightner.service.settings",
+    ],
+)
+def test_what_must_stay_light_loads_nothing_heavy(code: str) -> None:
+    check = f"{code}\nimport sys; sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_pure_modules_know_no_torch() -> None:
-    names = ("types", "words", "sampling", "pointers", "metrics", "rules", "check", "card")
-    pure = [Path(f"lightner/{name}.py") for name in names]
-    pure += [path for path in FILES if path.parts[:2] == ("lightner", "formats")]
+    pure = [path for path in FILES if room(path) in ("types", "words", "data")]
+    pure += [Path(f"lightner/{name}.py") for name in ("model/pointers", "tuning/rules", "store/card", "store/lineage")]
+    pure += [Path(f"lightner/evaluation/{name}.py") for name in ("metrics", "confusions")]
     assert offences(pure, "torch", "transformers", "tokenizers", "safetensors") == []
+
+
+def test_the_schemas_stand_alone() -> None:
+    assert offences([Path("lightner/service/schemas.py")], "torch", "ray", "transformers", "lightner") == []
 
 
 def test_no_underscored_name_is_imported_across_packages() -> None:
@@ -100,11 +148,11 @@ def test_no_underscored_name_is_imported_across_packages() -> None:
 @pytest.mark.parametrize(
     ("path", "name", "expected"),
     [
-        ("jobs/tune.py", "lightner._attention.guided", True),
-        ("lightner/pretraining/loop.py", "lightner._attention.guided", False),
-        ("lightner/tagger.py", "lightner.formats._tags.spans", True),
-        ("lightner/formats/conll.py", "lightner.formats._tags.spans", False),
-        ("serve/app.py", "lightner.tagger._fitted", True),
+        ("lightner/jobs/tune.py", "lightner.model._attention.guided", True),
+        ("lightner/model/forward.py", "lightner.model._attention.guided", False),
+        ("lightner/tagger.py", "lightner.data.formats._tags.spans", True),
+        ("lightner/data/formats/conll.py", "lightner.data.formats._tags.spans", False),
+        ("lightner/service/app.py", "lightner.tagger._fitted", True),
         ("lightner/tagger.py", "torch._C.x", False),
     ],
 )
@@ -115,7 +163,7 @@ def test_an_underscored_name_belongs_to_its_package(path: str, name: str, expect
 def submodules(path: Path) -> list[str]:
     """Modules of transformers below its top that a file imports."""
     found = []
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse((CHECKOUT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("transformers."):
             found.append(node.module or "")
         elif isinstance(node, ast.Import):
@@ -125,7 +173,6 @@ def submodules(path: Path) -> list[str]:
 
 def test_transformers_internals_are_known_to_few_files() -> None:
     for path in FILES:
-        allowed = INTERNALS.get(path.as_posix())
-        for module in submodules(path):
-            assert allowed is not None, f"{path} imports {module}"
-            assert module.startswith(allowed), f"{path} imports {module}"
+        if submodules(path):
+            assert room(path) == "model", f"{path} imports {submodules(path)}"
+            assert path.name in INTERNALS, f"{path} imports {submodules(path)}"

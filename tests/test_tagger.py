@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
-from lightner import artifact
-from lightner.backbone import Backbone, load
-from lightner.prompts import Prompt
+from lightner.model.backbone import Backbone, load
+from lightner.model.prompts import Prompt
+from lightner.store import artifact
+from lightner.store.loading import prompt_for
 from lightner.tagger import (
     WINDOW_OVERLAP,
     WINDOW_WORDS,
@@ -33,8 +34,8 @@ from lightner.tagger import (
 )
 from lightner.types import Entity, InputError, LabelSet, Span
 from lightner.words import split_words, windows
-from tests.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
-from tests.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
+from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
+from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
 
 LONG = " ".join(("ada lives in rome , and emil in oslo .", "the group likes soup of paris on monday !") * 14)
 
@@ -253,7 +254,7 @@ def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) ->
     saved = tiny_artifact(backbone)
     artifact.save(saved, tmp_path / "prompt")
     loaded = Tagger.load(tmp_path / "prompt", backbone=str(tmp_path / "backbone"))
-    assert loaded.tag([LONG, "ada"]) == Tagger(backbone, artifact.prompt_for(saved, backbone)).tag([LONG, "ada"])
+    assert loaded.tag([LONG, "ada"]) == Tagger(backbone, prompt_for(saved, backbone)).tag([LONG, "ada"])
     assert any(loaded.tag([LONG, "ada"]))
     artifact.save(tiny_artifact(tiny_backbone(1)), tmp_path / "other")
     with pytest.raises(InputError, match=rf"found backbone .*{plain.fingerprint}.*expected 'tiny-bart-1'"):

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import BartConfig, BartModel, PreTrainedTokenizerFast
 
-from lightner import embedded
-from lightner.embedded import Checkpoint, sha256
+from lightner.model import embedded
+from lightner.model.embedded import Checkpoint, sha256
+from lightner.model.prompts import NO_GUIDANCE
 from lightner.pretraining.case_marks import with_case_marks
-from lightner.prompts import NO_GUIDANCE
 from lightner.types import InputError
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

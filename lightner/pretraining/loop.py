@@ -15,17 +15,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lightner.batching import collate, encode
-from lightner.checkpoints import load_state, save_state
-from lightner.decoding import greedy
-from lightner.metrics import score
-from lightner.model import encode as encode_batch
-from lightner.model import stack_labels
+from lightner.evaluation.metrics import score
+from lightner.model.batching import collate, encode
+from lightner.model.decoding import greedy
+from lightner.model.forward import encode as encode_batch
+from lightner.model.forward import stack_labels
+from lightner.model.starts import label_guidance
+from lightner.model.verbalizer import average, label_pieces
 from lightner.pretraining.mixture import Draw
 from lightner.pretraining.objective import Pretrainer
-from lightner.starts import label_guidance
+from lightner.tuning.checkpoints import load_state, save_state
 from lightner.types import LabelSet, Sentence
-from lightner.verbalizer import average, label_pieces
 
 _CLIP = 1.0
 _ENCODER_RATE = 0.4

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lightner.formats import labels_of, read
+from lightner.data.formats import labels_of, read
 from lightner.pretraining import raw, wordnet
 from lightner.types import InputError, LabelSet, Sentence, Span, label_words
 

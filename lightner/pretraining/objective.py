@@ -12,16 +12,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lightner.backbone import Backbone
-from lightner.batching import collate, encode
-from lightner.model import decode, legal_mask, pointer_loss, shift, stack_labels
-from lightner.model import encode as encode_batch
+from lightner.model.backbone import Backbone
+from lightner.model.batching import collate, encode
+from lightner.model.forward import decode, legal_mask, pointer_loss, shift, stack_labels
+from lightner.model.forward import encode as encode_batch
+from lightner.model.prompts import NO_GUIDANCE, Guidance, concatenate
+from lightner.model.starts import label_guidance
+from lightner.model.verbalizer import average, label_pieces
 from lightner.pretraining.mixture import Draw
-from lightner.prompts import NO_GUIDANCE, Guidance, concatenate
-from lightner.starts import label_guidance
-from lightner.training import target_ids
+from lightner.tuning.training import target_ids
 from lightner.types import LabelSet, Sentence
-from lightner.verbalizer import average, label_pieces
 
 PROMPT_LENGTH = 16
 DEFAULT = "default"

@@ -15,8 +15,8 @@ from ray.serve.schema import (
     ServeDeploySchema,
 )
 
+from lightner.service.settings import Limits, Settings
 from scripts.cluster_check.findings import Finding, Tree, documents
-from serve.settings import Limits, Settings
 
 READ_KEY = "LIGHTNER_READ_KEY"
 _OURS = "serve.app:build"

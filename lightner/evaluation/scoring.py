@@ -1,0 +1,29 @@
+"""Scores of a prompt on labelled sentences: tag the words, compare the spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lightner.evaluation.metrics import score
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
+from lightner.tagger import tag_words
+from lightner.types import Counts, LabelSet, Scores, Sentence
+
+
+def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Scores:
+    """Strict entity-level scores of a prompt on labelled sentences."""
+    return pooled(evaluate_each(backbone, prompt, sentences), prompt.labels)
+
+
+def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> tuple[Scores, ...]:
+    """Strict entity-level scores of a prompt on each sentence; their sum is what `evaluate` gives."""
+    found = tag_words(backbone, [(prompt, sentence.words) for sentence in sentences])
+    return tuple(
+        score([sentence.spans], [[span for span, _ in spans]]) for sentence, spans in zip(sentences, found, strict=True)
+    )
+
+
+def pooled(each: Iterable[Scores], labels: LabelSet) -> Scores:
+    """The sum of sentences' scores, with counts of zero for labels that occur nowhere."""
+    return sum(each, Scores({name: Counts() for name in labels.names}))

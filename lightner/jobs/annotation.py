@@ -1,0 +1,312 @@
+"""A file to be annotated as blocks of rows, what is known of it on disk, and the worker that does a block.
+
+Beside the output lies a folder of state: the plan, written once, and a part for each block that is done. Knows no Ray.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lightner.jobs.rows import Row, read_rows
+from lightner.model import backbone as backbones
+from lightner.model.prompts import Prompt
+from lightner.store.loading import prompt_for
+from lightner.store.registry import Registry
+from lightner.tagger import ScoredSpans, cut, tag_words
+from lightner.types import InputError
+from lightner.words import Word, spans_to_entities, split_words
+
+# A block is what a kill costs at most, and what a worker takes at a time; so many of them are enough for any file.
+BLOCK_BYTES = 2**16
+MOST_BLOCKS = 4096
+PROMPTS_HELD = 256
+STATE = ".annotate"
+# What an output row has beside the input's fields, of which those with such a name are kept under one that tells them.
+_WRITTEN = ("prompt_version", "entities", "windows")
+OWN = "own_"
+_GROWING = f".{'[0-9a-f]' * 16}.part"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Bytes `[start, end)` of a file, the number of its first line, and how many rows are in it."""
+
+    start: int
+    end: int
+    line: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a file is to be annotated with; a started output is only gone on with by an equal one."""
+
+    source: str
+    size: int
+    modified_ns: int
+    kind: str
+    domain: str | None
+    ref: str
+    registry: str
+    backbone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request, the version that each domain's prompt had when it began, and its blocks."""
+
+    request: Request
+    versions: Mapping[str, str]
+    blocks: tuple[Block, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(block.rows for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a file's output and its state are."""
+
+    output: Path
+
+    @property
+    def state(self) -> Path:
+        return self.output.parent / STATE / self.output.name
+
+    @property
+    def plan(self) -> Path:
+        return self.state / "plan.json"
+
+    def part(self, block: int) -> Path:
+        return self.state / f"part-{block:06d}.jsonl"
+
+
+def make_plan(request: Request, registry: Registry) -> Plan:
+    """Read the whole file once, so that whatever is wrong with it is said before time is spent.
+
+    Raises:
+        InputError: a row cannot be read, names no domain or has a field and what it would be kept as; a domain is not
+            published; the file is not the one of the request.
+        RegistryUnavailable: the registry does not answer.
+        OSError: the file cannot be read.
+    """
+    size = max(BLOCK_BYTES, request.size // MOST_BLOCKS)
+    blocks: list[Block] = []
+    versions: dict[str, str] = {}
+    begin, line, rows = 0, 1, 0
+    with _opened(request) as stream:
+        row = None
+        for row in read_rows(stream, request.source, request.kind):
+            domain = _domain(row, request)
+            if domain not in versions:
+                versions[domain] = _resolved(registry, domain, request.ref, f"{request.source}:{row.line}")
+            _carried(row, request)
+            rows += 1
+            if row.end - begin >= size:
+                blocks.append(Block(begin, row.end, line, rows))
+                begin, line, rows = row.end, row.next_line, 0
+        if row is not None and rows:
+            blocks.append(Block(begin, row.end, line, rows))
+    return Plan(request, versions, tuple(blocks))
+
+
+def write_plan(plan: Plan, target: Target) -> None:
+    """Write the plan, whole or not at all."""
+    target.state.mkdir(parents=True, exist_ok=True)
+    with whole(target.plan) as stream:
+        stream.write(json.dumps(asdict(plan), indent=1).encode())
+
+
+def read_plan(target: Target) -> Plan:
+    """The plan as it was written."""
+    found = json.loads(target.plan.read_bytes())
+    blocks = tuple(Block(**each) for each in found["blocks"])
+    return Plan(Request(**found["request"]), found["versions"], blocks)
+
+
+def assemble(plan: Plan, target: Target) -> None:
+    """Put the parts together, in the input's order; the output is there whole or not at all.
+
+    Raises:
+        InputError: the file that was annotated has changed since.
+        OSError: a part cannot be read, or the output not be written.
+    """
+    _check_same(plan.request, os.stat(plan.request.source))
+    rows = 0
+    with whole(target.output) as output:
+        for index in range(len(plan.blocks)):
+            with named(target.part(index)):
+                content = target.part(index).read_bytes()
+            output.write(content)
+            rows += content.count(b"\n")
+        assert rows == plan.rows, f"{target.output}: {rows} rows of {plan.rows}"
+    clear(target)
+
+
+def begun(target: Target) -> bool:
+    """Whether any block is done."""
+    return target.output.exists() or any(target.state.glob("part-*.jsonl"))
+
+
+def clear(target: Target) -> None:
+    """Remove what a killed job was writing, and the parts of a finished output; for who holds the folder alone."""
+    beside = target.output.parent.glob(f".{glob.escape(target.output.name)}{_GROWING}")
+    parts = target.state.glob("part-*.jsonl") if target.output.exists() else ()
+    for left in [*beside, *target.state.glob(f".*{_GROWING}"), *parts]:
+        left.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its place at `path` when all of it is on the disk. Raises OSError that names it."""
+    growing = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        with named(path):
+            with growing.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(growing, path)
+    finally:
+        growing.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An OSError from within names its file: of a full disk, only opening a file tells which."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def _opened(request: Request) -> Iterator[BinaryIO]:
+    """The file to annotate. Raises InputError where it is not that of the request, at the beginning or at the end."""
+    with named(Path(request.source)), open(request.source, "rb") as stream:
+        _check_same(request, os.fstat(stream.fileno()))
+        yield stream
+        _check_same(request, os.fstat(stream.fileno()))
+
+
+def _check_same(request: Request, about: os.stat_result) -> None:
+    if (about.st_size, about.st_mtime_ns) != (request.size, request.modified_ns):
+        raise InputError(f"{request.source}: found it changed, expected a file that stays as it is")
+
+
+class Annotator:
+    """One backbone and the prompts that its blocks need. Raises InputError where the backbone is no good."""
+
+    def __init__(self, backbone: str | None, registry: str, device: str) -> None:
+        self._backbone = backbones.load(backbone, device=device)
+        self._registry = Registry.open(registry)
+        self._prompt = lru_cache(PROMPTS_HELD)(self._load)
+        self._plan = lru_cache(8)(read_plan)
+
+    def annotate(self, target: Target, index: int) -> int:
+        """Write the part of a block; returns its rows.
+
+        Raises:
+            InputError: a prompt is unusable, the file has changed, or a row cannot be read by the backbone; the message
+                names file and line.
+            RegistryUnavailable: the registry does not answer.
+            OSError: the file cannot be read, or the part not be written.
+        """
+        plan = self._plan(target)
+        block, request = plan.blocks[index], plan.request
+        with _opened(request) as source:
+            source.seek(block.start)
+            content = source.read(block.end - block.start)
+        rows = list(read_rows(io.BytesIO(content), request.source, request.kind, line=block.line))
+        if len(rows) != block.rows:
+            raise InputError(f"{request.source}: found it changed, expected a file that stays as it is")
+        domains = [_domain(row, request) for row in rows]
+        prompts = [self._prompt(domain, plan.versions[domain]) for domain in domains]
+        lines = [
+            json.dumps({**carried, "domain": domain, "prompt_version": plan.versions[domain], **found}) + "\n"
+            for carried, domain, found in zip(
+                (_carried(row, request) for row in rows), domains, self._read(rows, prompts, request), strict=True
+            )
+        ]
+        with whole(target.part(index)) as stream:
+            stream.write("".join(lines).encode())
+        return len(rows)
+
+    def _read(self, rows: Sequence[Row], prompts: Sequence[Prompt], request: Request) -> list[dict[str, Any]]:
+        """What the service answers, by the functions that it calls."""
+        split = [_words(row) for row in rows]
+        plain = [tuple(word.text for word in words) for words in split]
+        pairs = list(zip(prompts, plain, strict=True))
+        try:
+            spans = tag_words(self._backbone, pairs)
+        except InputError:
+            spans = [self._alone(row, pair, request) for row, pair in zip(rows, pairs, strict=True)]
+        return [_found(row, words, those) for row, words, those in zip(rows, split, spans, strict=True)]
+
+    def _alone(self, row: Row, pair: tuple[Prompt, tuple[str, ...]], request: Request) -> ScoredSpans:
+        try:
+            return tag_words(self._backbone, [pair])[0]
+        except InputError as error:
+            raise InputError(f"{request.source}:{row.line}: {error}") from error
+
+    def _load(self, domain: str, version: str) -> Prompt:
+        return prompt_for(self._registry.fetch(domain, version)[1], self._backbone)
+
+
+def _domain(row: Row, request: Request) -> str:
+    domain = row.domain or request.domain
+    if domain is None:
+        raise InputError(f"{request.source}:{row.line}: found no domain, expected one in the row or as --domain")
+    return domain
+
+
+def _carried(row: Row, request: Request) -> dict[str, Any]:
+    """What the row says beside its text; what the output says by the same name, such as gold entities, as its own."""
+    for name in _WRITTEN:
+        if name in row.others and OWN + name in row.others:
+            raise InputError(
+                f"{request.source}:{row.line}: found both {name!r} and {OWN + name!r}, expected one of them: "
+                "the output keeps the first under the name of the second"
+            )
+    return {OWN + name if name in _WRITTEN else name: value for name, value in row.others.items()}
+
+
+def _resolved(registry: Registry, domain: str, ref: str, where: str) -> str:
+    try:
+        return registry.resolve(domain, ref)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _words(row: Row) -> tuple[Word, ...]:
+    """The row's words; given ones stand in a text of single spaces."""
+    if row.text is not None:
+        return split_words(row.text)
+    placed, position = [], 0
+    for word in row.words:
+        placed.append(Word(word, position, position + len(word)))
+        position += len(word) + 1
+    return tuple(placed)
+
+
+def _found(row: Row, words: Sequence[Word], spans: ScoredSpans) -> dict[str, Any]:
+    text = " ".join(row.words) if row.text is None else row.text
+    entities = [asdict(entity) for entity in spans_to_entities(text, words, spans)]
+    if row.text is not None:
+        return {"text": text, "entities": entities, "windows": max(1, len(cut(words)))}
+    for entity, (span, _) in zip(entities, spans, strict=True):
+        entity |= {"start_word": span.start, "end_word": span.end}
+    return {"tokens": row.words, "entities": entities, "windows": max(1, len(cut(words)))}

@@ -1,0 +1,106 @@
+"""The middle of a tuning job, once it has joined Ray: the scan, repeats if asked for, and the final run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from lightner.evaluation import metrics
+from lightner.evaluation.intervals import f1_interval
+from lightner.jobs import command, other_seeds, plot, publish, scan
+from lightner.jobs.inputs import Material, milestones_of
+from lightner.jobs.on_ray import session, storage
+from lightner.jobs.progress import Watch
+from lightner.jobs.scan import Scan, Trial
+from lightner.jobs.sources import Choice
+from lightner.jobs.trials import learned, run_all
+from lightner.jobs.worker import Run
+from lightner.tuning.cross_validation import Fold, measured_on, trial_plan
+from lightner.types import InputError, Scores
+
+say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
+
+
+def learn(
+    options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str, per_gpu: int, cpus: int
+) -> publish.Outcome:
+    """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best.
+
+    All is kept in the storage under `name`, from where the same call goes on. Raises InputError and Stopped as
+    `trials.run_trials` does.
+    """
+    task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu, cpus=cpus)
+    count = len(material.everything)
+    at_once, watch = _at_once(options, task), Watch(options.domain, tuple(options.log))
+    say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
+    scanned = scan.scan(
+        task,
+        [choice.by(trial_plan(choice.plan, material.folds, of=count)) for choice in choices],
+        milestones=milestones_of(material, [choice.plan for choice in choices]),
+        watch=watch,
+        at_once=at_once,
+        budget_s=None if options.budget is None else 60 * options.budget,
+    )
+    chosen = scan.best(scanned.trials)
+    files = plot.contents(name, scanned.trials, chosen)
+    where = plot.keep(options.storage, name, files)
+    _report(options, material, scanned, chosen, where=where)
+    choice = next(each for each in choices if scan.key(each) == chosen.key)
+    task = scan.run_of(task, choice, name=name)
+    again: tuple[float, ...] = ()
+    if options.seeds:
+        seeds = range(1, options.seeds + 1)
+        again = other_seeds.repeat(task, material, last=chosen.rounds, seeds=seeds, watch=watch, at_once=at_once)
+        say(other_seeds.describe(again))
+    say(f"learning the winner on all {count} sentences, {chosen.rounds} of {choice.plan.rounds} rounds")
+    final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
+    [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
+    pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
+    source = choice.source.card if choice.source else None
+    return publish.Outcome(scanned, pictures, chosen, material.folds, again, final, source, end.cost, learned(end))
+
+
+def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
+    """Say what the scan found, and where it is kept."""
+    trials = scanned.trials
+    for trial, error in scanned.errors.items():
+        say(f"warning: trial {trial} failed again and again and is left out: {error}")
+    if scanned.cut_short:
+        finished = sum(trial.finished for trial in trials)
+        say(f"the budget ran out: {finished} of {scanned.planned} trials finished, the best of the furthest is used")
+    say(scan.table(trials, chosen))
+    say(f"kept as {plot.PICTURE}, {plot.PAGE} and {plot.TABLE} in {where}")
+    say(f"by the trial marked *, on {measured_on(material.folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
+    interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
+    say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
+
+
+def _task(options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str) -> Run:
+    """What all trials have in common."""
+    plan = choices[0].plan
+    return Run(
+        name=name,
+        storage=storage.inside(options.storage, name),
+        backbone=command.backbone_name(options.backbone),
+        labels=material.labels,
+        folds=material.folds,
+        plan=plan,
+        last=plan.rounds,
+        workers=material.scheme.workers,
+        gpu=options.gpu,
+        shard=options.shard,
+    )
+
+
+def _at_once(options: argparse.Namespace, task: Run) -> int:
+    """How many runs there is room for. Raises InputError where none ever fits: into a Ray of the job's own."""
+    slots, kind = session.training_slots(gpu=options.gpu), "GPUs" if options.gpu else "CPUs"
+    if slots < task.workers:
+        if task.cpus:
+            raise InputError(
+                f"this machine: found {slots} {kind}, expected {task.workers}, one for each worker of a run"
+            )
+        say(f"warning: the cluster has {slots} {kind} now, a run needs {task.workers}: waiting for more to join")
+    return max(1, slots // task.workers)

@@ -1,0 +1,159 @@
+"""How a job joins Ray, the cluster it was submitted to or else a local Ray of its own, and how it is stopped."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import ray
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
+from lightner.jobs.command import SUBMITTED
+from lightner.jobs.on_ray import _coordinator, local
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+_ADDRESS = "RAY_ADDRESS"
+# Against noise: a watcher that serves only programs that ask it (and writes an error line per run), prints of workers
+# that would come twice, tables beside our own lines, a warning that states of a few kilobytes are kept often. And a
+# controller that looks for a finished round more often than every two seconds, for which its workers wait. And a minute
+# instead of two seconds for a stopped trial to leave its process to the next one, which would fail otherwise. And the
+# state of all trials kept twice a second instead of every ten: a killed job goes on from the checkpoints that it names,
+# and what it does not name yet is learned again. And no handler of Tune's for Ctrl-C, after which a trial that it cut
+# off looks like one that ended: see `interrupt`.
+_SETTINGS = {
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    "TUNE_GLOBAL_CHECKPOINT_S": "0.5",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+_CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
+# `ray job stop` kills three seconds after it asked. What is to be kept is kept long before, but Ray may be slow to end
+# its actors, which end with this process anyway.
+_PATIENCE_S = 2.5
+_asked, _hurried, _told = threading.Event(), threading.Event(), threading.Event()  # the process's, as signals are
+
+
+class Stopped(KeyboardInterrupt):
+    """The job was asked to stop, by SIGTERM (which `ray job stop` sends) or Ctrl-C; its state is kept.
+
+    Of what a signal handler raises, `ray.get` passes on KeyboardInterrupt and SystemExit only.
+    """
+
+
+def connect(kept: str) -> int:
+    """Join Ray. Workers find this checkout: through the job's working directory, or on their path.
+
+    Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped, and
+    a job that is slow to end from it is ended as `stopped(kept)` says.
+
+    Returns:
+        How many CPUs are this job's alone: those of its own Ray, 0 on a cluster that others use.
+    """
+    logging.basicConfig(level=logging.WARNING)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    submitted = SUBMITTED in os.environ
+    own = not submitted and _ADDRESS not in os.environ
+    if own:
+        _start_own()
+    # A job's own settings win; Ray refuses to be told one twice.
+    variables = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    os.environ.update(variables)
+    address = os.environ.get(_ADDRESS, "")
+    if address and "://" not in address:
+        # Where a machine has several Rays, Train's clean-up finds its own by this alone; it would leave the places of
+        # stopped trials taken for ever.
+        variables[_ADDRESS] = address
+    if not submitted:
+        # Ray's callback for W&B writes from an actor, which has the environment of its node.
+        variables |= {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+        variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    _join(variables)
+    _coordinator.keep_on_this_node()
+    signal.signal(signal.SIGTERM, partial(_stop, kept))
+    return training_slots(gpu=False) if own else 0
+
+
+@retry(retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(2), reraise=True)
+def _join(variables: Mapping[str, str]) -> None:
+    """Seen in a test run: a head that was up did not answer for the minute that Ray waits for it. Hence once more."""
+    ray.init(runtime_env={"env_vars": dict(variables)}, log_to_driver=False, logging_level=logging.WARNING)
+
+
+def training_slots(*, gpu: bool) -> int:
+    """How many training workers the cluster has room for now, perhaps none."""
+    return int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+
+
+def stop_if_asked() -> None:
+    """Raise Stopped if the job was asked to stop while it could not be interrupted."""
+    if _asked.is_set():
+        raise Stopped
+
+
+def interrupt(*_: object) -> None:
+    """What Ctrl-C does while Tune runs: Tune stops with its state saved; the second time it is left at once."""
+    if _asked.is_set():
+        raise Stopped
+    _asked.set()
+    _pass_on()
+
+
+def _start_own() -> None:
+    head = local.start()
+    os.environ.update({_ADDRESS: head.address, "RAY_AUTH_MODE": "disabled"})
+
+    def end() -> None:
+        ray.shutdown()  # first, or it would complain of the lost head
+        local.stop(head)
+
+    atexit.register(end)
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """Within, the job cannot be asked to stop: for what is short and must not be left half done or wrongly reported."""
+    before = {asked: signal.signal(asked, signal.SIG_IGN) for asked in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
+
+
+def stopped(kept: str) -> int:
+    """Say, as the last line, that the job was stopped and what holds then; returns its exit status."""
+    if not _told.is_set():
+        _told.set()
+        print(f"stopped: {kept}; the same command goes on from here", file=sys.stderr, flush=True)
+    return 128 + signal.SIGTERM
+
+
+def _stop(kept: str, *_: object) -> None:
+    _asked.set()
+    if not _hurried.is_set():
+        _hurried.set()
+        timer = threading.Timer(_PATIENCE_S, lambda: os._exit(stopped(kept)))
+        timer.daemon = True
+        timer.start()
+    _pass_on()
+
+
+def _pass_on() -> None:
+    # While Tune runs, SIGUSR1 is its own way to be stopped with its state saved; its handler is there only then.
+    if callable(signal.getsignal(signal.SIGUSR1)):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    else:
+        raise Stopped

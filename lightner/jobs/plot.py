@@ -1,0 +1,81 @@
+"""The scan as a picture, a page and a table, in the run's storage and beside the prompt: F1 of every trial by round."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lightner.jobs import scan
+from lightner.jobs.on_ray import storage
+from lightner.jobs.scan import Trial
+
+PICTURE, PAGE, TABLE = "scan.png", "scan.html", "scan.txt"
+_STYLE = "body{font-family:sans-serif;margin:2em}svg{max-width:100%;height:auto}pre{overflow-x:auto}"
+
+
+def contents(name: str, trials: Sequence[Trial], chosen: Trial) -> dict[str, bytes]:
+    """All three of the run `name`, by file name."""
+    return {
+        PICTURE: picture(trials, chosen),
+        PAGE: page(name, trials, chosen),
+        TABLE: scan.table(trials, chosen).encode() + b"\n",
+    }
+
+
+def keep(place: str, name: str, files: Mapping[str, bytes]) -> str:
+    """Write the `files` into the folder of run `name` in the storage at `place`; returns where that is."""
+    where = storage.inside(place, name)
+    system, folder = storage.opened(where)
+    system.create_dir(folder, recursive=True)
+    for file, content in files.items():
+        with system.open_output_stream(f"{folder}/{file}") as stream:
+            stream.write(content)
+    return where
+
+
+def picture(trials: Sequence[Trial], chosen: Trial) -> bytes:
+    """A PNG with a line for every trial; the chosen one is thick, with a mark at the round where a run should end."""
+    file = io.BytesIO()
+    _figure(trials, chosen).savefig(file, format="png", dpi=120, metadata={"Software": None})
+    return file.getvalue()
+
+
+def page(name: str, trials: Sequence[Trial], chosen: Trial) -> bytes:
+    """An HTML page that needs no other file: the picture as SVG, its words as text, and the table."""
+    file = io.StringIO()
+    # Words stay words, so that they can be searched and read out; ids are the same each time.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        _figure(trials, chosen).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = file.getvalue()
+    title = html.escape(f"Scan {name}")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n{drawing[drawing.index('<svg') :]}"
+        f"<pre>{html.escape(scan.table(trials, chosen))}</pre>\n</body>\n</html>\n"
+    ).encode()
+
+
+def _figure(trials: Sequence[Trial], chosen: Trial) -> Figure:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for trial in trials:
+        name = f"length {trial.prompt_length}, rate {trial.learning_rate:g}"
+        name += f" from {trial.started_from}" if trial.started_from else ""
+        name += "" if trial.finished else f" ({trial.unfinished})"
+        axes.plot(
+            range(1, len(trial.curve) + 1),
+            [100 * f1 for f1 in trial.curve],
+            label=name,
+            linewidth=3 if trial == chosen else 1.2,
+            linestyle="-" if trial.finished else "--",
+        )
+    axes.plot([chosen.rounds], [100 * chosen.f1], "ko", label="chosen")
+    axes.set(xlabel="round", ylabel="F1 on held sentences", ylim=(0, 100))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize="small")
+    return figure

@@ -1,0 +1,151 @@
+"""What a pretraining run is begun with, and how its checkpoint takes its place. Knows no Ray."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightner.model import embedded
+from lightner.types import InputError
+
+BEGUN = "begun.json"
+STATE = "step_"
+"""What the folders of a run's states begin with; the step follows."""
+_WEIGHTS = ("*.safetensors", "*.json")
+_WORDNET = ("index.*", "data.noun", "cntlist.rev", "*.exc")
+# What makes another run of it. Not what it runs on, and not `steps`: a run may be made longer while it goes on.
+_SETTINGS = ("decoder_layers", "rate", "batch_size", "bf16", "seed")
+
+
+def check_sets(folder: Path, leave_out: Sequence[str]) -> None:
+    """Raises InputError where there are no sets, or those left out are none or all of them, or unknown."""
+    try:
+        sets = {each.name for each in folder.iterdir() if each.is_dir()}
+    except OSError as error:
+        raise InputError(f"--sets: found {str(folder)!r} ({error.strerror}), expected a folder") from error
+    left = set(leave_out)
+    if not left or not left < sets:
+        raise InputError(
+            f"--leave-out: found {sorted(left)}, expected at least one, but not all, of the sets {sorted(sets)} "
+            f"in {folder}"
+        )
+
+
+def check_place(out: Path) -> None:
+    """Raises InputError where a checkpoint cannot take the place of what is there, or should not."""
+    if os.path.ismount(out):
+        raise InputError(f"--out: found the mount point {out}, which nothing can replace, expected a folder in it")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out: found the file {out}, expected a folder or nothing yet")
+    if out.exists() and any(out.iterdir()) and not _listed(out):
+        raise InputError(f"--out: found other files in {out}, expected a checkpoint, an empty folder or nothing yet")
+
+
+def traits(options: argparse.Namespace) -> dict[str, Any]:
+    """What tells a run from others by what comes of it, as JSON: settings, and the sha256 of all that is read.
+
+    Raises InputError where that cannot be read.
+    """
+    start, raw, folder = Path(options.start), Path(options.raw), Path(options.wordnet)
+    sets = {each.name: each.glob("*.conll") for each in sorted(Path(options.sets).iterdir()) if each.is_dir()}
+    weights = [path for pattern in _WEIGHTS for path in start.glob(pattern) if path.name != embedded.MANIFEST]
+    return {
+        "start": _sha256("--start", weights or [start]),
+        "sets": {name: _sha256("--sets", files) for name, files in sets.items()},
+        "raw": _sha256("--raw", [raw]),
+        "wordnet": _sha256("--wordnet", [p for pattern in _WORDNET for p in folder.glob(pattern)] or [folder]),
+        "leave_out": sorted(set(options.leave_out)),
+        **{name: getattr(options, name) for name in _SETTINGS},
+    }
+
+
+def begin(run: Path, wanted: Mapping[str, Any], *, steps: int) -> None:
+    """Note what the run in this folder is begun with; where it has kept a state, see that this is how it was.
+
+    Raises:
+        InputError: it is another run, or it has more steps behind it than are wanted.
+    """
+    states = sorted(run.glob(f"{STATE}*"))
+    if not states:
+        run.mkdir(parents=True, exist_ok=True)
+        (run / BEGUN).write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+        return
+    expected = "expected the same, another --name, or that this folder is removed"
+    if not (run / BEGUN).exists():
+        raise InputError(f"{run}: found a run that does not say in {BEGUN} what it was begun with, {expected}")
+    before = json.loads((run / BEGUN).read_text(encoding="utf-8"))
+    differs = [f"--{name.replace('_', '-')}" for name in wanted if wanted[name] != before.get(name)]
+    if differs:
+        raise InputError(f"{run}: found a run that was begun with another {' and '.join(differs)}, {expected}")
+    behind = int(states[-1].name.removeprefix(STATE))
+    if steps < behind:
+        raise InputError(f"--steps: found {steps}, expected at least the {behind} that the run in {run} has behind it")
+
+
+def put(made: Path, out: Path) -> None:
+    """Put the checkpoint `made` at `out`, whole or not at all. What is there and not of a checkpoint comes along.
+
+    Raises OSError where it cannot be written; then what was there is there still.
+    """
+    new, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
+    if old.exists() and not out.exists():  # a job was killed between the two renames
+        old.rename(out)
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        shutil.copytree(made, new)
+        for each in _strangers(out, new):
+            _copy(each, new / each.name)
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _strangers(out: Path, new: Path) -> list[Path]:
+    """What in `out` is neither of the checkpoint there nor of the `new` one, and would not be read as weights."""
+    if not out.exists():
+        return []
+    known = {*_listed(out), *(each.name for each in new.iterdir())}
+    return [each for each in out.iterdir() if each.name not in known and not each.match("model-*.safetensors")]
+
+
+def _listed(folder: Path) -> set[str]:
+    """Files of the checkpoint in the folder, none where there is none. Raises InputError for a damaged manifest."""
+    manifest = folder / embedded.MANIFEST
+    if not manifest.exists():
+        return set()
+    try:
+        return {*dict(json.loads(manifest.read_text(encoding="utf-8"))), embedded.MANIFEST}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{manifest}: found it damaged ({error}), expected a checkpoint's manifest") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _sha256(option: str, files: Iterable[Path]) -> str:
+    """Of the names and contents of files, in whatever order."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        try:
+            content = embedded.sha256(path)
+        except OSError as error:
+            raise InputError(f"{option}: found {str(path)!r} ({error.strerror}), expected readable files") from error
+        digest.update(f"{path.name} {content}\n".encode())
+    return digest.hexdigest()

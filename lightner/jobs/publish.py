@@ -1,0 +1,208 @@
+"""A finished run to a published prompt: the artefact with its card, and what the registry has already."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from torch import Tensor
+
+from lightner.evaluation import intervals
+from lightner.evaluation.intervals import f1_interval
+from lightner.jobs.gate import Verdict
+from lightner.jobs.scan import Scan, Trial
+from lightner.jobs.worker import Cost, Run
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Guidance
+from lightner.store.artifact import WEIGHTS, PromptArtifact
+from lightner.store.card import JSON, Card, metrics_of
+from lightner.store.lineage import Measured, traces
+from lightner.store.loading import artifact_of, prompt_for, with_draft_tagger
+from lightner.store.registry import Registry, UnknownPrompt
+from lightner.tuning.cross_validation import Fold, held_in, measured_on
+from lightner.tuning.draft_learning import draft_tagger
+from lightner.types import InputError, LabelSet, Scores, Sentence
+
+BUDGET = "budget_minutes"
+_PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, the card
+    of what it started from, its cost and tensors."""
+
+    scan: Scan
+    pictures: Mapping[str, bytes]
+    chosen: Trial
+    folds: tuple[Fold, ...]
+    repeats: tuple[float, ...]
+    final: Run
+    source: Card | None
+    cost: Cost
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def measured(self) -> Measured:
+        """The chosen trial's counts on the sentences that it held out."""
+        return Measured(held_in(self.folds), self.chosen.chosen.sentences)
+
+
+def make(
+    domain: str, backbone: Backbone, outcome: Outcome, *, key: str, budget: float | None, source: Mapping[str, JSON]
+) -> PromptArtifact:
+    """The artefact of a finished job, not yet judged. Its metrics are the chosen trial's on held sentences, not the
+    final run's.
+
+    `budget` of the scan in minutes; `source` joins what the card says of the data.
+    """
+    final = outcome.final
+    (everything,) = (fold.train for fold in final.folds)
+    mentions = Counter(span.label for sentence in everything for span in sentence.spans)
+    made = bare(
+        domain,
+        backbone,
+        final.labels,
+        outcome.tensors,
+        tuning={**_tuning(outcome, budget), "scan": [_row(trial) for trial in outcome.scan.trials], "run": key},
+        metrics=_metrics(outcome),
+        data={
+            **source,
+            "sentences": len(everything),
+            "mentions": dict(sorted(mentions.items())),
+            **traces(everything, outcome.measured, outcome.source),
+        },
+        versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+    )
+    return with_drafts(backbone, made, everything)
+
+
+def bare(
+    domain: str, backbone: Backbone, labels: LabelSet, tensors: Mapping[str, Tensor], **told: Any
+) -> PromptArtifact:
+    """The artefact of learned tensors, without drafts; `told` are the free parts of its card, JSON objects."""
+    guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
+    card = Card(
+        domain=domain,
+        labels=labels.names,
+        label_words=labels.words,
+        backbone_name=backbone.name,
+        backbone_fingerprint=backbone.fingerprint,
+        length=guidance.length,
+        slots=guidance.slots,
+        **told,
+    )
+    return artifact_of(card, guidance, tensors[WEIGHTS])
+
+
+def with_drafts(backbone: Backbone, artifact: PromptArtifact, sentences: Sequence[Sentence]) -> PromptArtifact:
+    """The artefact with the draft tagger that its prompt, as stored, learns from its training sentences."""
+    return with_draft_tagger(artifact, draft_tagger(backbone, prompt_for(artifact, backbone), sentences))
+
+
+def judged(made: PromptArtifact, verdict: Verdict) -> PromptArtifact:
+    """With what the gate compared on its card."""
+    return replace(made, card=replace(made.card, tuning={**made.card.tuning, "gate": verdict.comparison}))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A published version that an alias names."""
+
+    version: str
+    artifact: PromptArtifact
+
+    def came_from(self, key: str, *, budget: float | None) -> bool:
+        """Whether it is the result of the run named by `key`, and not of a scan cut short that `budget` minutes (none:
+        any time) could take further."""
+        tuning = self.artifact.card.tuning
+        had = tuning.get(BUDGET)
+        further = budget is None or not isinstance(had, float) or had < budget
+        return tuning.get("run") == key and not (tuning.get("scan_cut_short") and further)
+
+
+def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
+    """The version of the domain that `alias` names. A damaged one counts as none."""
+    try:
+        return Standing(*registry.fetch(domain, alias))
+    except UnknownPrompt:
+        return None
+    except InputError as error:
+        _log.warning("the %s prompt cannot be read and counts as none: %s", alias, error)
+        return None
+
+
+def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
+    """By which settings the final run learned, what the scan that chose them missed, and what all cost."""
+    final, scan = outcome.final, outcome.scan
+    found: dict[str, JSON] = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
+    found["scan_cut_short"] = scan.cut_short
+    if budget is not None:
+        found[BUDGET] = budget
+    if scan.errors:
+        found["failed_trials"] = dict(scan.errors)
+    if any(trial.started_from for trial in scan.trials):
+        found["started_from"] = final.started_from
+    return {**found, **_cost(outcome.cost)}
+
+
+def _metrics(outcome: Outcome) -> dict[str, JSON]:
+    """Scores of the chosen trial per type and overall, how sure they are, and on what they were measured."""
+    chosen = outcome.chosen.chosen
+    interval = f1_interval(chosen.sentences, seed=outcome.final.plan.seed)
+    found: dict[str, JSON] = {
+        **metrics_of(chosen.scores or Scores()),
+        "f1_interval": {
+            "low": interval.low,
+            "high": interval.high,
+            "level": intervals.LEVEL,
+            "resamples": intervals.RESAMPLES,
+        },
+        "measured_on": measured_on(outcome.folds),
+    }
+    if again := outcome.repeats:
+        found["other_seeds"] = {
+            "f1": again,
+            "f1_mean": statistics.mean(again),
+            "f1_stdev": statistics.stdev(again),
+        }
+    return found
+
+
+def _row(trial: Trial) -> dict[str, JSON]:
+    start: dict[str, JSON] = {"started_from": trial.started_from} if trial.started_from else {}
+    micro = (trial.chosen.scores or Scores()).micro
+    return {
+        "prompt_length": trial.prompt_length,
+        "learning_rate": trial.learning_rate,
+        **start,
+        "rounds": len(trial.history),
+        "best_round": trial.rounds,
+        "f1_by_round": trial.curve,
+        "precision": micro.precision,
+        "recall": micro.recall,
+        "f1": micro.f1,
+        "seconds": round(trial.seconds, 1),
+        **_cost(trial.cost),
+        "finished": trial.finished,
+        "cut_short": trial.cut_short,
+        **({"failed": True} if trial.failed else {}),
+    }
+
+
+def _cost(cost: Cost) -> dict[str, JSON]:
+    return {"learning_seconds": round(cost.clock_s, 1), "learning_cpu_seconds": round(cost.cpu_s, 1)}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"  # a cluster may run this package from the job's working directory

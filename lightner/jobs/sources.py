@@ -1,0 +1,126 @@
+"""`--from`: published prompts of other domains that a tuning job starts from. Knows no Ray."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
+from lightner.store.artifact import PromptArtifact
+from lightner.store.card import Card
+from lightner.store.lineage import unseen
+from lightner.store.loading import prompt_for
+from lightner.store.registry import LIVE, Registry
+from lightner.tuning.rules import Plan
+from lightner.types import InputError, LabelSet, Sentence
+
+AUTO = "auto"
+"""In place of a domain: label words alone, and the published prompts that are likeliest to help."""
+MOST_SOURCES = 2
+"""Of `auto`: each costs as many trials as rates are scanned, so that two at most double the scan."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A prompt, its version as `domain@v000001`, and its card; `known`: of how many sentences it is not sure that
+    it has not learned from them, among those that trials are measured on."""
+
+    reference: str
+    prompt: Prompt
+    card: Card
+    known: int = 0
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The settings of a plan that starts from this prompt; the slots of its labels are not counted."""
+        guidance = self.prompt.guidance
+        free = guidance.length - len(self.prompt.labels)
+        return {"prompt_length": free, "feed_forward_slots": guidance.slots}
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What one trial tries: a plan, and the source that it starts from (none: the label words alone)."""
+
+    plan: Plan
+    source: Source | None = None
+
+    @property
+    def started_from(self) -> str | None:
+        return self.source.reference if self.source else None
+
+    def by(self, plan: Plan) -> Choice:
+        """The same choice by another plan."""
+        return replace(self, plan=plan)
+
+
+def find(registry: Registry, reference: str, base: Backbone, *, sentences: Sequence[Sentence]) -> Source:
+    """The prompt that `domain` or `domain@version-or-alias` names, for trials that are measured on `sentences`.
+
+    Raises:
+        InputError: there is none, it was tuned on another backbone, or it has fewer slots than labels.
+    """
+    domain, _, ref = reference.partition("@")
+    version, artifact = registry.fetch(domain, ref or LIVE)
+    known = len(sentences) - sum(unseen(sentences, artifact.card))
+    source = Source(f"{domain}@{version}", prompt_for(artifact, base), artifact.card, known)
+    if source.lengths["prompt_length"] < 0:
+        slots = source.prompt.guidance.length
+        raise InputError(f"--from {reference}: found {slots} slots, expected one for each of its labels and free ones")
+    return source
+
+
+def warnings(sources: Sequence[Source | None], *, measured: int) -> tuple[str, ...]:
+    """What makes the F1 of trials that start from these too high, where `measured` sentences are scored."""
+    return tuple(
+        f"{source.reference} has learned, or may have, from {source.known} of the {measured} sentences that trials are"
+        " measured on: the F1 of trials that start from it is too high"
+        for source in sources
+        if source and source.known
+    )
+
+
+def likely(
+    registry: Registry, base: Backbone, *, domain: str, labels: LabelSet, sentences: Sequence[Sentence]
+) -> tuple[Source, ...]:
+    """At most MOST_SOURCES live prompts of other domains, likeliest first, by the rule in docs/rules.md.
+
+    Of the same backbone, and from none of `sentences`: those that a fold holds out must be new to the prompt that it
+    starts from.
+    """
+    ranked = heapq.nsmallest(
+        MOST_SOURCES,
+        _usable(registry, base, domain=domain, sentences=sentences),
+        key=lambda found: _rank(found[1], labels),
+    )
+    return tuple(
+        Source(f"{found.card.domain}@{version}", prompt_for(found, base), found.card) for version, found in ranked
+    )
+
+
+def _usable(
+    registry: Registry, base: Backbone, *, domain: str, sentences: Sequence[Sentence]
+) -> Iterator[tuple[str, PromptArtifact]]:
+    for other in registry.domains():
+        if other == domain:
+            continue
+        try:
+            version, artifact = registry.fetch(other)
+        except InputError as error:
+            _log.warning("--from %s: left out %s: %s", AUTO, other, error)
+            continue
+        card = artifact.card
+        fits = card.backbone_fingerprint == base.fingerprint and card.length >= len(card.labels)
+        if fits and all(unseen(sentences, card)):
+            yield version, artifact
+
+
+def _rank(artifact: PromptArtifact, labels: LabelSet) -> tuple[int, int, str]:
+    """More labels in common first, since those keep their slot; then more sentences learned from."""
+    card = artifact.card
+    learned = card.data.get("sentences")
+    return -len({*card.labels} & {*labels.names}), -learned if isinstance(learned, int) else 0, card.domain

@@ -1,0 +1,224 @@
+"""Tune a prompt for a domain and publish it: `python jobs/tune.py --train FILE --domain NAME`.
+
+Scans prompt length and learning rate by cross-validation, learns the winner again on all sentences, and publishes the
+result into the prompt registry. The same command goes on where a killed one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from lightner.evaluation import metrics
+from lightner.evaluation.scoring import evaluate
+from lightner.jobs import command, dry_run, progress, publish, sources
+from lightner.jobs.gate import CANDIDATE, Verdict, judge
+from lightner.jobs.inputs import Material, choices_of, material_of, run_key
+from lightner.jobs.learn import learn, say
+from lightner.jobs.on_ray import session, storage
+from lightner.jobs.sources import Choice, Source
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.store.artifact import PromptArtifact, to_files
+from lightner.store.loading import prompt_for
+from lightner.store.registry import LIVE, Registry
+from lightner.tuning import rules
+from lightner.tuning.cross_validation import held_in
+from lightner.tuning.training import fit, folded_tensors
+from lightner.types import InputError, check_name
+
+_KEPT = "nothing was published"  # of a job that is stopped
+
+
+def main() -> int:
+    """Run the job; returns the exit status."""
+    options = _parser().parse_args()
+    try:
+        return command.exit_status(lambda: tune_domain(options))
+    except KeyboardInterrupt:
+        return session.stopped(_KEPT)
+
+
+def tune_domain(options: argparse.Namespace) -> None:
+    """Check, scan, learn, evaluate and publish."""
+    check_name(options.domain, "--domain")
+    progress.check(options.log)
+    material = material_of(options)
+    if options.shard and material.scheme.workers < 2:
+        raise InputError(f"--shard: found {material.scheme.workers} workers, expected at least 2 (--workers)")
+    base = backbone.load(options.backbone)
+    sources = _sources(options, base, material)
+    choices = choices_of(options, material, sources)
+    _refuse_unlearnable(options.domain, base, material, choices)
+    if any(sources):
+        say("starting from " + " or ".join(source.reference if source else "label words alone" for source in sources))
+    if options.dry_run:
+        plans = [choice.plan for choice in choices]
+        say(dry_run.describe(material, plans, dry_run.measure(base, material, plans)))
+        return
+    for warning in _warnings(material, choices):
+        say(f"warning: {warning}")
+    registry = Registry.open(options.registry)
+    key = run_key(material, choices, base.fingerprint)
+    live = publish.standing(registry, options.domain, LIVE)
+    if _is_done(registry, options, live, key):
+        return
+    outcome = _tune(options, material, choices, base=base, key=key, live=live)
+    data = {**material.fingerprint, "warnings": _warnings(material, choices)}
+    made = publish.make(options.domain, base, outcome, key=key, budget=options.budget, source=data)
+    if material.test:
+        scores = evaluate(base, prompt_for(made, base), material.test)
+        say(f"test: {options.test}\n{metrics.report(scores)}")
+    # Not the version that was live when the job began, which may be hours ago.
+    live = publish.standing(registry, options.domain, LIVE)
+    against = live.artifact if live else None
+    verdict = judge(outcome.measured, against, base, seed=options.seed, source=outcome.source)
+    _publish(registry, options, publish.judged(made, verdict), verdict, outcome.pictures)
+
+
+def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Standing | None, key: str) -> bool:
+    """Whether the registry has the result of this run; then what is left to do is done."""
+    same, domain = "with this data and these rules", options.domain
+    if live and live.came_from(key, budget=options.budget):
+        if not options.force:
+            further = "--force tunes again, jobs/evaluate.py scores it"
+            say(f"nothing to do: {domain} {live.version} is live {same} ({further})")
+        return not options.force
+    waiting = publish.standing(registry, domain, CANDIDATE)
+    if waiting is None or not waiting.came_from(key, budget=options.budget):
+        return False
+    if options.force:
+        registry.set_alias(domain, LIVE, waiting.version)
+        say(f"{domain} {waiting.version} was the {CANDIDATE} {same}; now it is live in {options.registry}")
+    else:
+        say(f"nothing to do: {domain} {waiting.version} is the {CANDIDATE} {same} (--force lets it go live)")
+    return True
+
+
+def _publish(
+    registry: Registry,
+    options: argparse.Namespace,
+    made: PromptArtifact,
+    verdict: Verdict,
+    pictures: Mapping[str, bytes],
+) -> None:
+    """Under the alias that the gate allows, the scan's pictures beside it; the last line says which."""
+    say(f"gate: {verdict.comparison}")
+    passed = verdict.passed or options.force
+    held_back = f" as {CANDIDATE} only: {verdict.reason} (--force lets this one go live)"
+    with session.to_the_end():
+        published = registry.publish(made, alias=LIVE if passed else CANDIDATE, attachments=pictures)
+        say(f"published {options.domain} {published.version} into {options.registry}" + ("" if passed else held_back))
+
+
+def _tune(
+    options: argparse.Namespace,
+    material: Material,
+    choices: Sequence[Choice],
+    *,
+    base: Backbone,
+    key: str,
+    live: publish.Standing | None,
+) -> publish.Outcome:
+    """Join Ray, scan and learn."""
+    storage.check(options.storage)
+    cpus = session.connect(_KEPT)
+    again = live.version if live and live.came_from(key, budget=options.budget) else None
+    # Tuning again is a new run, which a killed one resumes just as well.
+    name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
+    per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
+    return learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
+
+
+def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[Source | None, ...]:
+    """What the trials start from."""
+    if options.source is None:
+        return (None,)
+    registry = Registry.open(options.registry)
+    if options.source != sources.AUTO:
+        return (sources.find(registry, options.source, base, sentences=held_in(material.folds)),)
+    seen = [*material.everything, *material.dev]
+    return (None, *sources.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
+
+
+def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
+    """Of the data, and of what the trials start from."""
+    tried = list(dict.fromkeys(choice.source for choice in choices))
+    return *material.report.warnings, *sources.warnings(tried, measured=len(held_in(material.folds)))
+
+
+def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
+    """Runs of no steps: whatever a run or the registry would refuse is refused here, before any time is spent."""
+    by_length = sorted(choices, key=lambda choice: choice.plan.prompt_length)
+    for source, plan in {choice.source: choice.plan for choice in by_length}.items():  # the longest of each source
+        prompt = source.prompt if source else None
+        tuned = fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
+        to_files(publish.bare(domain, base, material.labels, folded_tensors(tuned)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.Parser(__doc__)
+    add = parser.add_argument
+    add("--train", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON")
+    add("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
+    add("--dev", metavar="FILE", help="sentences to select on (default: cross-validation on those of --train)")
+    add("--test", metavar="FILE", help="sentences to report the published prompt on; nothing is selected on them")
+    add("--backbone", metavar="NAME", help="hub name or folder (default: the one that comes with the package)")
+    add("--registry", type=command.place, default=command.default_registry(), metavar="URL")
+    add(
+        "--storage",
+        type=command.place,
+        default=str(command.home() / "runs"),
+        metavar="URL",
+        help="checkpoints; a folder that all nodes share, or s3://bucket/runs (docs/storage.md)",
+    )
+    add(
+        "--from",
+        dest="source",
+        metavar="DOMAIN[@REF]",
+        help="start from the prompt of another domain, whatever its labels; its lengths are not scanned;"
+        f" '{sources.AUTO}': scan label words alone and at most {sources.MOST_SOURCES} live prompts (docs/rules.md)",
+    )
+    add("--label-words", metavar="FILE", help='JSON: {"label": ["word", ...]} (default: from the label names)')
+    lengths, rates = list(rules.PROMPT_LENGTHS), list(rules.LEARNING_RATES)
+    add("--lengths", type=command.at_least(0), nargs="+", default=lengths, help="prompt lengths to scan")
+    add("--rates", type=command.rate, nargs="+", default=rates, help="learning rates to scan")
+    add("--pin", metavar="FILE", help="YAML with values in place of the rules' (docs/rules.md), for experts")
+    add("--workers", type=command.at_least(1), metavar="N", help="data-parallel workers of each run (default: 1)")
+    add("--gpu", action="store_true", help="train on GPUs")
+    add(
+        "--runs-per-gpu",
+        type=command.at_least(1),
+        metavar="N",
+        help="runs of one worker that share a GPU (default: by the size of the backbone, docs/rules.md)",
+    )
+    add(
+        "--shard", action="store_true", help="spread the frozen weights over the workers (for what one GPU cannot hold)"
+    )
+    add("--seed", type=command.seed, default=0, metavar="N")
+    add(
+        "--seeds",
+        type=command.at_least(2),
+        default=0,
+        metavar="N",
+        help="measure the winner again with N other seeds, for mean and spread of its F1",
+    )
+    add(
+        "--budget", type=command.minutes, metavar="MINUTES", help="end the scan after this time, with what it has found"
+    )
+    add(
+        "--log",
+        choices=sorted(progress.TRACKERS),
+        nargs="+",
+        default=[],
+        help="also log to these; TensorBoard event files are always in the run's storage (docs/watching.md)",
+    )
+    add("--dry-run", action="store_true", help="say what would be done and how long it would take, then end")
+    add("--force", action="store_true", help="tune although nothing has changed, publish although live is better")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""The only bridge from Ray to `lightner.tuning.cross_validation.run_folds`: one worker of a tuning run.
+
+A run of one worker learns in the process of its trial; a run of several is a Ray Train run.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from ray import train, tune
+from ray.train.torch import TorchConfig, TorchTrainer, prepare_model
+from ray.tune.integration.ray_train import TuneReportCallback
+from torch import distributed, nn
+
+from lightner.model import backbone, sharding
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
+from lightner.tuning.cross_validation import Fold, History, read_history, run_folds
+from lightner.tuning.rules import Plan
+from lightner.tuning.training import Saver, Worker
+from lightner.types import InputError, LabelSet
+
+# A little less than one, so that the drivers of as many trials as there are CPUs find room beside their workers.
+_WORKER_CPUS = 0.9
+_MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
+Metrics: TypeAlias = "dict[str, Any]"
+_Report: TypeAlias = "Callable[[Metrics, Saver | None], None]"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
+
+    All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
+    `shard`: several workers spread the frozen weights over themselves. `begun`: the checkpoint of a shorter run from
+    which this one goes on. `per_gpu`: how many runs of one worker share a GPU. `cpus`: what runs of one worker that are
+    side by side share among themselves on a Ray of the job's own; elsewhere each has one.
+    """
+
+    name: str
+    storage: str
+    backbone: str | None
+    labels: LabelSet
+    folds: tuple[Fold, ...]
+    plan: Plan
+    last: int
+    workers: int = 1
+    gpu: bool = False
+    per_gpu: int = 1
+    cpus: int = 0
+    shard: bool = False
+    source: Prompt | None = None
+    started_from: str | None = None
+    begun: train.Checkpoint | tune.Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of learning and scoring, by the clock and by the processor, since the process took up the run.
+
+    Of several workers those of the first.
+    """
+
+    clock_s: float
+    cpu_s: float
+
+
+def work_alone(task: Run) -> None:
+    """Learn in this process, a trial's; goes on from the trial's last checkpoint."""
+
+    def report(metrics: Metrics, save: Saver | None) -> None:
+        if save is None:
+            tune.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    with _folder(tune.get_checkpoint() or task.begun) as resume:
+        _learn(task, Worker(), resume, report)
+
+
+def work_together(task: Run, name: str) -> None:
+    """Learn in several workers of Ray Train, for the trial that this process is.
+
+    A run of the same name and storage goes on from its last checkpoint. Raises InputError where a worker met one.
+    """
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"task": task},
+        # A torch without CUDA has no NCCL, on a cluster that only counts GPUs; the driver's torch is the workers'.
+        torch_config=TorchConfig(backend="nccl" if task.gpu and distributed.is_nccl_available() else "gloo"),
+        scaling_config=train.ScalingConfig(
+            num_workers=task.workers,
+            use_gpu=task.gpu,
+            resources_per_worker={"CPU": _WORKER_CPUS, **({"GPU": 1} if task.gpu else {})},
+        ),
+        run_config=train.RunConfig(
+            name=name,
+            storage_path=task.storage,
+            callbacks=[TuneReportCallback()],
+            failure_config=train.FailureConfig(max_failures=3),
+            checkpoint_config=train.CheckpointConfig(num_to_keep=2),
+            logging_config=train.LoggingConfig(log_level="WARNING"),
+        ),
+    )
+    try:
+        trainer.fit()
+    except train.WorkerGroupError as error:
+        # A worker's exception arrives as the text of its traceback, which ends in the exception itself.
+        for failure in error.worker_failures.values():
+            _, found, message = str(failure).rpartition(_MISTAKE)
+            if found:
+                raise InputError(message.strip()) from error
+        raise
+
+
+def _work(config: Mapping[str, Any]) -> None:
+    task: Run = config["task"]
+    context = train.get_context()
+    rank = context.get_world_rank()
+
+    def report(metrics: Metrics, save: Saver | None) -> None:
+        if save is None or rank != 0:
+            train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            kept = train.Checkpoint.from_directory(folder)
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"round_{metrics['epoch']:03d}")
+
+    with _folder(train.get_checkpoint() or task.begun) as resume:
+        worker = Worker(rank=rank, count=context.get_world_size(), wrap=_wrap)
+        _learn(task, worker, resume, report)
+
+
+def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> None:
+    device = torch.device("cuda" if task.gpu and torch.cuda.is_available() else "cpu")
+    base = _loaded(task.backbone, device, shard=task.shard)
+    clock, processor = time.perf_counter(), time.process_time()
+
+    def on_round(history: History, save: Saver) -> None:
+        cost = Cost(time.perf_counter() - clock, time.process_time() - processor)
+        report(_metrics(history, task.plan, cost), save)
+
+    if resume is not None and len(history := read_history(Path(resume))) == task.last:
+        # Whoever was killed between the run's end and hearing of it would wait for the last report for ever.
+        report(_metrics(history, task.plan, Cost(0.0, 0.0)), None)
+    run_folds(
+        base,
+        task.labels,
+        task.folds,
+        task.plan,
+        last=task.last,
+        worker=worker,
+        resume=None if resume is None else Path(resume),
+        source=task.source,
+        on_round=on_round,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(name: str | None, device: torch.device, *, shard: bool) -> Backbone:
+    """A process that takes up one trial after the other loads the backbone once."""
+    if shard:
+        return sharding.shard(backbone.load(name), device)  # a whole one need not fit into the device
+    return backbone.load(name, device=device)
+
+
+def _metrics(history: History, plan: Plan, cost: Cost) -> Metrics:
+    done = history[-1]
+    metrics: Metrics = {
+        "epoch": done.epoch,
+        "step": done.step,
+        "timesteps_total": done.step,  # Ray's loggers' place on the curve, which a run that goes on has to go on from
+        "loss": done.loss,
+        "prompt_length": plan.prompt_length,
+        "learning_rate": plan.learning_rate,
+        "learning_s": cost.clock_s,
+        "learning_cpu_s": cost.cpu_s,
+    }
+    return metrics if done.scores is None else {**metrics, "f1": done.scores.micro.f1}
+
+
+def _folder(checkpoint: train.Checkpoint | tune.Checkpoint | None) -> AbstractContextManager[str | None]:
+    folder: AbstractContextManager[str | None] = nullcontext() if checkpoint is None else checkpoint.as_directory()
+    return folder
+
+
+def _wrap(module: nn.Module) -> nn.Module:
+    # It already is where the backbone is, which is not Ray's device where a cluster only counts GPUs.
+    wrapped: nn.Module = prepare_model(module, move_to_device=False)
+    return wrapped

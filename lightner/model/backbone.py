@@ -1,0 +1,151 @@
+"""Load a frozen encoder-decoder: a hub name, a local folder, or the embedded default when nothing is named.
+
+Knows no prompts beyond preparing the model for them. Every backbone has a fingerprint; a prompt tuned on one is
+refused by another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from lightner.model import _attention, embedded
+from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
+from lightner.types import InputError
+
+EMBEDDED = "embedded"
+# Settings that change what equal weights compute; shapes are in the weights themselves.
+_IDENTITY = (
+    "model_type",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "activation_function",
+    "scale_embedding",
+    "pad_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen model with its tokenizer; `default` is a guidance that new prompts start from, if one was learned.
+
+    `sharded`: its weights lie in parts on several workers, so that all have to run the same number of forward passes.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    shape: PromptShape
+    fingerprint: str
+    default: Guidance = NO_GUIDANCE
+    sharded: bool = False
+
+    @property
+    def embedding(self) -> Tensor:
+        """Input embeddings [vocabulary, D], unscaled."""
+        weight = self.model.get_input_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def reads_by_length(self) -> bool:
+        """Whether the encoder reads the rows of a batch in groups of about one length: where computing costs more
+        than launching (docs/decisions/0009)."""
+        return self.device.type == "cpu" and not self.sharded
+
+    @property
+    def max_pieces(self) -> int:
+        """Sub-words of the longest input, special tokens included."""
+        return int(self.model.config.max_position_embeddings)
+
+    def dropping(self, share: float) -> AbstractContextManager[None]:
+        """A context in which the model trains with `share` as its residual dropout; 0 changes nothing."""
+        return _attention.dropping(self.model, share)
+
+    @cached_property
+    def input_scale(self) -> float:
+        """Factor between an embedding and the decoder's input for it (some families scale by sqrt(D))."""
+        return float(getattr(self.model.get_encoder().embed_tokens, "embed_scale", 1.0))
+
+
+def load(
+    name: str | None = None, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Backbone:
+    """The backbone `name` (hub name or folder), or the embedded one; frozen, in evaluation mode.
+
+    Raises:
+        InputError: it cannot be loaded, or its family takes no prompts.
+    """
+    if name is None or name == EMBEDDED:
+        loaded = embedded.load()
+        return prepare(EMBEDDED, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True)
+        model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        where = "folder" if Path(name).exists() else "hub name or folder"
+        raise InputError(f"backbone {name!r}: found no loadable model at this {where} ({error})") from error
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise InputError(f"backbone {name!r}: found no weights for {missing}, expected a complete checkpoint")
+    return prepare(name, model, tokenizer, device=device, dtype=dtype)
+
+
+def prepare(
+    name: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    default: Guidance = NO_GUIDANCE,
+) -> Backbone:
+    """Freeze `model`, make it take prompts, and fingerprint it (in the precision it was loaded in)."""
+    shape = _attention.install(model)
+    if not tokenizer.is_fast:
+        raise InputError(f"backbone {name!r}: found a slow tokenizer, expected a fast one (it must map words)")
+    fingerprint = _fingerprint(model, tokenizer)
+    model.requires_grad_(False).eval().to(device=device, dtype=dtype)
+    return Backbone(name, model, tokenizer, shape, fingerprint, default.to(device, dtype))
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16, so that it is faster there and not only emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def step_precision(device: torch.device, *, bf16: bool) -> torch.autocast:
+    """The context in which one training step computes: bfloat16 where it is wanted and the device is made for it.
+
+    One step, not a loop: autocast keeps its cast copies of the weights until the context ends.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16 and computes_in_bf16(device))
+
+
+def _fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    settings = {name: getattr(model.config, name) for name in _IDENTITY}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()

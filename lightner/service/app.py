@@ -1,0 +1,61 @@
+"""`serve run serve.app:build registry=...` and `serve deploy serve/config.yaml`: the two deployments, put together."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pydantic import ValidationError
+from ray import serve as ray_serve
+from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
+
+from lightner.service.ingress import READ_KEY, Ingress
+from lightner.service.ray_metrics import counts
+from lightner.service.replica import Backbone
+from lightner.service.routing import PromptRouter
+from lightner.service.settings import Limits, Settings
+from lightner.types import InputError
+
+# Requests wait in the replica's own queue, where they can be batched and counted, not in Ray's router.
+MAX_ONGOING_REQUESTS = 1024
+INGRESS_CPUS = 0.1
+SHUTDOWN_MARGIN_S = 10.0
+ROUTING_STATS_PERIOD_S = 2.0
+
+
+def build(args: dict[str, Any]) -> Application:
+    """The service for `settings.Settings` given as a mapping.
+
+    Raises:
+        InputError: an unknown key or a bad value; the message names it.
+    """
+    try:
+        settings = Settings.model_validate(args)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise InputError(f"service: {'; '.join(faults)}; expected {sorted(Settings.model_fields)}") from error
+    # What goes away ends what it was asked; it is ended itself only after the longest request has been.
+    patience_s = settings.requests.timeout_s + SHUTDOWN_MARGIN_S
+    backbone = ray_serve.deployment(
+        Backbone,
+        name="Backbone",
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
+        health_check_period_s=5,
+        graceful_shutdown_timeout_s=patience_s,
+        request_router_config=RequestRouterConfig(
+            request_router_class=PromptRouter, request_routing_stats_period_s=ROUTING_STATS_PERIOD_S
+        ),
+        user_config=Limits().model_dump(mode="json"),
+        ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
+    )
+    ingress = ray_serve.deployment(
+        Ingress,
+        name="Ingress",
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
+        graceful_shutdown_timeout_s=patience_s,
+        ray_actor_options={"num_cpus": INGRESS_CPUS},
+    )
+    # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
+    require_key = settings.require_key or bool(os.environ.get(READ_KEY))
+    return ingress.bind(backbone.bind(settings, counts), limits=settings.requests, require_key=require_key)

@@ -1,0 +1,130 @@
+"""The HTTP deployment: `routes` over a deployment handle. Imports no torch, so that its processes stay small."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve as ray_serve
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import ReplicaUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from lightner.service.messages import Answer, Ask, Description, Family, Named, Refusal
+from lightner.service.middleware import Keys
+from lightner.service.routes import create_app
+from lightner.service.settings import RequestLimits
+from lightner.service.single_flight import Shared
+from lightner.types import InputError, check_key
+
+READ_KEY = "LIGHTNER_READ_KEY"
+ADMIN_KEY = "LIGHTNER_ADMIN_KEY"
+# How long a request is asked again after replicas that died: about as long as a new one takes to start.
+RETRY_S = 60.0
+PAUSE_S = 0.5
+# How long the replicas may take for their figures; Prometheus waits 10 s by default.
+METRICS_TIMEOUT_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+@ray_serve.ingress()
+class Ingress:
+    """Does not start where a read key is required and this process has none (see `keys`)."""
+
+    def __init__(self, backbone: DeploymentHandle, *, limits: RequestLimits, require_key: bool) -> None:
+        self._reader = RemoteReader(backbone)
+        self._limits = limits
+        self._keys = keys(required=require_key)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(self._reader, keys=self._keys, limits=self._limits)
+
+
+class RemoteReader:
+    """A `messages.Reader` behind Ray. What a dying replica left is asked again where asking twice does no harm."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
+        self._counting = Shared[list[Family]]()
+
+    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
+        domains = {ask.domain for ask in asks}
+        # A request of one domain goes where its prompt is (lightner/service/routing.py).
+        domain = domains.pop() if len(domains) == 1 else ""
+        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks), domain=domain, drop=True)
+        return outcomes
+
+    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
+        outcome: Description | Refusal = await self._call("describe", domain, ref)
+        return outcome
+
+    async def domains(self) -> list[str] | Refusal:
+        outcome: list[str] | Refusal = await self._call("domains")
+        return outcome
+
+    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
+        outcome: Named | Refusal = await self._call("set_alias", domain, alias, version)
+        return outcome
+
+    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        # Once: whether the first call went back is unknown.
+        outcome: Named | Refusal = await self._handle.rollback.remote(domain, alias)
+        return outcome
+
+    async def metrics(self) -> list[Family]:
+        # Each question goes to every replica, past its queue: one at a time is enough, however many ask.
+        return await self._counting.join(self._of_every_replica)
+
+    async def backbone(self) -> str:
+        name: str = await self._call("backbone")
+        return name
+
+    async def _of_every_replica(self) -> list[Family]:
+        """Raises where one that lives has not answered in time: a part would look like the whole."""
+        async with asyncio.timeout(METRICS_TIMEOUT_S):
+            while True:
+                try:
+                    replies = await self._handle.broadcast("metrics").results_async()
+                    return [family for reply in replies for family in reply]
+                except (RayActorError, ReplicaUnavailableError):
+                    await asyncio.sleep(PAUSE_S)
+
+    async def _call(self, method: str, *parameters: Any, domain: str = "", drop: bool = False) -> Any:
+        """What a replica answers. With `drop` the work ends with this call; Ray would let it go on."""
+        remote = getattr(self._handle.options(multiplexed_model_id=domain), method)
+        last_try_s = time.monotonic() + RETRY_S
+        while True:
+            response = remote.remote(*parameters)
+            try:
+                return await response
+            except asyncio.CancelledError:
+                if drop:
+                    response.cancel()
+                raise
+            except (RayActorError, ReplicaUnavailableError):
+                if time.monotonic() > last_try_s:
+                    raise
+                _log.warning("the replica died during %s; asking again", method)
+                await asyncio.sleep(PAUSE_S)
+
+
+def keys(*, required: bool) -> Keys:
+    """The keys in LIGHTNER_READ_KEY and LIGHTNER_ADMIN_KEY, where they are set.
+
+    Raises:
+        InputError: a read key is required and not set; both are the same; a key has characters that no header can.
+    """
+    found = Keys(read=os.environ.get(READ_KEY) or None, admin=os.environ.get(ADMIN_KEY) or None)
+    if required and found.read is None:
+        raise InputError(f"{READ_KEY}: found nothing, expected a key in the environment of every Ray node")
+    if found.read is not None and found.read == found.admin:
+        raise InputError(f"{ADMIN_KEY}: found the key of {READ_KEY}, expected another one")
+    for name, key in ((READ_KEY, found.read), (ADMIN_KEY, found.admin)):
+        if key is not None:
+            check_key(key, name)
+    return found

@@ -1,0 +1,183 @@
+"""What stands before the routes, as ASGI: who may ask, how much at once, for how long, and how large a body.
+
+All of it acts before anything of the body is parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lightner.service import problems
+from lightner.service.problems import ProblemError
+from lightner.service.schemas import Problem
+
+# Health, and the page with its files: they say nothing that is not public, and answer however busy the service is.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"})
+METRICS_PATH = "/metrics"
+# Who looks after a busy service must see how busy it is.
+UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}
+
+_ADMINISTRATION = "lightner.administration"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key for everything and the one for administration too. No read key: anyone may read; no admin key: nobody
+    may administer."""
+
+    read: str | None = field(repr=False)
+    admin: str | None = field(repr=False)
+
+
+class BearerKey:
+    """Refuses requests without `Authorization: Bearer <key>`, unless reading needs none; `OPEN_PATHS` are open."""
+
+    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+        self._app = app
+        self._read = _digest(keys.read.encode()) if keys.read else None
+        self._admin = _digest(keys.admin.encode()) if keys.admin else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        given = _bearer(scope)
+        administers, reads = _same(given, self._admin), _same(given, self._read)
+        if self._read and not (administers or reads):
+            await problems.response(_UNAUTHORIZED)(scope, receive, send)
+            return
+        refusal = None if administers else _UNAUTHORIZED if self._admin and not reads else self._forbidden()
+        await self._app({**scope, _ADMINISTRATION: refusal}, receive, send)
+
+    def _forbidden(self) -> Problem:
+        if self._admin:
+            return problems.of_status(HTTPStatus.FORBIDDEN, "this key may only read; the admin key is needed")
+        detail = "no admin key is set where the service runs, so nobody may administer it"
+        return problems.of_status(HTTPStatus.FORBIDDEN, detail, kind="administration-disabled")
+
+
+class AdminRoute(APIRoute):
+    """A route that only the admin key opens, as `BearerKey` has found; refused before the body is parsed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            refusal: Problem | None = request.scope[_ADMINISTRATION]
+            if refusal is not None:
+                raise ProblemError(refusal)
+            return await handle(request)
+
+        return guarded
+
+
+class RequestLimit:
+    """Refuses requests while `limit` others are in hand, so that their bodies fit in memory; not `UNCOUNTED_PATHS`."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self._in_hand = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in UNCOUNTED_PATHS:
+            await self._app(scope, receive, send)
+            return
+        if self._in_hand >= self._limit:
+            detail = f"as many requests are in hand as may be ({self._limit}); try again later"
+            await problems.response(problems.of_status(HTTPStatus.TOO_MANY_REQUESTS, detail))(scope, receive, send)
+            return
+        self._in_hand += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_hand -= 1
+
+
+class TimeLimit:
+    """Ends requests that have no answer after `limit_s`, however slowly their body comes."""
+
+    def __init__(self, app: ASGIApp, *, limit_s: float) -> None:
+        self._app = app
+        self._limit_s = limit_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        timer = asyncio.timeout(self._limit_s)
+
+        async def untimed(message: Message) -> None:
+            timer.reschedule(None)
+            await send(message)
+
+        try:
+            async with timer:
+                await self._app(scope, receive, untimed)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            detail = f"the request was not answered within {self._limit_s:g} s"
+            problem = problems.of_status(HTTPStatus.GATEWAY_TIMEOUT, detail, kind="timeout")
+            await problems.response(problem)(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses bodies of more than `limit` bytes, as announced and as received."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self._limit:
+            await problems.response(self._problem())(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _problem(self) -> Problem:
+        detail = f"the body has more than {self._limit} bytes"
+        return problems.of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+
+
+_UNAUTHORIZED = problems.of_status(HTTPStatus.UNAUTHORIZED, "a valid bearer key is needed")
+
+
+def _bearer(scope: Scope) -> str:
+    scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _same(given: str, digest: bytes | None) -> bool:
+    # Digests have one length, and comparing them takes one time: neither tells anything of the key.
+    return digest is not None and hmac.compare_digest(_digest(given.encode("latin-1")), digest)
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

@@ -1,0 +1,39 @@
+"""The web page at `/`: plain files that load nothing from elsewhere and may run no script but their own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse
+
+FOLDER = Path(__file__).resolve().parent
+FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
+
+# Trusted types: the browser itself refuses to turn any text into HTML.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def router() -> APIRouter:
+    """A route for each file."""
+    routes = APIRouter(include_in_schema=False)
+    for path, name in FILES.items():
+        routes.add_api_route(path, _sender(name), methods=["GET"], response_class=FileResponse)
+    return routes
+
+
+def _sender(name: str) -> Callable[[], Awaitable[FileResponse]]:
+    async def send() -> FileResponse:
+        return FileResponse(FOLDER / name, headers=HEADERS)
+
+    return send

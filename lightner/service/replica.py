@@ -1,0 +1,262 @@
+"""The backbone deployment: one frozen model, prompts of any domains, rows of all requests in shared batches.
+
+Runs the functions that `lightner.tagger` runs offline, so what is served equals what is computed there. Knows no HTTP;
+being a plain class, it also runs without ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from lightner.model import backbone as backbones
+from lightner.model.prompts import Prompt
+from lightner.service.batcher import Batcher, Failed, Overloaded
+from lightner.service.listing import Listing
+from lightner.service.messages import (
+    HELD_DOMAINS,
+    Answer,
+    Ask,
+    Description,
+    Family,
+    Named,
+    Reading,
+    Reason,
+    Refusal,
+    Text,
+)
+from lightner.service.observers import Observer, Silent
+from lightner.service.prompt_cache import PromptCache, refusal_of
+from lightner.service.settings import Limits, Settings
+from lightner.store import card as cards
+from lightner.store.artifact import PromptArtifact
+from lightner.store.loading import prompt_for
+from lightner.store.registry import LIVE, Registry, RegistryUnavailable
+from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
+from lightner.types import InputError, LabelSet
+from lightner.words import Word, join_words, spans_to_entities, split_words
+
+MAX_REPORTED = 1000
+SAMPLE_S = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedPrompt:
+    """A prompt on the device and its card as JSON."""
+
+    prompt: Prompt
+    card: Mapping[str, Any]
+
+    @property
+    def nbytes(self) -> int:
+        return self.prompt.nbytes
+
+
+class Backbone:
+    """A `messages.Reader` over one backbone and one registry; what it does is told to what `observe` makes.
+
+    Raises InputError on construction where the backbone or the registry's address is no good.
+    """
+
+    def __init__(self, settings: Settings, observe: Callable[[], Observer[Row]] = Silent) -> None:
+        self._observer = observe()
+        dtype = getattr(torch, settings.dtype)
+        self._backbone = backbones.load(settings.backbone, device=settings.torch_device, dtype=dtype)
+        self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
+        limits = Limits()
+        self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts, observer=self._observer)
+        self._listing = Listing(self._registry.domains)
+        self._preload: asyncio.Task[None] | None = None
+        self._batcher: Batcher[Row, ScoredSpans] = Batcher(
+            self._forward, length=lambda row: len(row.words), limits=limits.batch, observer=self._observer
+        )
+        # Its texts do not matter, only that they can be read.
+        vectors = self._backbone.embedding[:1].detach().clone()
+        self._sample = Row(Prompt(LabelSet.of(["any"]), self._backbone.default, vectors), ("any",))
+        _log.info("backbone %s on %s, prompts from %s", self._backbone.name, self._backbone.device, self._registry.url)
+
+    async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        """Take new limits while running; Ray calls it before a new replica is ready, too.
+
+        Preloading holds that up for at most `preload_wait_s`, then goes on behind the first requests.
+        Raises pydantic's ValidationError for unknown keys and bad values.
+        """
+        limits = Limits.model_validate(user_config)
+        self._prompts.limits = limits.prompts
+        self._batcher.limits = limits.batch
+        self._preload = asyncio.create_task(self._prompts.preload())
+        await asyncio.wait({self._preload}, timeout=limits.prompts.preload_wait_s)
+
+    async def check_health(self) -> None:
+        """Raises where this replica should be replaced: one on a broken device fails every text, and quickly, too.
+
+        Failed texts alone say little, since they may be at fault; a text of our own that fails after them is not.
+        """
+        self._batcher.check()
+        if not self._batcher.failing:
+            return
+        try:
+            async with asyncio.timeout(SAMPLE_S):
+                [outcome] = await self._batcher.submit([self._sample])
+        except (TimeoutError, Overloaded):
+            return  # there are others to be read first, which will show it
+        if isinstance(outcome, Failed):
+            raise RuntimeError("the backbone reads no text any more") from outcome.error
+
+    async def record_routing_stats(self) -> dict[str, list[str]]:
+        """The domains whose prompts are here, for Ray's router; Ray asks for them by this name."""
+        recent = dict.fromkeys(domain for domain, _ in reversed(self._prompts.resident))
+        # In a fixed order: Ray tells its routers whenever the answer has changed.
+        return {HELD_DOMAINS: sorted(list(recent)[:MAX_REPORTED])}
+
+    async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
+        """An answer or a refusal for each ask, in their order; rows of all of them may share a forward pass."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        outcomes = await self._read(await asyncio.gather(*map(self._planned, asks)))
+        for ask, outcome in zip(asks, outcomes, strict=True):
+            reason = outcome.reason if isinstance(outcome, Refusal) else None
+            # A version is only known of a domain that is published.
+            domain = ask.domain if outcome.version else None
+            self._observer.on_answer(domain, reason, len(ask.texts), clock() - began_s)
+        return outcomes
+
+    async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
+        """The card of a domain's prompt, which is loaded by this."""
+        found = await self._prompts.get(domain, ref or LIVE)
+        return found if isinstance(found, Refusal) else Description(domain, found.version, found.value.card)
+
+    async def domains(self) -> list[str] | Refusal:
+        """Names of all published domains, sorted; a new one appears as soon as a moved alias is noticed."""
+        try:
+            return list(await self._listing.names(ttl_s=self._prompts.limits.alias_ttl_s))
+        except RegistryUnavailable as error:
+            _log.warning("the registry did not list its domains: %s", error)
+            return Refusal(Reason.REGISTRY_UNAVAILABLE)
+
+    async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
+        """Let an alias name a published version; requests to this replica see it at once."""
+
+        def move() -> str:
+            self._registry.set_alias(domain, alias, version)
+            return version
+
+        return await self._renamed(domain, alias, move)
+
+    async def rollback(self, domain: str, alias: str) -> Named | Refusal:
+        """Let an alias name again what it named before; requests to this replica see it at once."""
+        return await self._renamed(domain, alias, lambda: self._registry.rollback(domain, alias))
+
+    async def metrics(self) -> list[Family]:
+        """What this replica has counted."""
+        return self._observer.families()
+
+    async def backbone(self) -> str:
+        return self._backbone.name
+
+    async def _renamed(self, domain: str, alias: str, move: Callable[[], str]) -> Named | Refusal:
+        try:
+            return Named(domain, alias, await asyncio.to_thread(move))
+        except Exception as error:
+            return refusal_of(error, domain, None)
+        finally:
+            # Even a failure may have moved it.
+            self._prompts.expire(domain, alias)
+
+    async def _planned(self, ask: Ask) -> _Planned | Refusal:
+        """The ask with its prompt, which is loaded if need be, and its texts cut into rows."""
+        version = None
+        try:
+            found = await self._prompts.get(ask.domain, ask.ref or LIVE)
+            if isinstance(found, Refusal):
+                return found
+            version = found.version
+            # Long texts take a while to split; the loop has other requests to serve.
+            plans = await asyncio.to_thread(_plan, ask.texts)
+            rows = tuple(row for plan in plans for row in plan.rows(found.value.prompt))
+        except Exception:
+            return _failed(ask.domain, version)
+        return _Planned(ask.domain, version, plans, rows)
+
+    async def _read(self, planned: Sequence[_Planned | Refusal]) -> list[Answer | Refusal]:
+        """All rows of a request at once: one that is too large for the queue would otherwise refuse its own end."""
+        rows = [row for each in planned if isinstance(each, _Planned) for row in each.rows]
+        try:
+            outcomes = iter(await self._batcher.submit(rows))
+        except Overloaded:
+            full = Reason.OVERLOADED
+            return [e if isinstance(e, Refusal) else Refusal(full, e.domain, e.version) for e in planned]
+        except Exception:
+            return [e if isinstance(e, Refusal) else _failed(e.domain, e.version) for e in planned]
+        return [each if isinstance(each, Refusal) else _answer(each, outcomes) for each in planned]
+
+    def _load(self, artifact: PromptArtifact) -> LoadedPrompt:
+        return LoadedPrompt(prompt_for(artifact, self._backbone), json.loads(cards.to_json(artifact.card)))
+
+    def _forward(self, rows: Sequence[Row]) -> list[ScoredSpans]:
+        work = prepare(self._backbone, rows)
+        return finish(work, infer(self._backbone, work))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A text, its words and the windows in which they are read."""
+
+    text: str
+    words: tuple[Word, ...]
+    ranges: tuple[tuple[int, int], ...]
+
+    def rows(self, prompt: Prompt) -> list[Row]:
+        return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.ranges]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """An ask that can be read: the version of its prompt, its texts and the rows of these."""
+
+    domain: str
+    version: str
+    plans: Sequence[_Plan]
+    rows: tuple[Row, ...]
+
+
+def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answer:
+    """Takes from `outcomes` those of the ask's own rows."""
+    return Answer(
+        planned.domain,
+        planned.version,
+        tuple(
+            _reading(plan, list(islice(outcomes, len(plan.ranges))), planned.domain, planned.version)
+            for plan in planned.plans
+        ),
+    )
+
+
+def _failed(domain: str, version: str | None) -> Refusal:
+    """While an exception is handled, which the log gets."""
+    _log.exception("texts of domain %s could not be read", domain)
+    return Refusal(Reason.FAILED, domain, version)
+
+
+def _plan(texts: Sequence[Text]) -> list[_Plan]:
+    split = [(text, split_words(text)) if isinstance(text, str) else join_words(text) for text in texts]
+    return [_Plan(text, words, cut(words)) for text, words in split]
+
+
+def _reading(plan: _Plan, outcomes: Sequence[ScoredSpans | Failed], domain: str, version: str) -> Reading | Refusal:
+    spans = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            unreadable = isinstance(outcome.error, InputError)
+            return Refusal(Reason.UNREADABLE_TEXT if unreadable else Reason.FAILED, domain, version)
+        spans.append(outcome)
+    entities = spans_to_entities(plan.text, plan.words, merge(plan.ranges, spans))
+    return Reading(tuple(entities), max(1, len(plan.ranges)))

@@ -1,0 +1,131 @@
+"""The HTTP face of a `Reader`, put together: guards, routes, page and OpenAPI document. Knows neither ray nor torch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse
+from fastapi_offline import FastAPIOffline
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from lightner.service import entities, page, problems
+from lightner.service.messages import Named, Reader, Refusal
+from lightner.service.middleware import METRICS_PATH, AdminRoute, BearerKey, BodyLimit, Keys, RequestLimit, TimeLimit
+from lightner.service.openapi import ADMIN_KEY, READ_KEY, DomainPath, PromptQuery, documented
+from lightner.service.problems import NoInternalText, ProblemError, answered
+from lightner.service.prometheus import exposition
+from lightner.service.schemas import (
+    MAX_BODY_BYTES,
+    AliasRequest,
+    AliasResponse,
+    DomainResponse,
+    DomainsResponse,
+    Health,
+    RollbackRequest,
+)
+from lightner.service.settings import RequestLimits
+
+READY_TIMEOUT_S = 3.0
+_log = logging.getLogger(__name__)
+
+
+def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits) -> FastAPI:
+    """The service over `reader`."""
+    # The interactive page comes with its scripts: it works where nothing can be downloaded.
+    app = FastAPIOffline(title="LightNER", version="1", redoc_url=None)
+    problems.install(app)
+    for make in (_health, _metrics, entities.router, _domains, _administration):
+        app.include_router(make(reader))
+    app.include_router(page.router())
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+    app.add_middleware(TimeLimit, limit_s=limits.timeout_s)
+    app.add_middleware(RequestLimit, limit=limits.max_at_once)
+    app.add_middleware(BearerKey, keys=keys)
+    app.add_middleware(NoInternalText)
+    return app
+
+
+def _health(reader: Reader) -> APIRouter:
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/healthz", response_model_exclude_none=True)
+    async def healthz() -> Health:
+        """This process answers."""
+        return Health(status="ok")
+
+    @routes.get("/readyz", responses=documented(503))
+    async def readyz() -> Health:
+        """The backbone answers."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                return Health(status="ready", backbone=await reader.backbone())
+        except Exception as error:
+            _log.warning("not ready: %s", type(error).__name__)
+            problem = problems.of_status(HTTPStatus.SERVICE_UNAVAILABLE, "the backbone does not answer yet")
+            raise ProblemError(problem) from error
+
+    return routes
+
+
+def _metrics(reader: Reader) -> APIRouter:
+    routes = APIRouter(tags=["metrics"], dependencies=[READ_KEY])
+
+    @routes.get(METRICS_PATH, response_class=PlainTextResponse, responses=documented(401, 503, 504))
+    async def metrics() -> PlainTextResponse:
+        """What every backbone replica has counted, in Prometheus' text format."""
+        try:
+            families = await reader.metrics()
+        except Exception as error:
+            _log.warning("no metrics: %s", type(error).__name__)
+            detail = "a backbone replica does not say what it has counted; try again later"
+            raise ProblemError(problems.of_status(HTTPStatus.SERVICE_UNAVAILABLE, detail)) from error
+        return PlainTextResponse(exposition(families), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return routes
+
+
+def _domains(reader: Reader) -> APIRouter:
+    routes = APIRouter(tags=["domains"], dependencies=[READ_KEY])
+
+    @routes.get("/v1/domains", responses=documented(401, 429, 503, 504))
+    async def domains() -> DomainsResponse:
+        """Names of the published domains."""
+        return DomainsResponse(domains=answered(await reader.domains()))
+
+    @routes.get("/v1/domains/{domain}", responses=documented(401, 404, 422, 429, 502, 503, 504))
+    async def domain_card(domain: DomainPath, prompt: PromptQuery = None) -> DomainResponse:
+        """The card of a domain's prompt: labels, backbone, how it was tuned, how good it is."""
+        found = answered(await reader.describe(domain, prompt))
+        return DomainResponse(domain=domain, prompt_version=found.version, card=dict(found.card))
+
+    return routes
+
+
+def _administration(reader: Reader) -> APIRouter:
+    routes = APIRouter(
+        tags=["administration"],
+        dependencies=[ADMIN_KEY],
+        route_class=AdminRoute,
+        responses=documented(401, 403, 404, 413, 422, 429, 502, 503, 504),
+    )
+
+    @routes.put("/v1/domains/{domain}/alias")
+    async def move_alias(domain: DomainPath, request: AliasRequest) -> AliasResponse:
+        """Let an alias name a published version. What it named before is kept for a rollback."""
+        return _named(await reader.set_alias(domain, request.alias, request.version))
+
+    @routes.post("/v1/domains/{domain}/rollback")
+    async def roll_back(domain: DomainPath, request: RollbackRequest) -> AliasResponse:
+        """Let an alias name again what it named before. Twice goes back twice, so do not repeat it blindly."""
+        return _named(await reader.rollback(domain, request.alias))
+
+    return routes
+
+
+def _named(outcome: Named | Refusal) -> AliasResponse:
+    found = answered(outcome)
+    return AliasResponse(domain=found.domain, alias=found.alias, version=found.version)

@@ -1,0 +1,65 @@
+"""Which replica a request goes to where there are several: one that has the domain's prompt, unless it is far busier.
+
+What `@serve.multiplexed` does for its own cache, for ours: replicas report their domains through
+`record_routing_stats`, requests name theirs as the multiplexed model id (docs/decisions/0004-routing-by-domain.md).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from ray.serve.request_router import FIFOMixin, PendingRequest, RequestRouter, RunningReplica
+
+from lightner.service.messages import HELD_DOMAINS
+
+SLACK = 16
+"""How many more requests than the idlest replica one may have that holds the prompt: a load costs less than waiting."""
+CHOICES = 2
+
+
+class Replica(Protocol):
+    """What is needed of a replica."""
+
+    @property
+    def replica_id(self) -> Hashable: ...
+
+    @property
+    def routing_stats(self) -> Mapping[str, Any]: ...
+
+
+R = TypeVar("R", bound=Replica)
+
+
+class PromptRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
+    """Ray's power of two choices, first among the replicas that hold the prompt."""
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        domain = pending_request.metadata.multiplexed_model_id if pending_request else ""
+
+        def queued(replica: RunningReplica) -> int:
+            return self.replica_queue_len_cache.get(replica.replica_id) or 0
+
+        return ranked(candidate_replicas, domain, queued)
+
+
+def ranked(replicas: Sequence[R], domain: str, queued: Callable[[R], int]) -> list[list[R]]:
+    """Groups of replicas to try, the best first; in each at most two by chance, of which Ray takes the idler."""
+    if not replicas:
+        return []
+    least = min(map(queued, replicas))
+    holders = [each for each in replicas if _holds(each, domain) and queued(each) <= least + SLACK]
+    groups: list[list[R]] = [_some(holders)] if holders else []
+    return [*groups, _some(replicas)]
+
+
+def _holds(replica: Replica, domain: str) -> bool:
+    held: Collection[str] = replica.routing_stats.get(HELD_DOMAINS, ())
+    return bool(domain) and domain in held
+
+
+def _some(replicas: Sequence[R]) -> list[R]:
+    return random.sample(list(replicas), min(CHOICES, len(replicas)))

@@ -1,0 +1,103 @@
+"""Settings of the service: what a deployment is built from, and what may change while it runs. No ray, no torch.
+
+Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from lightner.service.schemas import NAME_PATTERN
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+ShortTime = Annotated[float, Field(ge=0, le=10)]
+Count = Annotated[int, Field(ge=1)]
+Domain = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class RequestLimits(BaseModel):
+    """Of the ingress. Health and the page's files are exempt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_at_once: Count = Field(default=512, description="requests in hand of one ingress before others are refused")
+    timeout_s: Seconds = Field(default=50.0, description="the most that a request may take, its body included")
+
+
+class Settings(BaseModel):
+    """What `build` takes; a change restarts the replicas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    registry: str = Field(description="where prompts are: s3://, gs://, az:// or an absolute folder")
+    backbone: str | None = Field(default=None, description="hub name or absolute folder; nothing: the embedded one")
+    device: str | None = Field(default=None, description="torch device; nothing: cuda if GPUs are asked for, else cpu")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the weights; bfloat16 is faster where a device has it, and not exact"
+    )
+    num_cpus: Annotated[float, Field(gt=0)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0)] = 0.0
+    registry_timeout_s: Seconds = 10.0
+    requests: RequestLimits = RequestLimits()
+    require_key: bool = Field(default=False, description="do not start without LIGHTNER_READ_KEY")
+
+    @field_validator("registry")
+    @classmethod
+    def _absolute(cls, url: str) -> str:
+        # Replicas run in folders of Ray's choice: a relative path would silently be an empty registry.
+        if "://" not in url and not PurePath(url).is_absolute():
+            raise ValueError(f"found {url!r}, expected an absolute folder or <scheme>://<bucket>/<prefix>")
+        return url
+
+    @property
+    def torch_device(self) -> str:
+        return self.device or ("cuda" if self.num_gpus else "cpu")
+
+
+class BatchLimits(BaseModel):
+    """Of the micro-batcher."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_rows: Count = Field(default=32, description="rows of one forward pass")
+    max_tokens: Count = Field(
+        default=4096, description="words of one forward pass with padding: rows times the longest; a row always goes"
+    )
+    max_wait_s: ShortTime = Field(default=0.002, description="how long a row waits for company")
+    max_queue_rows: Count = Field(default=4096, description="rows that may wait before requests are refused")
+    stuck_s: Seconds = Field(default=300.0, description="a forward pass longer than this makes the replica unhealthy")
+
+
+class CacheLimits(BaseModel):
+    """Of the prompt cache."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_bytes: Count = Field(default=2**30, description="bytes of prompts kept on the device")
+    max_host_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="bytes of prompts kept in host memory beneath it; on CPU the one tier is enough"
+    )
+    pinned: tuple[Domain, ...] = Field(default=(), description="domains whose live prompt is never evicted")
+    preload: tuple[Domain, ...] = Field(default=(), description="domains loaded at the start, as pinned ones are")
+    preload_wait_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=10.0, description="how long a start waits for them; they go on loading behind it"
+    )
+    load_timeout_s: Seconds = Field(default=20.0, description="how long the store may take for one prompt")
+    alias_ttl_s: Seconds = Field(default=5.0, description="how soon a moved alias is noticed")
+    patience_s: ShortTime = Field(
+        default=0.25, description="how long a request waits for news of its alias while an older version could answer"
+    )
+    refusal_ttl_s: Seconds = Field(default=5.0, description="how long an unknown or unusable prompt is known as such")
+    outage_ttl_s: Seconds = Field(default=1.0, description="how long a store that failed is left alone")
+
+
+class Limits(BaseModel):
+    """The backbone deployment's `user_config`; a change reaches running replicas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch: BatchLimits = BatchLimits()
+    prompts: CacheLimits = CacheLimits()

@@ -1,0 +1,259 @@
+"""The card of a prompt: what it finds, on which backbone it stands, how it was tuned and how good it is.
+
+As a value, as strict JSON and as a README for people. Knows neither tensors nor files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from lightner.types import InputError, LabelSet, Scores, check_name
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+
+FORMAT_VERSION = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_OBJECTS = ("tuning", "metrics", "data", "versions")
+
+
+@dataclass(frozen=True)
+class Card:
+    """All about a prompt but its numbers. `length` and `slots` count its attention and its feed-forward slots.
+
+    `tuning` (prompt_length, learning_rate, scan, steps, seed, ...), `metrics` (see `metrics_of`), `data` (sha256 of the
+    training file, sentences, mentions per type, warnings) and `versions` are free JSON objects. `created` is an
+    ISO 8601 time in UTC. Raises InputError for a field that is none of this.
+    """
+
+    domain: str
+    labels: tuple[str, ...]
+    label_words: tuple[tuple[str, ...], ...]
+    backbone_name: str
+    backbone_fingerprint: str
+    length: int
+    slots: int
+    tuning: Mapping[str, JSON] = field(default_factory=dict)
+    metrics: Mapping[str, JSON] = field(default_factory=dict)
+    data: Mapping[str, JSON] = field(default_factory=dict)
+    versions: Mapping[str, JSON] = field(default_factory=dict)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        check_name(self.domain, "domain")
+        _expect(self.format_version == FORMAT_VERSION, "format_version", self.format_version, str(FORMAT_VERSION))
+        _expect(len(self.labels) > 0, "labels", list(self.labels), "at least one")
+        for text in (self.backbone_name, *self.labels, *(word for words in self.label_words for word in words)):
+            _expect(text != "" and text.isprintable(), "a name, label or label word", text, "printable text")
+        fingerprint = _SHA256.fullmatch(self.backbone_fingerprint) is not None
+        _expect(fingerprint, "backbone fingerprint", self.backbone_fingerprint, "64 hexadecimal digits")
+        _expect(min(self.length, self.slots) >= 0, "length and slots", (self.length, self.slots), "numbers >= 0")
+        _expect(_is_utc(self.created), "created", self.created, "an ISO 8601 time in UTC")
+        LabelSet(self.labels, self.label_words)
+        for name in _OBJECTS:
+            object.__setattr__(self, name, _plain_json(getattr(self, name), name))
+
+    @property
+    def label_set(self) -> LabelSet:
+        return LabelSet(self.labels, self.label_words)
+
+
+def metrics_of(scores: Scores) -> dict[str, JSON]:
+    """Scores as a card holds them: micro precision, recall, f1 and support, and the same of each type in `types`."""
+    named = {"": scores.micro, **{name: scores.types[name] for name in sorted(scores.types)}}
+    rows = {
+        name: {"precision": each.precision, "recall": each.recall, "f1": each.f1, "support": each.gold}
+        for name, each in named.items()
+    }
+    return {**rows.pop(""), "types": rows}
+
+
+_NESTED = {
+    "backbone": {"name": "backbone_name", "fingerprint": "backbone_fingerprint"},
+    "prompt": {"length": "length", "slots": "slots"},
+}
+_INSIDE = {name for keys in _NESTED.values() for name in keys.values()}
+_FLAT = sorted({each.name for each in fields(Card)} - _INSIDE)
+_NUMBERS = ("format_version", "length", "slots")
+
+
+def to_json(card: Card) -> bytes:
+    """The card as `card.json` holds it; `from_json` is the inverse."""
+    flat = {name: getattr(card, name) for name in _FLAT}
+    nested = {group: {key: getattr(card, name) for key, name in keys.items()} for group, keys in _NESTED.items()}
+    return write_json({**flat, **nested})
+
+
+def from_json(content: bytes) -> Card:
+    """The card in the text of a `card.json`; InputError names the key that is unknown, missing or wrong."""
+    found = read_json(content)
+    _check_keys(found, [*_FLAT, *_NESTED], "top level")
+    values = {name: found[name] for name in _FLAT}
+    for group, keys in _NESTED.items():
+        _check_keys(found[group], list(keys), group)
+        values |= {name: found[group][key] for key, name in keys.items()}
+    for name in set(values) - {"labels", "label_words"}:
+        kind = int if name in _NUMBERS else dict if name in _OBJECTS else str
+        _expect(type(values[name]) is kind, name, values[name], f"a value of type {kind.__name__}")
+    values["labels"] = _texts(values["labels"], "labels")
+    _expect(isinstance(values["label_words"], list), "label_words", values["label_words"], "a list of lists of text")
+    values["label_words"] = tuple(_texts(words, "label_words") for words in values["label_words"])
+    return Card(**values)
+
+
+def read_json(content: bytes) -> Any:
+    """Strict JSON: UTF-8, no key twice, no NaN or infinity, no excessive depth; otherwise InputError."""
+    try:
+        return json.loads(content.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"found no JSON ({error}), expected UTF-8 JSON") from error
+
+
+def write_json(value: object) -> bytes:
+    """JSON for people and programs alike: indented, UTF-8, a newline at the end."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def readme(card: Card) -> str:
+    """The card for people, in Markdown."""
+    prompt = f"{card.length} attention slots and {card.slots} feed-forward slots"
+    parts = [
+        f"# Prompt `{card.domain}`",
+        f"A LightNER prompt that finds {', '.join(_cell(label) for label in card.labels)}: {prompt} for the frozen "
+        f"backbone {_cell(card.backbone_name)}. It works with no other backbone.",
+        f"- backbone fingerprint: `{card.backbone_fingerprint}`\n- created: {card.created}",
+        _scores_table(card),
+        _scan_table(card.tuning.get("scan")),
+        *(_section(title, getattr(card, name)) for title, name in _SECTIONS),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_SECTIONS = (("How it was tuned", "tuning"), ("Training data", "data"), ("Versions", "versions"))
+_TABLES = ("scan",)  # shown as such
+_LONG = 400
+_SCANNED = ("prompt_length", "learning_rate", "started_from", "rounds", "best_round", "precision", "recall", "f1")
+_COLUMNS = ("precision", "recall", "f1", "support")
+
+
+def _scores_table(card: Card) -> str:
+    if not card.metrics:
+        return "## Scores\n\nNot measured."
+    types = card.metrics.get("types")
+    rows: list[tuple[str, Any]] = [("all", card.metrics), *(types.items() if isinstance(types, Mapping) else ())]
+    lines = ["| type | precision | recall | F1 | support |", "|---|---|---|---|---|"]
+    for name, row in rows:
+        scores = row if isinstance(row, Mapping) else {}
+        lines.append(f"| {_cell(name)} | {' | '.join(_number(scores.get(column)) for column in _COLUMNS)} |")
+    return "\n\n".join(["## Scores", "\n".join(lines), *_remarks(card.metrics)])
+
+
+def _scan_table(scan: JSON) -> str:
+    """The scanned trials, those that came furthest first, of these the highest F1; nothing where none are listed."""
+    rows = [row for row in scan if isinstance(row, Mapping)] if isinstance(scan, Sequence) else []
+    columns = [name for name in _SCANNED if any(name in row for row in rows)]
+    if not columns:
+        return ""
+    rows.sort(key=lambda row: (_size(row.get("rounds")), _size(row.get("f1"))), reverse=True)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(_cell(_short(row.get(name))) for name in columns)} |" for row in rows]
+    return "## Scan\n\n" + "\n".join(lines)
+
+
+def _size(value: JSON) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _short(value: JSON) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _remarks(metrics: Mapping[str, JSON]) -> list[str]:
+    """On what the scores were measured and how sure they are, where the card says so."""
+    found = []
+    if isinstance(on := metrics.get("measured_on"), str):
+        found.append(f"Measured on {_cell(on)}.")
+    interval = metrics.get("f1_interval")
+    if isinstance(interval, Mapping):
+        low, high = (_number(interval.get(end)) for end in ("low", "high"))
+        found.append(f"F1 lies between {low} and {high} in 95 % of resamples of those sentences.")
+    seeds = metrics.get("other_seeds")
+    if isinstance(seeds, Mapping) and isinstance(each := seeds.get("f1"), Sequence):
+        mean, spread = (_number(seeds.get(name)) for name in ("f1_mean", "f1_stdev"))
+        found.append(f"With {len(each)} other seeds, which chose nothing, F1 is {mean} (standard deviation {spread}).")
+    return [" ".join(found)] if found else []
+
+
+def _section(title: str, values: Mapping[str, JSON]) -> str:
+    lines = [f"- {_cell(name)}: {_cell(_shown(value))}" for name, value in values.items() if name not in _TABLES]
+    return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _shown(value: JSON) -> str:
+    """As JSON; of a text that is not for people, such as many hashes in a row, the beginning."""
+    if isinstance(value, str) and len(value) > _LONG:
+        return f"{json.dumps(value[: _LONG // 4], ensure_ascii=False)}... ({len(value)} characters, all in card.json)"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: JSON) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value) if isinstance(value, int) else ""
+
+
+def _cell(text: str) -> str:
+    # Labels are the user's: they must neither end a table cell nor become markup.
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+
+
+def _expect(holds: bool, what: str, found: object, expected: str) -> None:
+    if not holds:
+        raise InputError(f"{what}: found {found!r}, expected {expected}")
+
+
+def _is_utc(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        return False
+
+
+def _plain_json(value: object, what: str) -> Any:
+    try:
+        text = write_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{what}: found no plain JSON ({error}), expected text, finite numbers and lists") from error
+    _expect(text.startswith(b"{"), what, value, "a JSON object")
+    return json.loads(text)
+
+
+def _texts(found: object, what: str) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise InputError(f"{what}: found {found!r}, expected a list of text")
+    return tuple(found)
+
+
+def _check_keys(found: object, expected: Sequence[str], where: str) -> None:
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: found {type(found).__name__}, expected an object with keys {sorted(expected)}")
+    if unknown := sorted(set(found) - set(expected)):
+        raise InputError(f"{where}: found unknown keys {unknown}, expected only {sorted(expected)}")
+    if missing := sorted(set(expected) - set(found)):
+        raise InputError(f"{where}: found no keys {missing}, expected {sorted(expected)}")
+
+
+def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise InputError(f"found a key twice in {[name for name, _ in pairs]}, expected distinct keys")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise InputError(f"found {name}, expected finite numbers")

@@ -1,0 +1,286 @@
+"""Prompt tuning: a plain loop over a frozen backbone; only the prompt and the label weights learn.
+
+Knows no Ray: the caller passes how to wrap the module for several workers and what to do after each round.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lightner.evaluation.scoring import evaluate_each, pooled
+from lightner.model.backbone import Backbone, step_precision
+from lightner.model.batching import Example, collate
+from lightner.model.batching import encode as encode_words
+from lightner.model.forward import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
+from lightner.model.pointers import Space, encode_spans
+from lightner.model.prompts import Guidance, Prompt, PromptEncoder
+from lightner.model.starts import start_guidance, transferred_start
+from lightner.model.verbalizer import Verbalizer, label_pieces
+from lightner.tuning.checkpoints import load_state, save_state
+from lightner.tuning.rules import Plan, rate_share, round_end
+from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
+
+PROMPT = "prompt.safetensors"
+_CLIP = 1.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Progress after one round: mean loss per step since the last, and scores on the development sentences.
+
+    `sentences` has the counts of each development sentence, over all types.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    scores: Scores | None
+    sentences: tuple[Counts, ...] = ()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """This process's place among data-parallel workers, and how it wraps a module for them."""
+
+    rank: int = 0
+    count: int = 1
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module
+
+
+Saver = Callable[[Path], None]
+"""Writes a resumable state and the folded prompt (`PROMPT`) into a folder."""
+
+
+class PromptModel(nn.Module):
+    """What learns, and the loss it learns from. The frozen backbone is a value here, not a submodule.
+
+    It starts from the `source` prompt of another domain where one is given; the plan must have its lengths.
+    """
+
+    def __init__(self, backbone: Backbone, labels: LabelSet, plan: Plan, source: Prompt | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(plan.seed)
+        self.backbone, self.labels = backbone, labels
+        self.verbalizer = Verbalizer(label_pieces(backbone.tokenizer, labels).to(backbone.device))
+        self.verbalizer.to(backbone.device)
+        with torch.no_grad():
+            vectors = self.verbalizer(backbone.embedding)
+        pieces = self.verbalizer.pieces
+        if source is None:
+            start = start_guidance(backbone, pieces, vectors, length=plan.prompt_length)
+        else:
+            start = transferred_start(backbone, pieces, vectors, labels=labels, source=source)
+        self.prompt = PromptEncoder(
+            backbone.shape,
+            length=start.length,
+            slots=plan.feed_forward_slots,
+            width=plan.reparametrisation_width,
+            start=start,
+        ).to(backbone.device)
+
+    def forward(self, sentences: Sequence[Sentence], examples: Sequence[Example]) -> Tensor:
+        """Summed cross-entropy of the sentences' targets over what the grammar allows."""
+        backbone = self.backbone
+        guidance, vectors = self.prompt(), self.verbalizer(backbone.embedding)
+        order = sorted(range(len(examples)), key=lambda row: len(examples[row].pieces))  # as the encoder reads them
+        sentences, examples = [sentences[row] for row in order], [examples[row] for row in order]
+        batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
+        encoded = encode(backbone, batch, guidance, stack_labels([vectors], [0] * batch.size))
+        targets = target_ids(sentences, self.labels, encoded.space).to(backbone.device)
+        scores = decode(backbone, encoded, guidance, shift(targets))
+        log_p = log_probabilities(scores, legal_mask(targets, encoded.real, encoded.space))
+        return F.nll_loss(log_p.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+
+    def fold(self) -> Prompt:
+        """The learned prompt as plain tensors."""
+        with torch.no_grad():
+            vectors = self.verbalizer(self.backbone.embedding)
+        return Prompt(self.labels, self.prompt.fold(), vectors)
+
+
+def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space) -> Tensor:
+    """Target ids [B, T] of the sentences' spans, padded with `IGNORE`."""
+    rows = [torch.tensor(encode_spans(sentence.spans, labels.names, space)) for sentence in sentences]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
+
+
+class Tuning:
+    """One run under way: made ready (from `resume` on where a state is given), then advanced round by round.
+
+    The same seed gives the same batches whatever the number of workers; each takes its share of every batch. What
+    runs between two rounds changes nothing, so several runs may take turns.
+
+    Raises:
+        InputError: there is nothing to learn from, or a sentence that cannot be learned: longer than the backbone
+            reads, entities that overlap, or labels that are not in `labels`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        labels: LabelSet,
+        train: Sequence[Sentence],
+        dev: Sequence[Sentence],
+        plan: Plan,
+        *,
+        worker: Worker | None = None,
+        resume: Path | None = None,
+        source: Prompt | None = None,
+    ) -> None:
+        self._backbone, self._train, self._dev, self._plan = backbone, train, dev, plan
+        self._worker = worker or Worker()
+        self._examples = _examples(backbone, labels, train)
+        self.tuned = PromptModel(backbone, labels, plan, source)
+        _assert_trainable(self.tuned)
+        self._optimizer = _optimizer(self.tuned, plan)
+        self._done = 0 if resume is None else _resume(self.tuned, self._optimizer, resume)
+        self._module = self._worker.wrap(self.tuned)
+        self._precision = step_precision(backbone.device, bf16=plan.bf16)
+
+    def rounds(self, last: int | None = None) -> Iterator[Round]:
+        """Each round once it is done, to the end of the plan or to its round `last`, on the plan's schedule."""
+        plan = self._plan
+        ends = {round_end(plan, number): number for number in range(1, plan.rounds + 1)}
+        until = plan.steps if last is None else round_end(plan, last)
+        losses: list[float] = []
+        for step, indices in _batches(self._train, plan, self._done, until):
+            losses.append(self._learn(step, indices))
+            self._done = step
+            if step in ends:
+                yield self._round(ends[step], sum(losses) / len(losses))
+                losses = []
+
+    def save(self, folder: Path) -> None:
+        """A `Saver`."""
+        save_state(folder, dict(self.tuned.named_parameters()), self._optimizer, {"step": self._done})
+        save_file(folded_tensors(self.tuned), folder / PROMPT)
+
+    def _learn(self, step: int, indices: Sequence[int]) -> float:
+        _set_rate(self._optimizer, self._plan, step)
+        torch.manual_seed(random.Random(f"{self._plan.seed}-{step}-{self._worker.rank}").getrandbits(63))
+        with self._backbone.dropping(self._plan.dropout):
+            rows = [(self._train[i], self._examples[i]) for i in indices]
+            return _step(self._module, self._optimizer, rows, self._worker, self._precision)
+
+    def _round(self, number: int, loss: float) -> Round:
+        if not self._dev or (self._worker.rank != 0 and not self._backbone.sharded):
+            return Round(number, self._done, loss, None)
+        prompt = self.tuned.fold()
+        each = evaluate_each(self._backbone, prompt, self._dev)
+        return Round(number, self._done, loss, pooled(each, prompt.labels), tuple(scores.micro for scores in each))
+
+
+def fit(
+    backbone: Backbone,
+    labels: LabelSet,
+    train: Sequence[Sentence],
+    dev: Sequence[Sentence],
+    plan: Plan,
+    *,
+    worker: Worker | None = None,
+    resume: Path | None = None,
+    on_round: Callable[[Round, Saver], None] | None = None,
+    source: Prompt | None = None,
+) -> PromptModel:
+    """Tune a prompt by `plan` from start to end, reporting each round. Raises InputError as `Tuning` does."""
+    run = Tuning(backbone, labels, train, dev, plan, worker=worker, resume=resume, source=source)
+    for done in run.rounds():
+        if on_round is not None:
+            on_round(done, run.save)
+    return run.tuned
+
+
+def _examples(backbone: Backbone, labels: LabelSet, sentences: Sequence[Sentence]) -> list[Example]:
+    if not sentences or not labels:
+        raise InputError(f"training: found {len(sentences)} sentences and {len(labels)} labels, expected some of both")
+    examples = encode_words(backbone.tokenizer, [sentence.words for sentence in sentences])
+    for sentence, example in zip(sentences, examples, strict=True):
+        where = f"sentence {' '.join(sentence.words[:8])!r}..."
+        most = f"the {backbone.max_pieces} that backbone {backbone.name!r} reads; split it"
+        if len(example.pieces) > backbone.max_pieces:
+            raise InputError(f"{where}: found {len(example.pieces)} sub-words, expected at most {most}")
+        try:
+            steps = len(encode_spans(sentence.spans, labels.names, Space(len(labels), len(sentence.words))))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        if steps > backbone.max_pieces:
+            raise InputError(f"{where}: found {len(sentence.spans)} entities ({steps} steps), expected at most {most}")
+    return examples
+
+
+def _resume(tuned: PromptModel, optimizer: torch.optim.Optimizer, folder: Path) -> int:
+    """Take up the state in `folder` and return the step that it was written behind."""
+    weights, counters = load_state(folder, optimizer)
+    expected = {name: tuple(parameter.shape) for name, parameter in tuned.named_parameters()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if found != expected:
+        raise InputError(f"checkpoint {folder}: found {found}, expected the parameters of this plan, {expected}")
+    tuned.load_state_dict(weights, strict=False)  # the start is not in the state: the seed gives it again
+    return int(counters["step"])
+
+
+def _assert_trainable(tuned: PromptModel) -> None:
+    names = {name.split(".")[0] for name, parameter in tuned.named_parameters() if parameter.requires_grad}
+    assert names == {"prompt", "verbalizer"}, f"trainable: {names}"
+    assert not any(parameter.requires_grad for parameter in tuned.backbone.model.parameters()), "backbone not frozen"
+
+
+def _optimizer(tuned: PromptModel, plan: Plan) -> torch.optim.Optimizer:
+    slots = [p for name, p in tuned.named_parameters() if ".slot_" in name]
+    rest = [p for name, p in tuned.named_parameters() if ".slot_" not in name]
+    groups = [{"params": rest, "share": 1.0}, {"params": slots, "share": plan.slot_rate}]
+    return torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = plan.learning_rate * group["share"] * rate_share(plan, step)
+
+
+def _batches(train: Sequence[Sentence], plan: Plan, begin: int, end: int) -> Iterator[tuple[int, list[int]]]:
+    """Numbered batches of indices, steps `begin + 1` to `end`; every pass over the data has an order of its own."""
+    size = min(plan.batch_size, len(train))
+    per_pass = len(train) // size
+    for step in range(begin + 1, end + 1):
+        passed, within = divmod(step - 1, per_pass)
+        order = list(range(len(train)))
+        random.Random(f"{plan.seed}-{passed}").shuffle(order)
+        last = len(train) if within == per_pass - 1 else (within + 1) * size
+        yield step, order[within * size : last]
+
+
+def _step(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Sequence[tuple[Sentence, Example]],
+    worker: Worker,
+    precision: torch.autocast,
+) -> float:
+    """One step on this worker's share of the batch; the loss is the mean over the steps of the whole batch."""
+    total = sum(3 * len(sentence.spans) + 1 for sentence, _ in rows)
+    # With fewer rows than workers one row is done again without weight, since every worker takes part in each step.
+    mine, weight = rows[worker.rank :: worker.count], 1.0
+    if not mine:
+        mine, weight = rows[:1], 0.0
+    with precision:
+        loss: Tensor = module([s for s, _ in mine], [e for _, e in mine]) * (weight * worker.count / total)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], _CLIP)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def folded_tensors(tuned: PromptModel) -> dict[str, Tensor]:
+    """The tensors of a prompt artefact: the folded guidance in fp16 and the label weights in fp32."""
+    guidance: Guidance = tuned.prompt.fold()
+    half = {name: tensor.half().cpu().contiguous() for name, tensor in guidance.tensors().items()}
+    return {**half, "verbalizer.weights": tuned.verbalizer.weights.detach().float().cpu()}

@@ -1,0 +1,52 @@
+"""The baselines of the benchmarks: tags and spans are inverse, and both learners learn."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import baselines, few_shot
+from lightner.evaluation.metrics import score
+from lightner.types import LabelSet, Sentence, Span
+from tests.support.tiny import tiny_backbone
+
+LABELS = LabelSet.of(["PER", "LOC"])
+TRAIN = tuple(
+    Sentence((who, "lives", "in", where), (Span(0, 1, "PER"), Span(3, 4, "LOC")))
+    for who in ("ada", "emil", "mary")
+    for where in ("paris", "rome", "oslo")
+)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["PER", "LOC", None])), min_size=1, max_size=6))
+def test_tags_are_the_inverse_of_spans(parts: list[tuple[int, str | None]]) -> None:
+    spans, end = [], 0
+    for length, label in parts:
+        if label is not None:
+            spans.append(Span(end, end + length, label))
+        end += length
+    sentence = Sentence(("w",) * end, tuple(spans))
+    assert baselines.spans_of(baselines.tags_of(sentence, LABELS), LABELS) == spans
+
+
+def test_an_inside_tag_behind_another_type_begins_an_entity() -> None:
+    inside_place, begin_person, inside_person = 2, 3, 4
+    found = baselines.spans_of([inside_person, inside_place, 0, begin_person, inside_person, begin_person], LABELS)
+    assert found == [Span(0, 1, "PER"), Span(1, 2, "LOC"), Span(3, 5, "PER"), Span(5, 6, "PER")]
+
+
+@pytest.mark.parametrize("learner", [baselines.fine_tune, baselines.classify_tokens])
+def test_a_baseline_learns_what_it_was_shown(learner: baselines.Learner) -> None:
+    scores = learner(tiny_backbone(), LABELS, TRAIN, TRAIN, 1e-2, 0)
+    assert scores.micro.f1 > 0.9
+    assert score([s.spans for s in TRAIN], [() for _ in TRAIN]).micro.f1 == 0
+
+
+def test_spread_is_the_mean_and_the_sample_deviation_of_test_scores() -> None:
+    assert few_shot.spread([{"test_f1": 0.5}, {"test_f1": 0.7}]) == {
+        "f1_mean": pytest.approx(0.6),
+        "f1_stdev": pytest.approx(0.1414, abs=1e-4),
+        "seeds": 2,
+    }
+    assert few_shot.spread([{"test_f1": 0.5}])["f1_stdev"] is None

@@ -1,0 +1,61 @@
+"""Weights in bfloat16: near the exact answers, on the same prompts, offline and served; and the benchmark of it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import int8, precision
+from lightner.service.messages import Answer, Ask, Reading
+from lightner.service.replica import Backbone
+from lightner.service.settings import Settings
+from lightner.tagger import Tagger
+from tests.support.serving import TEXTS, prepare
+from tests.support.tiny import tiny_backbone
+from tests.tuning.test_training import EIGHT
+
+
+@pytest.mark.anyio
+async def test_a_service_in_bfloat16_finds_what_the_library_finds_in_bfloat16(tmp_path: Path) -> None:
+    place = prepare(tmp_path)
+    settings = Settings.model_validate({**place.settings.model_dump(), "dtype": "bfloat16"})
+    replica = Backbone(settings)
+    assert {each.dtype for each in replica._backbone.model.parameters()} == {torch.bfloat16}
+    [answer] = await replica.tag([Ask("movies", TEXTS)])
+    assert isinstance(answer, Answer)
+    folder = f"{place.registry.url}/movies/versions/v000001"
+    tagger = Tagger.load(folder, backbone=str(place.folder), dtype=torch.bfloat16)
+    assert tagger.backbone.embedding.dtype == tagger.prompt.label_vectors.dtype == torch.bfloat16
+    found = 0
+    for text, reading in zip(TEXTS, answer.readings, strict=True):
+        assert isinstance(reading, Reading)
+        # One text at a time: sums in bfloat16 depend on what else is in a batch, so only most of it is the same.
+        [alone] = tagger.tag([text])
+        found += len({(e.start, e.end, e.label) for e in alone} & {(e.start, e.end, e.label) for e in reading.entities})
+    assert found > 0
+
+
+def test_the_benchmark_compares_answers_of_both_precisions() -> None:
+    whole, half = tiny_backbone(), tiny_backbone()
+    half.model.to(torch.bfloat16)
+    row = precision.compare({"float32": whole, "bfloat16": half}, precision.learned(whole, EIGHT), EIGHT, 1)
+    assert row["test_sentences"] == len(EIGHT)
+    assert abs(row["f1"]["float32"] - row["f1"]["bfloat16"]) <= 0.3
+    assert 0.5 <= row["same_answers"]["bfloat16"] <= row["same_answers"]["float32"] == 1
+
+
+def test_the_int8_benchmark_keeps_slots_and_answers_nearly_as_in_float32() -> None:
+    whole, quantised = tiny_backbone(), tiny_backbone()
+    with warnings.catch_warnings():
+        # torch says that this way of quantising goes away: that is why it is a benchmark's only.
+        warnings.simplefilter("ignore")
+        int8.with_torch(quantised.model)
+        prompt = precision.learned(whole, EIGHT)
+        row = precision.compare({"float32": whole, "int8": quantised}, prompt, EIGHT, 1)
+    assert prompt.guidance.slots > 0
+    assert abs(row["f1"]["float32"] - row["f1"]["int8"]) <= 0.3
+    assert int8.weight_bytes(quantised.model) < int8.weight_bytes(whole.model)
+    assert int8.weight_bytes(whole.model) == sum(each.nbytes for each in whole.model.parameters())

@@ -1,0 +1,136 @@
+"""The regret benchmark: its sweep varies what the rules fix, and its regrets are differences of means."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import effects, regret
+from lightner.tuning import rules
+from lightner.types import Sentence, Span
+from tests.support.tiny import tiny_backbone
+
+TRAIN = tuple(
+    Sentence((who, "lives", "in", where), (Span(0, 1, "PER"), Span(3, 4, "LOC")))
+    for who in ("ada", "emil", "mary")
+    for where in ("paris", "rome", "oslo")
+)
+
+
+def test_a_configuration_is_the_same_for_every_seed_but_for_the_seed() -> None:
+    first, second = (regret.configuration(TRAIN, 3, seed) for seed in (0, 1))
+    assert {**first.as_dict(), "seed": 1} == second.as_dict()
+
+
+def test_the_sweep_varies_what_the_rules_fix() -> None:
+    plans = [regret.configuration(TRAIN, number, 0).as_dict() for number in range(30)]
+    varied = {name for name in plans[0] if len({plan[name] for plan in plans}) > 1}
+    assert varied >= {"prompt_length", "learning_rate", "batch_size", "steps", "warm_up_steps", "weight_decay"}
+    assert all(plan["steps"] >= plan["rounds"] > 0 and plan["warm_up_steps"] < plan["steps"] for plan in plans)
+
+
+def test_sentences_to_choose_on_are_none_that_are_learned_from(tmp_path: Path) -> None:
+    for name, words in (("train", "ab"), ("dev", "abcd"), ("test", "e")):
+        (tmp_path / name).write_text("".join(f"{word}\tO\n\n" for word in words), "utf-8")
+    task = regret.task_of(f"letters={tmp_path / 'train'}:{tmp_path / 'dev'}:{tmp_path / 'test'}")
+    assert sorted(sentence.words for sentence in task.dev) == [("c",), ("d",)]
+
+
+def test_the_best_of_the_first_seed_go_on_and_only_the_expert_and_the_rules_see_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[tuple[int, int, str]] = []
+    real = regret.measure
+
+    def noted(*args: Any) -> regret.Row:
+        scored.append(args[2:])
+        return real(*args)
+
+    monkeypatch.setattr(regret, "measure", noted)
+    monkeypatch.setattr(rules, "PROMPT_LENGTHS", (2,))
+    monkeypatch.setattr(rules, "LEARNING_RATES", (1e-2,))
+    tiny = tiny_backbone()
+    monkeypatch.setattr(regret, "_loaded", lambda *_: tiny)
+    runs = regret.Runs(tmp_path / "runs.jsonl")
+    task = regret.Task("people", TRAIN, TRAIN[:4], TRAIN[4:])
+    found = regret.compare(runs, task, 2, 1, 2)
+    expert = scored[-1][0]
+    assert scored == [
+        *((regret.RULES, seed, "test") for seed in (0, 1)),
+        (0, 0, "dev"),
+        (1, 0, "dev"),
+        (expert, 1, "dev"),
+        *((expert, seed, "test") for seed in (0, 1)),
+    ]
+    assert expert in (0, 1)
+    assert regret.compare(runs, task, 2, 1, 2) == found
+    assert len(scored) == len(runs.rows("people")) == 7
+
+
+def test_the_expert_is_the_best_mean_of_all_seeds_and_regret_a_difference_of_means() -> None:
+    def row(number: int, seed: int, dev: float) -> regret.Row:
+        return {"name": "x", "configuration": number, "seed": seed, "scored": "dev", "dev_f1": dev}
+
+    rows = [row(0, 0, 0.9), row(0, 1, 0.5), row(1, 0, 0.8), row(1, 1, 0.7), row(2, 0, 0.95)]
+    assert regret.best(rows, seeds=1) == [2, 0, 1]
+    assert regret.best(rows, seeds=2) == [1, 0]
+    tested = [
+        {**row(number, seed, 0), "scored": "test", "test_f1": f1, "settings": {"number": number}}
+        for number, seed, f1 in ((regret.RULES, 0, 0.5), (regret.RULES, 1, 0.7), (1, 0, 0.6), (1, 1, 0.66))
+    ]
+    found = regret.regret(tested, 1, 2)
+    assert found["regret"] == pytest.approx(0.03)
+    assert found["expert_settings"] == {"number": 1}
+
+
+def test_runs_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
+    tiny = tiny_backbone()
+    tiny.model.save_pretrained(tmp_path / "tiny")
+    tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    task = regret.Task("people", TRAIN, TRAIN[:4], TRAIN[4:])
+    wanted = [(0, 0, "dev"), (1, 0, "dev"), (1, 1, "dev")]
+    rows = {}
+    for processes in (1, 2):
+        runs = regret.Runs(tmp_path / f"{processes}.jsonl", str(tmp_path / "tiny"), processes=processes)
+        runs.add(task, wanted)
+        runs.add(task, wanted)
+        rows[processes] = sorted(runs.rows("people"), key=regret.key_of)
+    assert rows[1] == rows[2]
+    assert [regret.key_of(row)[1:] for row in rows[1]] == wanted
+
+
+def test_the_worth_of_a_setting_is_found_with_its_error() -> None:
+    drawn = [regret.configuration(TRAIN, number, 0).as_dict() for number in range(30)]
+    passes = effects.CHANGES["passes x 2"]
+    noise = [0.5 * (-1) ** number for number in range(30)]
+    scores = [40 + 2 * passes(each) - 10 * each["dropout"] + off for each, off in zip(drawn, noise, strict=True)]
+    found = effects.effects(drawn, scores)
+    wanted = dict.fromkeys(effects.CHANGES, 0.0) | {"passes x 2": 2.0, "dropout + 0.1": -1.0}
+    for name, effect in found.items():
+        assert abs(effect.points - wanted[name]) < 3 * effect.error < 3, name
+    exact = effects.effects(drawn, [score - off for score, off in zip(scores, noise, strict=True)])
+    assert {name: effect.points for name, effect in exact.items()} == pytest.approx(wanted, abs=1e-6)
+    assert max(effect.error for effect in exact.values()) < 1e-6
+
+
+def test_effects_are_told_of_whole_sweeps_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"name": name, "seed": seed, "scored": "dev", "dev_f1": seed or number / 30, "settings": settings}
+        for name, runs in (("whole", 30), ("begun", 29))
+        for number in range(runs)
+        for seed in (0, 1)
+        for settings in [regret.configuration(TRAIN, number, seed).as_dict()]
+    ]
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    monkeypatch.setattr("sys.argv", ["effects", str(tmp_path / "runs.jsonl")])
+    effects.main()
+    head, line, only = capsys.readouterr().out.splitlines()
+    assert head.count("|") == line.count("|") == only.count("|") == len(effects.CHANGES) + 2
+    first = effects.effects([row["settings"] for row in rows[:60:2]], [100 * number / 30 for number in range(30)])
+    shown = [f"{effect.points:.1f} ± {effect.error:.1f}" for effect in first.values()]
+    assert [cell.strip() for cell in only.split("|")[1:-1]] == ["whole", *shown]

@@ -1,0 +1,341 @@
+"""Tagging of whole files: what counts as a row, equal answers, kills, and what is said of bad input."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightner.data.formats import read
+from lightner.jobs import annotate, annotation, rows
+from lightner.jobs.annotation import Annotator, Request, Target, make_plan, write_plan
+from lightner.jobs.on_ray import local, session
+from lightner.jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
+from lightner.service.messages import Answer, Ask, Reading
+from lightner.service.replica import Backbone
+from lightner.store.registry import Registry
+from lightner.types import InputError
+from tests.support.paths import CHECKOUT
+from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, entities_of, prepare
+
+
+def rows_of(content: str | bytes, kind: str) -> list[tuple[int, str | None, tuple[str, ...], str | None]]:
+    raw = content.encode() if isinstance(content, str) else content
+    return [(row.line, row.text, row.words, row.domain) for row in read_rows(io.BytesIO(raw), "f", kind)]
+
+
+class TestRows:
+    def test_every_line_of_plain_text_is_a_row(self) -> None:
+        assert rows_of("\ufeffone\r\n\ntwo", TEXT) == [(1, "one", (), None), (2, "", (), None), (3, "two", (), None)]
+
+    def test_a_row_of_json_lines_has_a_text_or_tokens_and_perhaps_a_domain(self) -> None:
+        content = '{"text": "a b", "domain": "x"}\n\n{"tokens": ["a", "b"], "id": 7}\n'
+        assert rows_of(content, JSONL) == [(1, "a b", (), "x"), (3, None, ("a", "b"), None)]
+        (_, second) = read_rows(io.BytesIO(content.encode()), "f", JSONL)
+        assert second.others == {"id": 7}
+
+    def test_a_sentence_of_columns_is_a_row_whatever_its_tags(self) -> None:
+        content = "-DOCSTART- O\n\n# id = 1\nAda B-PER\nlives\tO\n\n\n# 1 =\nParis\n"
+        assert rows_of(content, CONLL) == [(4, None, ("Ada", "lives"), None), (9, None, ("Paris",), None)]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "a\tO\n\u00a0\tO\nb\tB-X\n",
+            "#Oscars\tNOUN\tNumber=Plur\tB-X\nwon\tVERB\tTense=Past\tO\n",
+            "# id = 1\n# text = vitamins B and O\n#x=1 O\nvitamins B-X\n\n#y=2 O\n",
+            "# text = vitamins B and O\nvitamins\tB-X\n#x=1\tO\n",
+            "# 1 =\n\nParis\tB-X\n",
+            "# sent_id = 1\nParis NNP I-NP B-X\n",
+            "# text = O\nParis\tNNP\tI-NP\tB-X\n",
+        ],
+    )
+    def test_columns_read_as_they_do_for_training(self, content: str, tmp_path: Path) -> None:
+        (file := tmp_path / "train.conll").write_text(content, "utf-8")
+        assert [words for _, _, words, _ in rows_of(content, CONLL)] == [sentence.words for sentence in read(file)]
+
+    def test_words_without_tags_may_begin_with_a_hash(self) -> None:
+        assert rows_of("# id = 1\n#x=1\nwon\n", CONLL) == [(2, None, ("#x=1", "won"), None)]
+
+    @pytest.mark.parametrize("kind", [TEXT, JSONL, CONLL])
+    def test_rows_are_the_same_read_from_any_of_them_on(self, kind: str) -> None:
+        lines = {
+            TEXT: "one\n\ntwo\nthree",
+            JSONL: '{"text": "a"}\n\n{"text": "b"}\n',
+            CONLL: "a O\nb O\n\n\nc O\n\nd O",
+        }
+        content = lines[kind].encode()
+        rows = list(read_rows(io.BytesIO(content), "f", kind))
+        for index, row in enumerate(rows):
+            rest = list(read_rows(io.BytesIO(content[row.end :]), "f", kind, line=row.next_line))
+            assert [(r.line, r.text, r.words) for r in rest] == [(r.line, r.text, r.words) for r in rows[index + 1 :]]
+
+    @pytest.mark.parametrize(
+        ("content", "kind", "said"),
+        [
+            (b"one\n\xff\n", TEXT, "f:2: found byte 0xff, expected UTF-8"),
+            ("{}\n", JSONL, "f:1: found keys []"),
+            ('{"text": "a"}\n{"text": "a", "tokens": []}\n', JSONL, "f:2: found keys"),
+            ('{"text": 1}\n', JSONL, "f:1: text: found 1, expected a string"),
+            ('{"tokens": ["a", " "]}\n', JSONL, "f:1: tokens: found ['a', ' ']"),
+            ('{"text": "a", "domain": "../x"}\n', JSONL, "f:1: domain: found '../x'"),
+            ('{"text": "a", "domain": 5}\n', JSONL, "f:1: domain: found 5, expected a string"),
+            ('{"text": "\\ud800"}\n', JSONL, "f:1: found a lone surrogate"),
+            ('{"text": "a"}\n{"text": "b", "id": [1e999]}\n', JSONL, "f:2: found number 1e999, expected finite ones"),
+            ('{"text": "a", "at": {"x": -Infinity}}\n', JSONL, "f:1: found number -Infinity, expected finite ones"),
+            ('{"text": "a", "x": NaN}\n', JSONL, "f:1: found number NaN, expected finite ones"),
+            ("\n{'text'}\n", JSONL, "f:2: found"),
+            ("[1]\n", JSONL, "f:1: found list"),
+            ("a\tO\n\tB-X\n", CONLL, "f:2: found an empty first column before 'B-X', expected a word"),
+        ],
+    )
+    def test_bad_rows_are_named_by_line(self, content: str | bytes, kind: str, said: str) -> None:
+        with pytest.raises(InputError) as caught:
+            rows_of(content, kind)
+        assert str(caught.value).startswith(said)
+
+    def test_a_line_that_is_too_long_is_named_and_not_read_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rows, "MAX_LINE_BYTES", 10)
+        assert len(rows_of("123456789\n1234567890", TEXT)) == 2
+        stream = io.BytesIO(b"one\n" + b"x" * 100)
+        with pytest.raises(InputError, match=r"^f:2: found a line of more than 10 bytes, expected shorter ones$"):
+            list(read_rows(stream, "f", TEXT))
+        assert stream.tell() == len("one\n") + 11
+
+    def test_the_kind_is_told_by_the_suffix(self) -> None:
+        assert [kind_of(Path(name)) for name in ("a.JSONL", "a.txt", "a.conll")] == [JSONL, TEXT, CONLL]
+        with pytest.raises(InputError, match="--format"):
+            kind_of(Path("a.csv"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return prepare(tmp_path_factory.mktemp("a place"))
+
+
+def request(place: Place, source: Path, *, domain: str | None = None) -> Request:
+    about = source.stat()
+    return Request(
+        source=str(source),
+        size=about.st_size,
+        modified_ns=about.st_mtime_ns,
+        kind=kind_of(source),
+        domain=domain,
+        ref="live",
+        registry=place.registry.url,
+        backbone=str(place.folder),
+    )
+
+
+def served(place: Place, pairs: list[tuple[str, str]]) -> list[Reading]:
+    """What a replica answers."""
+
+    async def ask() -> list[Reading]:
+        answers = await Backbone(place.settings).tag([Ask(domain, (text,)) for domain, text in pairs])
+        readings = [answer.readings[0] for answer in answers if isinstance(answer, Answer)]
+        return [reading for reading in readings if isinstance(reading, Reading)]
+
+    return asyncio.run(ask())
+
+
+def check_served(place: Place, records: list[dict[str, Any]]) -> int:
+    """Every record is what the service answers; returns the number of entities."""
+    readings = served(place, [(record["domain"], record["text"]) for record in records])
+    entities = 0
+    for record, reading in zip(records, readings, strict=True):
+        assert record["windows"] == reading.windows
+        found = [(e["start"], e["end"], e["text"], e["label"]) for e in record["entities"]]
+        assert found == [(e.start, e.end, e.text, e.label) for e in reading.entities]
+        scores = [e.score for e in reading.entities]
+        assert [e["score"] for e in record["entities"]] == pytest.approx(scores, rel=SCORE_TOLERANCE)
+        entities += len(found)
+    return entities
+
+
+def test_blocks_cover_the_file_and_annotate_to_what_is_served(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotation, "BLOCK_BYTES", 300)
+    pairs = [(domain, text) for text in TEXTS for domain in DOMAINS]
+    source = tmp_path / "mixed.jsonl"
+    lines = [json.dumps({"text": text, "domain": domain, "id": n}) for n, (domain, text) in enumerate(pairs)]
+    source.write_text("\n".join(lines) + "\n")
+    target = Target(tmp_path / "mixed.jsonl.jsonl")
+    plan = make_plan(request(place, source), place.registry)
+    assert plan.rows == len(pairs)
+    assert len(plan.blocks) > 3
+    assert plan.versions == dict.fromkeys(DOMAINS, "v000001")
+    write_plan(plan, target)
+    annotator = Annotator(str(place.folder), place.registry.url, "cpu")
+    for index in reversed(range(len(plan.blocks))):
+        assert annotator.annotate(target, index) == plan.blocks[index].rows
+    annotation.assemble(plan, target)
+    records = [json.loads(line) for line in target.output.read_text().splitlines()]
+    assert [(r["domain"], r["text"], r["id"]) for r in records] == [(*pair, n) for n, pair in enumerate(pairs)]
+    assert {record["prompt_version"] for record in records} == {"v000001"}
+    assert check_served(place, records) > 20
+    assert sorted(each.name for each in target.state.iterdir()) == ["plan.json"]
+
+
+def test_given_words_stay_words(place: Place, tmp_path: Path) -> None:
+    source = tmp_path / "words.conll"
+    source.write_text("Ada O\nlives O\nin O\nParis. O\n\nmary O\n")
+    target = Target(tmp_path / "out")
+    write_plan(make_plan(request(place, source, domain="movies"), place.registry), target)
+    Annotator(str(place.folder), place.registry.url, "cpu").annotate(target, 0)
+    first, second = (json.loads(line) for line in target.part(0).read_text().splitlines())
+    assert (first["tokens"], second["tokens"]) == (["Ada", "lives", "in", "Paris."], ["mary"])
+    assert first["entities"]
+    for entity in first["entities"]:
+        assert entity["text"] == " ".join(first["tokens"][entity["start_word"] : entity["end_word"]])
+        assert entity["text"] == "Ada lives in Paris."[entity["start"] : entity["end"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "domain", "said"),
+    [
+        ('{"text": "a", "domain": "movies"}\n{"text": "b"}\n', None, ":2: found no domain"),
+        ('{"text": "a", "domain": "nowhere"}\n', "movies", ":1: .*no alias 'live' of domain 'nowhere'"),
+        ('{"text": "a"}\nnot json\n', "movies", ":2: found"),
+    ],
+)
+def test_a_whole_file_is_checked_before_any_of_it_is_tagged(
+    place: Place, tmp_path: Path, content: str, domain: str | None, said: str
+) -> None:
+    source = tmp_path / "bad.jsonl"
+    source.write_text(content)
+    with pytest.raises(InputError, match=f"bad.jsonl{said}"):
+        make_plan(request(place, source, domain=domain), place.registry)
+
+
+def test_another_version_than_the_live_one_is_used_where_it_is_asked_for(place: Place, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        place.publish("renewed", seed=seed)
+    (source := tmp_path / "in.txt").write_text(TEXTS[0])
+    found = {}
+    for number, more in enumerate(([], ["--prompt", "v000001"])):
+        words = command(place, tmp_path, str(source), "--domain", "renewed", *more)[2:]
+        plan = make_plan(annotate._request(source, annotate._parser().parse_args(words)), place.registry)
+        write_plan(plan, target := Target(tmp_path / f"out{number}"))
+        Annotator(str(place.folder), place.registry.url, "cpu").annotate(target, 0)
+        record = json.loads(target.part(0).read_text())
+        found[record["prompt_version"]] = record["entities"]
+    offline = {f"v00000{seed}": entities_of(place.offline("renewed", TEXTS[0], seed)) for seed in (2, 1)}
+    assert found == offline
+    assert found["v000001"] != found["v000002"]
+
+
+def test_a_damaged_prompt_and_a_changed_file_are_named(place: Place, tmp_path: Path) -> None:
+    version = place.publish("damaged")
+    source = tmp_path / "in.txt"
+    source.write_text("Ada\n")
+    target = Target(tmp_path / "out")
+    write_plan(make_plan(request(place, source, domain="damaged"), place.registry), target)
+    place.corrupt("damaged", version)
+    annotator = Annotator(str(place.folder), place.registry.url, "cpu")
+    with pytest.raises(InputError, match=r"damaged/versions/v000001/prompt.safetensors"):
+        annotator.annotate(target, 0)
+    source.write_text("")
+    with pytest.raises(InputError, match="found it changed"):
+        annotator.annotate(target, 0)
+    assert not target.part(0).exists()
+
+
+def command(place: Place, out: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "jobs/annotate.py", "--out", str(out), "--backbone", str(place.folder),
+        "--registry", place.registry.url, *more,
+    ]  # fmt: skip
+
+
+def test_bad_input_is_one_line_and_starts_no_ray(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("Ada\n")
+    (tmp_path / "in.txt.jsonl").write_text("something else")
+    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
+    for more, said in (
+        ([str(source)], "in.txt.jsonl: found a file of another origin"),
+        ([str(tmp_path / "none.txt"), "--domain", "movies"], "none.txt: found 'No such file"),
+        ([str(source), str(source.parent / "x" / "in.txt"), "--domain", "movies"], "found a second file 'in.txt'"),
+        ([str(source), "--domain", "../movies"], "--domain: found '../movies'"),
+    ):
+        monkeypatch.setattr(sys, "argv", command(place, tmp_path, *more)[1:])
+        assert annotate.main() == 2
+        [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        assert said in line
+    assert (tmp_path / "in.txt.jsonl").read_text() == "something else"
+
+
+def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Place, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(place, tmp_path, str(tmp_path / "none.txt"), "--domain", "movies"), cwd=CHECKOUT,
+        env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "none.txt: found 'No such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.ray
+def test_a_killed_job_goes_on_by_the_same_command(head: local.Head, tmp_path: Path) -> None:
+    place = prepare(tmp_path / "own")
+    first, second = tmp_path / "first.txt", tmp_path / "second.jsonl"
+    text = "\n".join(f"Ada lives in Paris and likes soup number {n}" for n in range(4000))
+    first.write_text(text + "\n")
+    lines = [json.dumps({"text": f"{n} mary of Oslo", "domain": [*DOMAINS][n % 3]}) for n in range(50)]
+    second.write_text("\n".join(lines) + "\n")
+    out, log = tmp_path / "out", tmp_path / "log"
+    words = command(place, out, str(first), str(second), "--domain", "movies", "--workers", "1")
+    environment = {**local.environment(), "RAY_ADDRESS": head.address}
+    with log.open("wb") as output:
+        process = subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
+    state = Target(out / "first.txt.jsonl").state
+    deadline = time.monotonic() + 200
+    while len(list(state.glob("part-*"))) < 2:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "first.txt.jsonl").exists()
+    done = {part.name: part.stat().st_mtime_ns for part in state.glob("part-*")}
+    blocks = len(annotation.read_plan(Target(out / "first.txt.jsonl")).blocks)
+    assert 2 <= len(done) < blocks
+    place.publish("movies", seed=2)
+    resumed = subprocess.Popen(
+        words, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    kept: dict[str, int] = {}
+    deadline = time.monotonic() + 200
+    while resumed.poll() is None:
+        assert time.monotonic() < deadline
+        try:
+            kept |= {name: (state / name).stat().st_mtime_ns for name in done}
+        except FileNotFoundError:
+            break
+        time.sleep(0.05)
+    printed, progress = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, progress
+    assert kept == done, "finished blocks were done again"
+    assert "4050/4050" in progress
+    assert printed.splitlines()[-2:] == [f"{out}/first.txt.jsonl: 4000 rows", f"{out}/second.jsonl.jsonl: 50 rows"]
+    records = [json.loads(line) for line in (out / "first.txt.jsonl").read_text().splitlines()]
+    assert [record["text"] for record in records] == text.split("\n")
+    assert {record["prompt_version"] for record in records} == {"v000001"}, "a job ends with the prompts it began with"
+    place.registry.set_alias("movies", "live", "v000001")
+    mixed = [json.loads(line) for line in (out / "second.jsonl.jsonl").read_text().splitlines()]
+    assert check_served(place, records[:20] + records[-20:] + mixed) > 20
+    again = subprocess.run(words, cwd=CHECKOUT, env={**environment, "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True)
+    assert again.returncode == 0, "finished files need no Ray"
+    assert Registry.open(place.registry.url).resolve("movies") == "v000001"

@@ -1,0 +1,240 @@
+"""Tagging of whole files with something in the way: gold entities, edits, full disks, stops, a wrong backbone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lightner.jobs import annotate, annotation
+from lightner.jobs.annotation import Annotator, Plan, Target, make_plan, whole, write_plan
+from lightner.jobs.on_ray import local, session
+from lightner.store.registry import Registry
+from lightner.types import InputError
+from tests.jobs.test_annotate import command, request
+from tests.support.paths import CHECKOUT
+from tests.support.serving import Place, prepare
+
+PART = "0123456789abcdef.part"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return prepare(tmp_path_factory.mktemp("a place"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (file := tmp_path / "in.txt").write_text("Ada lives in Paris\nmary\n")
+    return file
+
+
+def begin(place: Place, source: Path) -> tuple[Plan, Target]:
+    """A job's plan, as the job writes it."""
+    target = Target(source.parent / "out" / f"{source.name}.jsonl")
+    plan = make_plan(request(place, source, domain="movies"), place.registry)
+    write_plan(plan, target)
+    return plan, target
+
+
+def do_blocks(place: Place, plan: Plan, target: Target) -> None:
+    annotator = Annotator(str(place.folder), place.registry.url, "cpu")
+    for index in range(len(plan.blocks)):
+        annotator.annotate(target, index)
+
+
+def run(place: Place, target: Target, source: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The command, in this process, for what needs no Ray."""
+    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(sys, "argv", command(place, target.output.parent, str(source), "--domain", "movies")[1:])
+    return annotate.main()
+
+
+def edit(source: Path) -> None:
+    """Other content of the same size, with as many rows."""
+    source.write_text(source.read_text().replace("Ada", "Eve"))
+
+
+def test_what_a_row_says_by_a_name_of_the_output_is_kept_as_its_own(place: Place, tmp_path: Path) -> None:
+    gold = {"entities": [{"start": 0, "end": 3, "label": "PER"}], "windows": 9, "prompt_version": "by hand"}
+    (source := tmp_path / "gold.jsonl").write_text(json.dumps({"text": "Ada lives in Paris", **gold, "id": 7}) + "\n")
+    plan, target = begin(place, source)
+    do_blocks(place, plan, target)
+    annotation.assemble(plan, target)
+    record = json.loads(target.output.read_text())
+    assert {name: record[f"own_{name}"] for name in gold} == gold
+    assert (record["prompt_version"], record["windows"], record["id"]) == ("v000001", 1, 7)
+    assert record["entities"]
+    assert all("score" in entity for entity in record["entities"])
+
+
+def test_a_row_that_has_both_names_is_refused_before_any_is_tagged(place: Place, tmp_path: Path) -> None:
+    (source := tmp_path / "gold.jsonl").write_text('{"text": "a"}\n{"text": "a", "entities": [], "own_entities": []}\n')
+    with pytest.raises(InputError, match=r"gold\.jsonl:2: found both 'entities' and 'own_entities', expected one"):
+        make_plan(request(place, source, domain="movies"), place.registry)
+
+
+def test_a_file_that_is_edited_before_a_block_is_read_is_refused(place: Place, source: Path) -> None:
+    plan, target = begin(place, source)
+    edit(source)
+    with pytest.raises(InputError, match=r"in\.txt: found it changed, expected a file that stays as it is"):
+        do_blocks(place, plan, target)
+    assert not annotation.begun(target)
+
+
+def test_a_file_that_is_edited_while_it_is_read_is_refused(place: Place, source: Path) -> None:
+    class Meanwhile(Registry):
+        def resolve(self, domain: str, ref: str = "live") -> str:
+            edit(source)
+            return "v000001"
+
+    registry = Meanwhile.open(place.registry.url)
+    with pytest.raises(InputError, match=r"in\.txt: found it changed"):
+        make_plan(request(place, source, domain="movies"), registry)
+
+
+def test_parts_of_a_file_that_was_edited_since_are_not_put_together(place: Place, source: Path) -> None:
+    plan, target = begin(place, source)
+    do_blocks(place, plan, target)
+    edit(source)
+    with pytest.raises(InputError, match=r"in\.txt: found it changed"):
+        annotation.assemble(plan, target)
+    assert not target.output.exists()
+    assert target.part(0).exists()
+
+
+def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
+    place: Place, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = make_plan(request(place, source, domain="recipes"), place.registry)
+    target = Target(source.parent / "out" / "in.txt.jsonl")
+    write_plan(wrong, target)
+    done: list[Plan] = []
+
+    def work(*_: object) -> None:
+        done.append(annotation.read_plan(target))
+        do_blocks(place, done[0], target)
+
+    monkeypatch.setattr(annotate, "_run", work)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(session, "connect", lambda _: 1)
+    words = command(place, target.output.parent, str(source), "--domain", "movies")[1:]
+    monkeypatch.setattr(sys, "argv", words)
+    assert annotate.main() == 0
+    assert done[0].versions == {"movies": "v000001"}
+    monkeypatch.setattr(sys, "argv", [*words[:-1], "recipes"])
+    assert annotate.main() == 2
+    assert "found what was begun with another domain, expected the same" in capsys.readouterr().err
+
+
+def test_what_is_wrong_in_a_worker_comes_back_as_a_value(place: Place, source: Path) -> None:
+    _, target = begin(place, source)
+    item: dict[str, object] = {"output": str(target.output), "block": 0}
+    answer = annotate._Worker("no such backbone", place.registry.url, "cpu")(item)
+    assert answer["fault"] == "InputError"
+    assert "backbone 'no such backbone': found no loadable model" in str(answer["said"])
+    source.unlink()
+    answer = annotate._Worker(str(place.folder), place.registry.url, "cpu")(item)
+    assert answer == {"rows": 0, "fault": "OSError", "said": f"[Errno 2] No such file or directory: '{source}'"}
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file grows beyond it, as on a disk that is full; the error that comes names no file either."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=str(tmp_path / "out")), room_for(1000), whole(tmp_path / "out") as stream:
+        stream.write(bytes(100_000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_job_was_writing_is_removed_by_the_next_one(
+    place: Place, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, target = begin(place, source)
+    do_blocks(place, plan, target)
+    beside, others = target.output.parent, (".other.txt.jsonl." + PART, ".in.txt.jsonl.mine.part")
+    for name in (f".in.txt.jsonl.{PART}", *others):
+        (beside / name).touch()
+    (target.state / f".part-000000.jsonl.{PART}").touch()
+    assert run(place, target, source, monkeypatch) == 0
+    assert sorted(path.name for path in beside.iterdir()) == sorted([".annotate", "in.txt.jsonl", *others])
+    assert [path.name for path in target.state.iterdir()] == ["plan.json"]
+    target.part(0).write_text("left by a kill behind the output")
+    assert run(place, target, source, monkeypatch) == 0
+    assert not target.part(0).exists()
+
+
+def test_a_second_job_in_one_folder_is_refused_while_the_first_is_at_work(
+    place: Place, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, target = begin(place, source)
+    do_blocks(place, plan, target)
+    capsys.readouterr()  # what loading the backbone shows
+    folder = target.output.parent
+    with (folder / annotation.STATE / ".lock").open("ab") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        assert run(place, target, source, monkeypatch) == 2
+        assert capsys.readouterr().err == f"error: --out: found another job at work in {folder}, expected none\n"
+        assert not target.output.exists()
+    assert run(place, target, source, monkeypatch) == 0
+    assert target.output.exists()
+
+
+def test_a_stop_is_one_line_and_a_status(
+    place: Place, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, target = begin(place, source)
+    monkeypatch.setattr(session, "_told", threading.Event())
+    monkeypatch.setattr(annotation, "read_plan", lambda _: signal.raise_signal(signal.SIGINT))
+    assert run(place, target, source, monkeypatch) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "stopped: finished blocks are kept; the same command goes on from here\n"
+
+
+@pytest.mark.ray
+def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_goes_on(
+    head: local.Head, place: Place, tmp_path: Path
+) -> None:
+    (source := tmp_path / "in.txt").write_text("\n".join(f"Ada lives in Paris, {n}" for n in range(12000)))
+    environment = {**local.environment(), "RAY_ADDRESS": head.address}
+    words = command(place, tmp_path / "out", str(source), "--domain", "movies", "--workers", "1")
+    wrong = [*words, "--backbone", "embedded"]
+    done = subprocess.run(wrong, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "error: prompt 'movies': found backbone 'embedded'" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    state = Target(tmp_path / "out" / "in.txt.jsonl").state
+    for number, asked in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
+        with (log := tmp_path / "log").open("wb") as output:
+            process = subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
+        deadline = time.monotonic() + 200
+        while len(list(state.glob("part-*"))) < number:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        process.send_signal(asked)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert (
+            log.read_text().splitlines()[-1] == "stopped: finished blocks are kept; the same command goes on from here"
+        )
+        assert "Traceback" not in log.read_text()
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out" / "in.txt.jsonl").read_text().splitlines()) == 12000

@@ -1,0 +1,157 @@
+"""The gate: what a new version is compared with, and when it may not go live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from lightner.evaluation.intervals import f1_interval
+from lightner.jobs import publish
+from lightner.jobs.gate import judge
+from lightner.store.artifact import PromptArtifact
+from lightner.store.card import JSON
+from lightner.store.lineage import Measured, learned_from, traces
+from lightner.tuning.training import fit, folded_tensors
+from lightner.types import Counts, Sentence, Span
+from tests.support.tiny import tiny_artifact, tiny_backbone
+from tests.tuning.test_training import EIGHT, LABELS, SHORT
+
+BASE = tiny_backbone()
+OTHERS = tuple(Sentence((*sentence.words, "too"), sentence.spans) for sentence in EIGHT)
+
+
+def counted(sentences: Sequence[Sentence], *, right: bool) -> Measured:
+    """A version that finds everything, or as many entities in all the wrong places."""
+    golds = [len(sentence.spans) for sentence in sentences]
+    return Measured(tuple(sentences), tuple(Counts(gold if right else 0, gold, gold) for gold in golds))
+
+
+def live(
+    *, f1: float | None, learned: Sequence[Sentence], held: Sequence[Sentence] = (), backbone_seed: int = 0
+) -> PromptArtifact:
+    """A random prompt, whose card says that it was so good."""
+    found = tiny_artifact(tiny_backbone(backbone_seed), labels=LABELS)
+    metrics: dict[str, JSON] = {} if f1 is None else {"f1": f1}
+    data = {**traces(learned, counted(held, right=True)), "measured_counts": ""}
+    return PromptArtifact(replace(found.card, metrics=metrics, data=data), found.tensors)
+
+
+@pytest.fixture(scope="module")
+def good() -> PromptArtifact:
+    """A prompt that has memorised EIGHT, and whose card denies it."""
+    plan = replace(SHORT, learning_rate=3e-2, batch_size=8, steps=60, rounds=2, feed_forward_slots=0, dropout=0.0)
+    tensors = folded_tensors(fit(BASE, LABELS, EIGHT, (), plan))
+    data = traces(OTHERS, counted(OTHERS, right=True))
+    return publish.bare("movies", BASE, LABELS, tensors, metrics={"f1": 0.5}, data=data)
+
+
+def test_the_first_version_goes_live() -> None:
+    verdict = judge(counted(EIGHT, right=False), None, BASE, seed=0)
+    assert verdict.passed
+    assert "no live version" in verdict.comparison
+
+
+@pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
+def test_scores_on_the_same_sentences_are_compared_whatever_their_order(right: bool, passed: bool) -> None:
+    new = counted(EIGHT[::-1], right=right)
+    verdict = judge(new, live(f1=0.9, learned=EIGHT, held=EIGHT), BASE, seed=0)
+    assert verdict.passed is passed
+    assert "against 90.0 of the live version, measured on the same sentences" in verdict.comparison
+
+
+def test_a_score_within_the_interval_is_no_worse() -> None:
+    half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
+    for theirs, passed in [(0.6, True), (0.99, False)]:
+        assert judge(half, live(f1=theirs, learned=EIGHT, held=EIGHT), BASE, seed=0).passed is passed
+
+
+def test_on_the_same_sentences_a_small_loss_counts_if_it_comes_with_no_gain() -> None:
+    many = tuple(Sentence((f"w{n}", "in", "rome"), (Span(2, 3, "place"),)) for n in range(40))
+    theirs = Measured(many, tuple(Counts(int(n < 30), 1, 1) for n in range(40)))
+    worse = Measured(many[::-1], tuple(Counts(int(n < 24), 1, 1) for n in reversed(range(40))))
+    mixed = Measured(many, tuple(Counts(int(6 <= n < 34), 1, 1) for n in range(40)))
+    found = live(f1=theirs.f1, learned=many)
+    card = replace(found.card, data=traces(many, theirs))
+    verdicts = [judge(new, PromptArtifact(card, found.tensors), BASE, seed=0) for new in (worse, mixed, theirs)]
+    assert [verdict.passed for verdict in verdicts] == [False, True, True]
+    assert "f1 60.0 against 75.0 of the live version, measured on the same 40 sentences" in verdicts[0].comparison
+    unpaired = f1_interval(worse.counts, seed=0)
+    assert unpaired.high >= theirs.f1, "the score alone would not have told"
+
+
+@pytest.mark.parametrize("damage", ["", "1,1", "1,1,x;1,1,1"])
+def test_counts_that_cannot_be_read_leave_the_score(damage: str) -> None:
+    found = live(f1=0.9, learned=EIGHT, held=EIGHT)
+    card = replace(found.card, data={**found.card.data, "measured_counts": damage})
+    verdict = judge(counted(EIGHT, right=True), PromptArtifact(card, found.tensors), BASE, seed=0)
+    assert "measured on the same sentences; " in verdict.comparison
+
+
+def test_the_live_score_is_as_uncertain_as_its_card_says() -> None:
+    half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
+    found = live(f1=0.99, learned=EIGHT, held=OTHERS)
+    assert not judge(half, found, BASE, seed=0).passed
+    card = replace(found.card, metrics={"f1": 0.99, "f1_interval": {"low": 0.4, "high": 1.0}})
+    assert judge(half, PromptArtifact(card, found.tensors), BASE, seed=0).passed
+
+
+@pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
+def test_on_other_sentences_the_live_prompt_itself_is_measured(good: PromptArtifact, right: bool, passed: bool) -> None:
+    verdict = judge(counted(EIGHT, right=right), good, BASE, seed=0)
+    assert verdict.passed is passed
+    theirs = "100.0 of the live version on 8 sentences from which neither learned"
+    assert theirs in verdict.comparison
+
+
+def test_sentences_that_the_live_prompt_learned_from_do_not_count_for_it_even_if_their_labels_changed() -> None:
+    learned = [Sentence(sentence.words, (Span(0, 1, "time"),)) for sentence in EIGHT[:6]]
+    verdict = judge(counted(EIGHT, right=True), live(f1=0.5, learned=learned, held=learned), BASE, seed=0)
+    assert "on 2 sentences from which neither learned" in verdict.comparison
+
+
+def test_where_the_live_prompt_cannot_be_measured_its_own_score_counts() -> None:
+    all_seen = live(f1=0.9, learned=EIGHT, held=OTHERS)
+    of_another_backbone = live(f1=0.9, learned=(), backbone_seed=1)
+    for theirs in (all_seen, of_another_backbone):
+        verdict = judge(counted(EIGHT, right=False), theirs, BASE, seed=0)
+        assert not verdict.passed
+        assert "against 90.0 of the live version, measured on other sentences" in verdict.comparison
+
+
+def test_a_live_version_that_cannot_be_compared_bars_nobody() -> None:
+    verdict = judge(counted(EIGHT, right=False), live(f1=None, learned=EIGHT), BASE, seed=0)
+    assert verdict.passed
+    assert "neither be run on this backbone nor has it a score" in verdict.comparison
+
+
+def test_a_card_tells_from_how_many_sentences_its_prompt_has_learned() -> None:
+    card = live(f1=None, learned=EIGHT[:6]).card
+    relabelled = replace(EIGHT[0], spans=())
+    assert learned_from([relabelled, EIGHT[5], EIGHT[6], *OTHERS], card) == 2
+    assert learned_from(EIGHT, replace(card, data={})) == 0, "it does not tell"
+
+
+def test_what_a_source_had_learned_is_on_the_card_of_what_started_from_it() -> None:
+    source = live(f1=0.5, learned=EIGHT[:2]).card
+    found = live(f1=0.5, learned=()).card
+    data = traces(EIGHT[4:5], counted(OTHERS, right=True), source)
+    assert learned_from(EIGHT, replace(found, data=data)) == 3
+    untold = replace(source, data={})
+    assert "learned_from" not in traces(EIGHT[4:5], counted(OTHERS, right=True), untold)
+
+
+def test_sentences_that_its_source_has_learned_do_not_count_for_a_new_version() -> None:
+    theirs = live(f1=0.9, learned=EIGHT, held=EIGHT)
+    knows_some, knows_all = (live(f1=0.5, learned=EIGHT[:count]).card for count in (6, 8))
+    right = counted(EIGHT, right=True)
+    assert judge(right, theirs, BASE, seed=0).passed
+    wrong_on_new = Measured(EIGHT, tuple(Counts(len(s.spans) * (n < 6), 9, 9) for n, s in enumerate(EIGHT)))
+    verdict = judge(wrong_on_new, theirs, BASE, seed=0, source=knows_some)
+    assert not verdict.passed
+    assert verdict.comparison.startswith("f1 0.0 ")
+    verdict = judge(right, theirs, BASE, seed=0, source=knows_all)
+    assert not verdict.passed
+    assert "learned, or may have, from all sentences that it was measured on" in verdict.comparison
+    assert judge(right, None, BASE, seed=0, source=knows_all).passed

@@ -1,0 +1,140 @@
+"""What a job is given, by what name its run is known, and what its trials are, as options, pins and sources have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lightner.data.formats import write_conll
+from lightner.jobs import scan, tune
+from lightner.jobs.inputs import Material, choices_of, material_of, run_key
+from lightner.jobs.sources import Choice, Source
+from lightner.store.loading import prompt_for
+from lightner.types import InputError, LabelSet, Sentence, Span
+from tests.support.tiny import tiny_artifact, tiny_backbone
+
+SENTENCES = [Sentence((f"ada{n}", "ran"), (Span(0, 1, "person"),)) for n in range(20)]
+OTHERS = [Sentence(("rome", "burns", f"{n}"), (Span(0, 1, "old town"),)) for n in range(9)]
+
+
+def job(
+    folder: Path,
+    pins: str,
+    *sources: Source | None,
+    more: Sequence[str] = (),
+    sentences: Sequence[Sentence] = SENTENCES,
+) -> tuple[Material, tuple[Choice, ...]]:
+    """What a job with these pins is given, and its choices."""
+    write_conll(folder / "train.conll", sentences)
+    (folder / "pin.yaml").write_text(pins)
+    arguments = ["--train", str(folder / "train.conll"), "--domain", "mine", "--pin", str(folder / "pin.yaml"), *more]
+    options = tune._parser().parse_args(arguments)
+    material = material_of(options)
+    return material, choices_of(options, material, sources or (None,))
+
+
+def choices(folder: Path, pins: str, *sources: Source | None) -> tuple[Choice, ...]:
+    return job(folder, pins, *sources)[1]
+
+
+def key(
+    folder: Path,
+    *more: str,
+    pins: str = "{}",
+    sentences: Sequence[Sentence] = SENTENCES,
+    source: Source | None = None,
+    fingerprint: str = "of the backbone",
+) -> str:
+    """The name of the run of a job with these options."""
+    return run_key(*job(folder, pins, source, more=more, sentences=sentences), fingerprint)
+
+
+def source() -> Source:
+    base = tiny_backbone()
+    made = tiny_artifact(base, "theirs", labels=LabelSet.of(["person"]), length=6, slots=7)
+    return Source("theirs@v000001", prompt_for(made, base), made.card)
+
+
+def test_of_a_pinned_length_or_rate_there_is_one_trial_and_what_follows_from_it_follows(tmp_path: Path) -> None:
+    assert len(choices(tmp_path, "{}")) == 4
+    shorter = [choice.plan for choice in choices(tmp_path, "{prompt_length: 3}")]
+    assert [(plan.prompt_length, plan.feed_forward_slots) for plan in shorter] == [(3, 12), (3, 12)]
+    assert len({plan.learning_rate for plan in shorter}) == 2
+    assert len(choices(tmp_path, "{learning_rate: 0.02}")) == 2
+    assert len(choices(tmp_path, "{prompt_length: 3, learning_rate: 0.02}")) == 1
+
+
+def test_no_two_trials_of_a_job_have_one_name(tmp_path: Path) -> None:
+    for pins in ("{}", "{prompt_length: 3}", "{feed_forward_slots: 0}", "{steps: 40}"):
+        found = choices(tmp_path, pins, None, source())
+        assert (
+            len({scan._name(choice) for choice in found}) == len({scan.key(choice) for choice in found}) == len(found)
+        )
+
+
+def test_a_source_decides_on_its_lengths_and_pins_on_the_rest(tmp_path: Path) -> None:
+    found = choices(tmp_path, "{dropout: 0.2}", source())
+    assert [(c.plan.prompt_length, c.plan.feed_forward_slots, c.plan.dropout) for c in found] == [(5, 7, 0.2)] * 2
+    mixed = choices(tmp_path, "{prompt_length: 3}", None, source())
+    assert [(choice.plan.prompt_length, choice.started_from) for choice in mixed] == [
+        *[(3, None)] * 2, *[(5, "theirs@v000001")] * 2
+    ]  # fmt: skip
+
+
+def test_pins_that_all_sources_decide_on_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"pin.yaml: found \['feed_forward_slots', 'prompt_length'\], expected neither"
+    ):
+        choices(tmp_path, "{prompt_length: 3, feed_forward_slots: 2}", source())
+
+
+def test_a_run_is_known_by_all_that_its_result_depends_on(tmp_path: Path) -> None:
+    (words := tmp_path / "words.json").write_text('{"person": ["human", "name"]}')
+    write_conll(dev := tmp_path / "dev.conll", OTHERS)
+    reworded, relabelled = (
+        [*SENTENCES[:-1], replace(SENTENCES[-1], **change)] for change in ({"words": ("ada", "sat")}, {"spans": ()})
+    )
+    renewed = replace(source(), reference="theirs@v000002")
+    keys = [
+        key(tmp_path),
+        key(tmp_path, sentences=reworded),
+        key(tmp_path, sentences=relabelled),
+        key(tmp_path, "--dev", str(dev)),
+        key(tmp_path, "--label-words", str(words)),
+        key(tmp_path, "--seed", "1"),
+        key(tmp_path, "--lengths", "8"),
+        key(tmp_path, "--rates", "0.02"),
+        key(tmp_path, pins="{dropout: 0.2}"),
+        key(tmp_path, pins="{folds: 2}"),
+        key(tmp_path, pins="{early_stopping: false}"),
+        key(tmp_path, source=source()),
+        key(tmp_path, source=renewed),
+        key(tmp_path, fingerprint="of another"),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_run_is_the_same_whatever_else_is_asked_for(tmp_path: Path) -> None:
+    write_conll(test := tmp_path / "test.conll", OTHERS)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    asked = ["--test", str(test), "--seeds", "3", "--log", "mlflow", "--workers", "2", "--budget", "1", "--force"]
+    assert key(tmp_path, *asked) == key(tmp_path, pins="{workers: 2}") == key(elsewhere) == key(tmp_path)
+
+
+def test_label_words_are_those_of_the_file_and_of_the_names_of_the_others(tmp_path: Path) -> None:
+    (words := tmp_path / "words.json").write_text('{"person": ["human", "name"]}')
+    material, _ = job(tmp_path, "{}", more=["--label-words", str(words)], sentences=[*SENTENCES, *OTHERS])
+    assert material.labels == LabelSet(("old town", "person"), (("old", "town"), ("human", "name")))
+
+
+def test_selection_never_sees_a_test_file(tmp_path: Path) -> None:
+    write_conll(test := tmp_path / "test.conll", OTHERS)
+    without, choices_without = job(tmp_path, "{}")
+    with_it, choices_with = job(tmp_path, "{}", more=["--test", str(test)])
+    assert with_it.test == tuple(OTHERS)
+    assert (with_it.labels, with_it.folds, with_it.dev) == (without.labels, without.folds, without.dev)
+    assert [choice.plan for choice in choices_with] == [choice.plan for choice in choices_without]
+    assert run_key(with_it, choices_with, "x") == run_key(without, choices_without, "x")

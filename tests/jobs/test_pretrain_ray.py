@@ -1,0 +1,94 @@
+"""The pretraining job on a real Ray: from relative paths, resumed, to a checkpoint that loads and a curve."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from lightner.data.formats import write_conll
+from lightner.jobs.on_ray import local
+from lightner.model import embedded
+from lightner.model.backbone import prepare
+from lightner.pretraining.case_marks import ALL_CAPITALS, CAPITALISED
+from lightner.pretraining.objective import Pretrainer
+from tests.pretraining.test_pretraining import sentence
+from tests.pretraining.test_wordnet import write_database
+from tests.support.paths import CHECKOUT
+from tests.support.tiny import tiny_backbone, tiny_tokenizer
+
+pytestmark = pytest.mark.ray
+JOB = CHECKOUT / "jobs" / "pretrain.py"
+OPTIONS = (
+    "--start start --sets sets --raw raw.txt --wordnet wordnet --storage runs --out made --leave-out held --workers 1 "
+    "--batch-size 4 --report-every 2 --save-every 4"
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    head = local.start()
+    yield head.address
+    local.stop(head)
+
+
+def marked_tokenizer() -> PreTrainedTokenizerFast:
+    """The tiny tokenizer with two of its entries as case marks, so that the job takes it as it is."""
+    tiny = tiny_tokenizer()
+    stored = json.loads(tiny.backend_tokenizer.to_str())
+    marks = {"!": CAPITALISED, "?": ALL_CAPITALS}
+    stored["model"]["vocab"] = {marks.get(piece, piece): place for piece, place in stored["model"]["vocab"].items()}
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(stored)), **special)
+
+
+def write_material(folder: Path) -> None:
+    model, tokenizer = tiny_backbone().model, marked_tokenizer()
+    default = Pretrainer(prepare("tiny", model, tokenizer), []).default()
+    embedded.save(folder / "start", model, tokenizer, default, "A start.\n")
+    for name in ("news", "held"):
+        (folder / "sets" / name).mkdir(parents=True)
+        write_conll(folder / "sets" / name / "train.conll", [sentence(number) for number in range(12)])
+    text = "The bird saw a scientist walk through the city of Paris in a new chair . "
+    (folder / "raw.txt").write_text("\n".join(text + f"A robin saw {number} scientists ." for number in range(9)))
+    write_database(folder / "wordnet")
+
+
+def pretrain(folder: Path, address: str, steps: int, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(JOB), *OPTIONS.split(), "--steps", str(steps), *more]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**local.environment(), "RAY_ADDRESS": address},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_run_is_made_from_relative_paths_and_a_longer_one_goes_on_from_it(tmp_path: Path, address: str) -> None:
+    write_material(tmp_path)
+    done = pretrain(tmp_path, address, 4)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"checkpoint: {tmp_path / 'made'}" in done.stdout
+    first = embedded.load(tmp_path / "made")
+    assert first.default.length == 16
+    other = pretrain(tmp_path, address, 8, "--seed", "5", "--out", "other")
+    assert other.returncode == 2
+    assert "runs/pretrain: found a run that was begun with another --seed" in other.stderr
+    assert not (tmp_path / "other").exists()
+    done = pretrain(tmp_path, address, 8)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    curve = [json.loads(line) for line in (tmp_path / "made.curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in curve] == [2, 4, 6, 8]
+    assert [line["f1"] is None for line in curve] == [True, False, True, False]
+    second = embedded.load(tmp_path / "made").model.state_dict()
+    changed = [name for name, tensor in first.model.state_dict().items() if not tensor.equal(second[name])]
+    assert any("decoder.layers" in name for name in changed)

@@ -1,0 +1,112 @@
+"""The storage of runs: addresses with a query, what is refused; and tuning on S3, stopped and resumed on a real Ray."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.fs
+import pytest
+
+from lightner.jobs.on_ray import local, storage
+from lightner.types import InputError
+from tests.jobs.test_tune_ray import place, start, wait_for, words
+from tests.support.paths import CHECKOUT
+from tests.support.s3 import ENVIRONMENT, S3Server
+
+__all__ = ["place"]  # a fixture
+
+
+@pytest.fixture(params=["environment", "query"])
+def address(request: pytest.FixtureRequest, s3_url: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A storage in a fresh bucket, whose server stands in the environment or in the address itself."""
+    if request.param == "environment":
+        return s3_url
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    return f"{s3_url}?scheme=http&endpoint_override={s3.url.removeprefix('http://')}"
+
+
+@pytest.fixture
+def head(address: str) -> Iterator[local.Head]:
+    """A Ray that inherits the environment of `address`."""
+    started = local.start()
+    yield started
+    local.stop(started)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("/srv/runs/", "/srv/runs/x"),
+        ("/srv/what?", "/srv/what?/x"),
+        ("s3://b/runs", "s3://b/runs/x"),
+        ("s3://b/runs/?scheme=http&endpoint_override=h:1", "s3://b/runs/x?scheme=http&endpoint_override=h:1"),
+    ],
+)
+def test_a_name_goes_before_the_query(given: str, expected: str) -> None:
+    assert storage.inside(given, "x") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("foo://b/runs", "foo"), ("s3://b/runs?schme=http", "schme"), ("{folder}/file/runs", "file")],
+)
+def test_a_storage_that_is_none_is_refused(given: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=rf"--storage: found .*{said}.*expected a folder or an address"):
+        storage.check(given.format(folder=tmp_path))
+
+
+def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    storage.check(str(tmp_path / "runs"))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.s3
+def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path, s3: S3Server) -> None:
+    nowhere = f"s3://nobodys/runs?scheme=http&endpoint_override={s3.url.removeprefix('http://')}"
+    done = subprocess.run(
+        [sys.executable, *words(place, "nowhere", "--storage", nowhere)],
+        cwd=CHECKOUT, env={**local.environment(), **ENVIRONMENT, "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True,
+        text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert f"--storage: found {nowhere!r}" in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.s3
+@pytest.mark.ray
+def test_a_killed_or_interrupted_driver_goes_on_from_object_storage(
+    head: local.Head, place: Path, address: str, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    domain = "query" if "?" in address else "environment"
+    command = words(place, domain, "--storage", address, pin="slow.yaml")
+    process = start(head, *command, log=first)
+    wait_for(first, r"scan .* round [5-9] ", process)
+    if domain == "query":
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
+        said = first.read_text().splitlines()
+        assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    else:
+        process.kill()
+        process.wait()
+    process = start(head, *command, log=second)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert f"published {domain} v000001" in second.read_text()
+    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+    kept = re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", second.read_text(), re.MULTILINE)
+    assert kept
+    files, folder = pyarrow.fs.FileSystem.from_uri(kept[1])
+    found = [each.path for each in files.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))]
+    assert any("/events.out.tfevents." in path for path in found), found
+    with files.open_input_file(f"{folder}/scan.txt") as table:
+        assert table.read().decode() in second.read_text()
+    assert not (place / "runs").exists(), "something was kept on this machine"

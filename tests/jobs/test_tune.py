@@ -1,0 +1,80 @@
+"""How a tuning job ends and whether it begins: under which alias a version is published, what was tuned before."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lightner.jobs import tune
+from lightner.jobs.gate import CANDIDATE, Verdict
+from lightner.jobs.publish import Standing
+from lightner.store.artifact import PromptArtifact
+from lightner.store.registry import LIVE, Registry
+from tests.support.tiny import tiny_artifact, tiny_backbone
+
+MADE = tiny_artifact(tiny_backbone())
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry.open(str(tmp_path / "registry"))
+
+
+def options(registry: Registry, *, force: bool, budget: float | None = None) -> argparse.Namespace:
+    return argparse.Namespace(domain="movies", registry=registry.url, force=force, budget=budget)
+
+
+def of_run(key: str) -> PromptArtifact:
+    return replace(MADE, card=replace(MADE.card, tuning={"run": key}))
+
+
+@pytest.mark.parametrize(
+    ("passed", "force", "alias", "held_back"),
+    [
+        (True, False, LIVE, ""),
+        (False, True, LIVE, ""),
+        (False, False, CANDIDATE, " as candidate only: it is worse (--force lets this one go live)"),
+    ],
+)
+def test_what_the_gate_holds_back_is_a_candidate_unless_it_is_forced(
+    registry: Registry, capsys: pytest.CaptureFixture[str], passed: bool, force: bool, alias: str, held_back: str
+) -> None:
+    pictures = {"scan.png": b"a picture"}
+    tune._publish(
+        registry, options(registry, force=force), MADE, Verdict(passed, "3 against 4", "it is worse"), pictures
+    )
+    assert registry.aliases("movies") == {alias: "v000001"}
+    assert (Path(registry.url) / "movies" / "versions" / "v000001" / "scan.png").read_bytes() == b"a picture"
+    said = ["gate: 3 against 4", f"published movies v000001 into {registry.url}{held_back}"]
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def test_what_is_live_is_tuned_again_only_by_force(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.publish(of_run("this"))
+    live = Standing("v000001", of_run("this"))
+    assert tune._is_done(registry, options(registry, force=False), live, "this")
+    assert capsys.readouterr().out.startswith("nothing to do: movies v000001 is live with this data and these rules (")
+    assert not tune._is_done(registry, options(registry, force=True), live, "this")
+    assert not tune._is_done(registry, options(registry, force=False), live, "another")
+    assert not tune._is_done(registry, options(registry, force=False), None, "this")
+    assert capsys.readouterr().out == ""
+    assert registry.aliases("movies") == {LIVE: "v000001"}
+
+
+def test_what_was_held_back_waits_until_force_lets_it_go_live(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.publish(of_run("better"))
+    registry.publish(of_run("this"), alias=CANDIDATE)
+    live = Standing("v000001", of_run("better"))
+    assert not tune._is_done(registry, options(registry, force=True), live, "another")
+    assert tune._is_done(registry, options(registry, force=False), live, "this")
+    assert registry.resolve("movies") == "v000001"
+    assert tune._is_done(registry, options(registry, force=True), live, "this")
+    assert registry.resolve("movies") == "v000002"
+    waits, moved = capsys.readouterr().out.splitlines()
+    assert waits.startswith("nothing to do: movies v000002 is the candidate with this data and these rules")
+    assert moved.endswith(f"now it is live in {registry.url}")

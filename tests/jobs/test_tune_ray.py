@@ -1,0 +1,386 @@
+"""The tuning job on a real Ray: submitted, killed, resumed, refused; and what it prints and publishes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightner.data.formats import read, write_conll
+from lightner.evaluation import confusions, metrics
+from lightner.jobs import gate, sources, tune
+from lightner.jobs.on_ray import local, session
+from lightner.model import backbone
+from lightner.store.artifact import PromptArtifact
+from lightner.store.lineage import traces
+from lightner.store.loading import prompt_for
+from lightner.store.registry import Registry
+from lightner.tagger import tag_words
+from lightner.types import Counts, InputError, LabelSet, Sentence, Span
+from tests.conftest import LocalRay
+from tests.support.paths import CHECKOUT
+from tests.support.tiny import tiny_artifact, tiny_backbone
+
+PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
+WHOLE = f"{PIN[:-1]}, folds: 2, early_stopping: false}}"
+SLOW = "{steps: 120, rounds: 30, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny backbone, sentences and pins."""
+    folder = tmp_path_factory.mktemp("jobs")
+    tiny = tiny_backbone()
+    tiny.model.save_pretrained(folder / "tiny")
+    tiny.tokenizer.save_pretrained(folder / "tiny")
+    names = ("Ana", "Bob", "Eve", "Max")
+    sentences = [
+        Sentence((names[n % 4], "saw", "the", "red", f"house{n}"), (Span(0, 1, "person"), Span(4, 5, "building")))
+        for n in range(20)
+    ]
+    write_conll(folder / "train.conll", sentences)
+    (folder / "pin.yaml").write_text(PIN)
+    (folder / "whole.yaml").write_text(WHOLE)
+    (folder / "slow.yaml").write_text(SLOW)
+    return folder
+
+
+def words(place: Path, domain: str, *more: str, pin: str = "pin.yaml", train: str = "train.conll") -> list[str]:
+    return [
+        "jobs/tune.py", "--train", str(place / train), "--domain", domain, "--backbone", str(place / "tiny"),
+        "--registry", str(place / "registry"), "--storage", str(place / "runs"), "--pin", str(place / pin),
+        "--lengths", "2", "--rates", "0.01", *more,
+    ]  # fmt: skip
+
+
+def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+    """A job on that Ray, or on one of its own."""
+    environment = {**local.environment(), **({"RAY_ADDRESS": head.address} if head else {})}
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=CHECKOUT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """How a job ends, in this process, for what needs no Ray."""
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
+    try:
+        return tune.main()
+    except SystemExit as ended:
+        return ended.code
+
+
+def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], *, within_s: float = 240) -> None:
+    deadline = time.monotonic() + within_s
+    while not re.search(pattern, log.read_text(errors="replace")):
+        assert process.poll() is None, log.read_text(errors="replace")
+        assert time.monotonic() < deadline, log.read_text(errors="replace")
+        time.sleep(0.2)
+
+
+def descendants(title: str, head: local.Head) -> list[int]:
+    """Processes of that head whose title begins with `title`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            belongs = str(head.folder).encode() in (entry / "environ").read_bytes()
+            belongs |= any(head.folder.name in os.readlink(link) for link in (entry / "fd").iterdir())
+        except OSError:
+            continue
+        if command.startswith(title.encode()) and belongs:
+            found.append(int(entry.name))
+    return found
+
+
+def kill(title: str, head: local.Head) -> None:
+    """SIGKILL for the processes of that head whose title begins with `title`, of which there are some."""
+    found = descendants(title, head)
+    assert found
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.ray
+def test_a_submitted_job_publishes_and_does_nothing_the_second_time(
+    head: local.Head, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
+    more = ["--test", str(place / "train.conll"), "--rates", "0.01", "0.03", "--seeds", "2"]
+    command = words(place, "houses", *more, pin="whole.yaml")
+    submit += ["--working-dir", ".", "--", "python", *command]
+    done = subprocess.run(submit, cwd=CHECKOUT, env=local.environment(), capture_output=True, text=True, timeout=400)
+    first = done.stdout
+    assert done.returncode == 0, first + done.stderr
+    assert "published houses v000001" in first
+    assert re.search(r"length +rate +rounds +best +precision +recall +f1", first)
+    assert "each measured on 20 sentences, each by the one of 2 folds that did not learn from it" in first
+    assert re.search(r"^f1 [\d.]+, 95 % interval [\d.]+ to [\d.]+$", first, re.MULTILINE)
+    assert (kept := re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", first, re.MULTILINE))
+    assert (Path(kept[1]) / "scan.txt").read_text() in first
+    beside = place / "registry" / "houses" / "versions" / "v000001"
+    for picture in ("scan.png", "scan.html"):
+        assert (beside / picture).read_bytes() == (Path(kept[1]) / picture).read_bytes()
+    _, artifact = Registry.open(str(place / "registry")).fetch("houses")
+    assert artifact.card.labels == ("building", "person")
+    assert "draft.tagger" in artifact.tensors
+    tuning: Any = artifact.card.tuning
+    measured: Any = artifact.card.metrics
+    assert tuning["folds"] == 2
+    assert [len(row["f1_by_round"]) for row in tuning["scan"]] == [4, 4], "no trial is stopped early"
+    [row] = [row for row in tuning["scan"] if row["learning_rate"] == tuning["learning_rate"]]
+    assert row["f1"] == max(row["f1"] for row in tuning["scan"])
+    assert tuning["stopped_after_round"] == row["best_round"] >= 2
+    assert measured["f1"] == row["f1"] == row["f1_by_round"][row["best_round"] - 1]
+    assert measured["f1_interval"]["low"] <= measured["f1"] <= measured["f1_interval"]["high"]
+    assert measured["support"] == 40, "every mention of the training file was held out once"
+    seeds = measured["other_seeds"]
+    assert len(seeds["f1"]) == 2
+    assert seeds["f1_mean"] == pytest.approx(sum(seeds["f1"]) / 2)
+    assert f"f1 over 2 other seeds: mean {100 * seeds['f1_mean']:.1f}, standard deviation" in first
+    assert set(measured["types"]) == {"building", "person"}
+    assert artifact.card.data["sentences"] == 20
+    assert status_of(command, monkeypatch) == 0
+    assert "nothing to do: houses v000001" in capsys.readouterr().out
+    assert Registry.open(str(place / "registry")).versions("houses") == ("v000001",)
+
+    evaluated = subprocess.run(
+        [sys.executable, "jobs/evaluate.py", "--domain", "houses", "--test", str(place / "train.conll"),
+         "--registry", str(place / "registry"), "--backbone", str(place / "tiny")],
+        cwd=CHECKOUT, env=local.environment(), capture_output=True, text=True, timeout=200, check=True,
+    )  # fmt: skip
+    sentences = read(place / "train.conll")
+    base = backbone.load(str(place / "tiny"))
+    found = tag_words(base, [(prompt_for(artifact, base), sentence.words) for sentence in sentences])
+    predicted = [[span for span, _ in spans] for spans in found]
+    gold = [sentence.spans for sentence in sentences]
+    expected = metrics.report(metrics.score(gold, predicted, artifact.card.labels))
+    assert expected in evaluated.stdout
+    assert "has learned from 20 of these 20 sentences" in evaluated.stdout
+    assert confusions.describe(confusions.errors(gold, predicted)) in evaluated.stdout
+    assert expected in first
+
+
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced_and_the_job_finishes(head: local.Head, place: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start(head, *words(place, "killed", pin="slow.yaml"), log=log)
+    wait_for(log, r"scan .* round [2-9] ", process)
+    kill("ray::ImplicitFunc", head)
+    assert process.wait(timeout=400) == 0, log.read_text()
+    assert "published killed v000001" in log.read_text()
+    assert len(re.findall(r"scan .* round 1 ", log.read_text())) == 1, "it began again instead of going on"
+
+
+@pytest.mark.ray
+def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    process = start(head, *words(place, "resumed", pin="slow.yaml"), log=first)
+    wait_for(first, r"scan .* round [5-9] ", process)
+    process.kill()
+    process.wait()
+    process = start(head, *words(place, "resumed", pin="slow.yaml"), log=second)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert "published resumed v000001" in second.read_text()
+    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+
+
+@pytest.mark.ray
+def test_a_job_whose_checkpoint_was_lost_begins_that_trial_anew(head: local.Head, place: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = words(place, "lost", "--storage", str(tmp_path / "runs"), pin="slow.yaml")
+    process = start(head, *command, log=first)
+    wait_for(first, r"scan .* round [3-9] ", process)
+    process.kill()
+    process.wait()
+    kept = list((tmp_path / "runs").glob("*/*/*/checkpoint_*"))
+    assert kept
+    for folder in kept:
+        shutil.rmtree(folder)
+    process = start(head, *command, log=second)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert "published lost v000001" in second.read_text()
+    assert re.search(r"scan .* round 1 ", second.read_text())
+
+
+@pytest.mark.ray
+def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command_and_outlives_a_kill(
+    head: local.Head, place: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = words(place, "stopped", "--workers", "2", "--dev", str(place / "train.conll"), pin="slow.yaml")
+    process = start(head, *command, log=first)
+    wait_for(first, r"scan .* round [2-9] ", process)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
+    said = first.read_text().splitlines()
+    assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    process = start(head, *command, "--shard", log=second)  # which changes where weights are, and no result
+    wait_for(second, r"scan .* round ", process)
+    kill("ray::RayTrainWorker", head)
+    assert process.wait(timeout=400) == 0, second.read_text()
+    assert "published stopped v000001" in second.read_text()
+    assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
+    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+
+
+@pytest.mark.ray
+def test_a_worse_version_is_a_candidate_until_it_is_forced(
+    head: local.Head,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
+    found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
+    perfect = gate.Measured(sentences, tuple(Counts(2, 2, 2) for _ in sentences))
+    card = replace(found.card, metrics={"f1": 1.0}, data=traces(sentences, perfect))
+
+    def run(*more: str) -> str:
+        assert status_of(words(place, "gated", *more), monkeypatch) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    process = start(head, *words(place, "gated"), log=(log := tmp_path / "log"))
+    wait_for(log, "each measured on", process)
+    registry.publish(PromptArtifact(card, found.tensors))  # only now: what counts is what is live in the end
+    assert process.wait(timeout=400) == 0, log.read_text()
+    last = log.read_text().splitlines()[-1]
+    assert "published gated v000002" in last
+    assert "as candidate only: the live version is better" in last
+    assert registry.aliases("gated") == {"live": "v000001", "candidate": "v000002"}
+    compared = registry.fetch("gated", "candidate")[1].card.tuning["gate"]
+    assert isinstance(compared, str)
+    assert "100.0 of the live version, measured on the same 20 sentences" in compared
+    assert "nothing to do: gated v000002 is the candidate" in run()
+    assert "now it is live" in run("--force")
+    assert registry.resolve("gated") == "v000002"
+    assert "nothing to do: gated v000002 is live" in run()
+
+
+def test_a_plan_takes_the_lengths_of_the_prompt_that_it_starts_from(place: Path) -> None:
+    base = backbone.load(str(place / "tiny"))
+    registry = Registry.open(str(place / "sources"))
+    labels = LabelSet.of(["harbour", "person"])
+    registry.publish(tiny_artifact(base, "ships", labels=labels, length=5, slots=7))
+    source = sources.find(registry, "ships", base, sentences=())
+    assert (source.reference, source.lengths) == ("ships@v000001", {"prompt_length": 3, "feed_forward_slots": 7})
+    assert sources.find(registry, "ships@v000001", base, sentences=()).reference == source.reference
+    registry.publish(tiny_artifact(base, "bare", labels=labels, length=1))
+    with pytest.raises(InputError, match=r"--from bare: found 1 slots"):
+        sources.find(registry, "bare", base, sentences=())
+    with pytest.raises(InputError, match="tiny-bart-1"):
+        sources.find(registry, "ships", tiny_backbone(1), sentences=())
+
+
+@pytest.mark.ray
+def test_a_job_on_a_ray_of_its_own_starts_from_another_domains_prompt_of_other_labels(
+    place: Path, tmp_path: Path
+) -> None:
+    registry = Registry.open(str(place / "registry"))
+    base = backbone.load(str(place / "tiny"))
+    registry.publish(tiny_artifact(base, "ships", labels=LabelSet.of(["harbour", "person"]), length=5, slots=7))
+    log = tmp_path / "log"
+    process = start(None, *words(place, "moved", "--from", "ships"), log=log)
+    wait_for(log, "published moved v000001", process)
+    assert process.wait(timeout=60) == 0, log.read_text()
+    assert local.environment()["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] == "0", "its Ray has nothing to wait for"
+    assert "starting from ships@v000001" in log.read_text()
+    warning = "ships@v000001 has learned, or may have, from 20 of the 20 sentences that trials are measured on"
+    assert f"warning: {warning}" in log.read_text()
+    _, made = registry.fetch("moved")
+    assert made.card.tuning["started_from"] == "ships@v000001"
+    assert any(warning in str(line) for line in made.card.data["warnings"])  # type: ignore[union-attr]
+    assert (made.card.labels, made.card.length, made.card.slots) == (("building", "person"), 5, 7)
+
+
+def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    more = ["--dry-run", "--lengths", "2", "3", "--registry", str(home / "registry"), "--storage", str(home / "runs")]
+    done = subprocess.run(
+        [sys.executable, *words(place, "rehearsed", *more)],
+        cwd=CHECKOUT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["20 sentences, 100 words, 2 types", "  building  20 mentions", "  person    20 mentions"]
+    settings = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
+    assert settings["prompt_length"] == "2, 3  (scanned)"
+    assert (settings["steps"], settings["learning_rate"]) == ("16", "0.01")
+    assert "2 trials, each measured on 20 sentences, each by the one of 3 folds that did not learn from it" in lines
+    assert "a trial: 11 steps for each of 3 folds, scored after each of 4 rounds" in lines
+    assert (settings["folds"], settings["early_stopping"], settings["workers"]) == ("3", "True", "1")
+    assert re.search(r"^at most \d+ s for the scan, 6 of 8 rounds, one after the other$", done.stdout, re.MULTILINE)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--train", "nowhere.conll"], "nowhere.conll"),
+        (["--domain", "No Name"], "--domain: found 'No Name'"),
+        (["--rates", "-1"], "found '-1', expected a number above 0"),
+        (["--budget", "0"], "found '0', expected a number of minutes above 0"),
+        (["--lengths", "many"], "found 'many', expected a whole number"),
+        (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
+        (["--seed", str(2**64)], f"found '{2**64}', expected at most {2**32 - 1}"),
+        (["--storage", "~nobody-here/runs"], "found '~nobody-here/runs', expected the name of a user behind ~"),
+        (["--shard"], "--shard: found 1 workers, expected at least 2"),
+        (["--log", "tensorboard"], "argument --log: invalid choice: 'tensorboard'"),
+        (["--pin", "bad.yaml"], "bad.yaml: found settings ['stepps'], expected some of ['batch_size',"),
+        (["--pin", "folds.yaml"], "folds.yaml: folds: found 21, expected at most 20 of 20 different sentences"),
+        (["--pin", "steps.yaml"], "steps.yaml: pinned setting 'steps': found 0, expected at least 1"),
+        (["--pin", "early.yaml"], "early.yaml: pinned setting 'early_stopping': found 1, expected a bool"),
+        (["--train", "bad.conll"], "bad.conll:1: found"),
+        (["--train", "spaced.conll"], r"found 'first\xa0name', expected printable text"),
+        (["--label-words", "words.json"], "['nobody']"),
+    ],
+)
+def test_bad_input_is_one_line_and_starts_nothing(
+    place: Path, more: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, pins in (
+        ("bad", "stepps: 3"),
+        ("folds", "folds: 21"),
+        ("steps", "steps: 0"),
+        ("early", "early_stopping: 1"),
+    ):
+        (place / f"{name}.yaml").write_text(pins)
+    (place / "bad.conll").write_text("lonely\n")
+    (place / "spaced.conll").write_text("Ana\tB-first\u00a0name\nsaw\tO\n\nBob\tB-first\u00a0name\n")
+    (place / "words.json").write_text('{"nobody": ["word"]}')
+    files = [str(place / word) if word.endswith((".conll", ".yaml", ".json")) else word for word in more]
+    status = status_of(words(place, "refused", *files), monkeypatch)
+    shown = capsys.readouterr()
+    assert status == 2, shown.err
+    [line] = [line for line in shown.err.splitlines() if line.startswith("error:")]
+    assert said in line
+    assert "refused" not in Registry.open(str(place / "registry")).domains()
+
+
+def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words(place, "refused", "--train", "nowhere.conll")],
+        cwd=CHECKOUT, env={**local.environment(), "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "error: nowhere.conll" in done.stderr
+    assert "Traceback" not in done.stderr
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "ray" in imported
+    assert not {"mlflow", "wandb"} & imported, "trackers take seconds to import, and nobody asked for one"

@@ -1,0 +1,87 @@
+"""Backbones: frozen, told apart by their fingerprint, and refused where they are not whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import T5Config, T5Model
+
+from lightner.model.backbone import Backbone, load
+from lightner.types import InputError
+from tests.support.tiny import WIDTH, tiny_backbone, tiny_tokenizer
+
+
+def saved(folder: Path, family: str = "bart") -> Backbone:
+    backbone = tiny_backbone(0, family)
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    return backbone
+
+
+@pytest.mark.parametrize("family", ["bart", "mbart"])
+def test_a_folder_is_loaded_as_the_backbone_that_was_saved(tmp_path: Path, family: str) -> None:
+    original = saved(tmp_path, family)
+    loaded = load(str(tmp_path))
+    assert loaded.fingerprint == original.fingerprint
+    assert (loaded.name, loaded.shape) == (str(tmp_path), original.shape)
+    assert (loaded.max_pieces, loaded.device.type) == (128, "cpu")
+    assert loaded.input_scale == (WIDTH**0.5 if family == "mbart" else 1.0)
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+    assert not any(module.training for module in loaded.model.modules())
+
+
+def test_the_fingerprint_tells_weights_and_tokenizers_apart_but_not_precisions(tmp_path: Path) -> None:
+    original = saved(tmp_path)
+    assert load(str(tmp_path), dtype=torch.bfloat16).fingerprint == original.fingerprint
+    assert tiny_backbone(1).fingerprint != original.fingerprint
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["shared.weight"][7, 3] += 1e-3
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert load(str(tmp_path)).fingerprint != original.fingerprint
+    saved(tmp_path)
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["newword"])
+    tokenizer.save_pretrained(tmp_path)
+    assert load(str(tmp_path)).fingerprint != original.fingerprint
+
+
+def test_a_checkpoint_without_some_weights_is_refused_with_their_names(tmp_path: Path) -> None:
+    saved(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["decoder.layers.1.encoder_attn.k_proj.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"found no weights for \['decoder.layers.1.encoder_attn.k_proj.weight'\]"):
+        load(str(tmp_path))
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    content = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(content[:1000])
+    with pytest.raises(InputError, match=f"backbone '{tmp_path}': found no loadable model at this folder"):
+        load(str(tmp_path))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found no loadable model at this folder"):
+        load(str(tmp_path))
+
+
+def test_a_folder_of_another_family_is_refused_by_name(tmp_path: Path) -> None:
+    config = T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=80, decoder_start_token_id=0)
+    T5Model(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="found model family 't5'"):
+        load(str(tmp_path))
+
+
+def test_equal_weights_with_other_settings_are_another_backbone(tmp_path: Path) -> None:
+    same = saved(tmp_path).fingerprint
+    assert load(str(tmp_path)).fingerprint == same
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "encoder_attention_heads": 4}))
+    assert load(str(tmp_path)).fingerprint != same

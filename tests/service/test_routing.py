@@ -1,0 +1,100 @@
+"""Requests go where their prompt is, as long as that is not far busier."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lightner.service.messages import HELD_DOMAINS
+from lightner.service.routing import SLACK, ranked
+from tests.conftest import LocalRay
+from tests.service.test_metrics import read_samples
+from tests.service.test_ray import Service
+from tests.support.serving import TEXTS, entities_of, prepare
+
+DOMAINS, ASKED = 3, 20
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A replica and how many requests it has."""
+
+    replica_id: str
+    queue: int
+    routing_stats: Mapping[str, Any]
+
+
+def busy(name: str, queue: int, *domains: str) -> Busy:
+    return Busy(name, queue, {HELD_DOMAINS: domains})
+
+
+def names(groups: list[list[Busy]]) -> list[set[str]]:
+    return [{each.replica_id for each in group} for group in groups]
+
+
+def test_a_replica_with_the_prompt_comes_first_and_any_other_after_it() -> None:
+    replicas = [busy("a", 0), busy("b", SLACK, "movies", "recipes")]
+    assert names(ranked(replicas, "movies", lambda each: each.queue)) == [{"b"}, {"a", "b"}]
+
+
+def test_a_far_busier_one_does_not() -> None:
+    replicas = [busy("a", 0), busy("b", SLACK + 1, "movies")]
+    assert names(ranked(replicas, "movies", lambda each: each.queue)) == [{"a", "b"}]
+
+
+@pytest.mark.parametrize("domain", ["", "tickets"])
+def test_without_a_domain_or_a_holder_two_by_chance(domain: str) -> None:
+    replicas = [busy(name, 0, "movies") for name in "abcd"]
+    groups = [ranked(replicas, domain, lambda each: each.queue) for _ in range(200)]
+    assert {len(group[0]) for group in groups} == {2}
+    assert set().union(*(names(group)[0] for group in groups)) == set("abcd")
+
+
+def test_a_replica_that_has_not_reported_yet_and_none_at_all() -> None:
+    assert names(ranked([Busy("a", 0, {})], "movies", lambda each: each.queue)) == [{"a"}]
+    assert ranked([], "movies", lambda each: each.queue) == []
+
+
+@pytest.mark.ray
+def test_of_two_replicas_the_one_that_has_the_prompt_is_asked(
+    local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    service = Service(local_ray, prepare(tmp_path_factory.mktemp("routed")))
+    (application,) = service.config["applications"]
+    application["deployments"][0]["num_replicas"] = 2
+    try:
+        service.deploy()
+        # A busy machine may tell the router late what is where.
+        tries = (answers_after(service, pause_s) for pause_s in (5, 10, 20, 40))
+        assert any(found == [1 + ASKED] * DOMAINS for found in tries)
+    finally:
+        service.delete()
+
+
+def answers_after(service: Service, pause_s: float) -> list[float]:
+    """Answers of each domain and replica, where new domains are asked once, and after a pause often."""
+    seeds = {f"asked-after-{pause_s}-{seed}": seed for seed in range(1, 1 + DOMAINS)}
+    for domain, seed in seeds.items():
+        service.place.publish(domain, seed)
+        assert service.ask(domain, TEXTS[0]).status_code == 200
+    time.sleep(pause_s)
+    for domain, seed in seeds.items():
+        expected = entities_of(service.place.offline(domain, TEXTS[0], seed))
+        for _ in range(ASKED):
+            assert service.ask(domain, TEXTS[0]).json()["results"][0]["entities"] == expected
+    return [count for (domain, _), count in answers(service).items() if domain in seeds]
+
+
+def answers(service: Service) -> dict[tuple[str, str], float]:
+    """Answered texts by domain and replica, of both replicas."""
+    samples = list(read_samples(service.http.get("/metrics").text))
+    assert len({each.labels["replica"] for each in samples}) == 2
+    return {
+        (each.labels["domain"], each.labels["replica"]): each.value
+        for each in samples
+        if each.name == "lightner_texts_total"
+    }

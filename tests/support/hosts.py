@@ -1,0 +1,189 @@
+"""Several hosts on one machine: Ray nodes in network namespaces of their own behind one bridge, which can be cut off.
+
+Needs root. Every name carries this process's id, and all of it is removed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from lightner.jobs.on_ray import local
+from tests.support.paths import CHECKOUT
+
+PORT, DASHBOARD = 6379, 8265
+PATIENCE_S = 120
+# A lost host is noticed after about four seconds rather than a minute; a busy machine may take long to start a node.
+SETTINGS = {
+    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "4",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A network namespace with its address."""
+
+    name: str
+    cable: str
+    address: str
+
+    def cut_off(self) -> None:
+        """Pull the cable: whatever is under way goes nowhere, and nobody is told."""
+        ip("link", "set", self.cable, "down")
+
+
+class Hosts:
+    """A head without CPUs and workers of `cpus` each, one host each; a lifetime, used by `with`."""
+
+    def __init__(self, *, workers: int, cpus: int = 2) -> None:
+        self._cpus = cpus
+        self._key = f"ln{os.getpid() % 100_000}"
+        self._subnet = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
+        self.head, *self.workers = [self._host(number) for number in range(workers + 1)]
+        self._token = secrets.token_hex(16)
+        self._folder = Path(tempfile.mkdtemp(prefix="lnh-", dir="/tmp"))
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Hosts:
+        try:
+            ip("link", "add", self._key, "type", "bridge")
+            ip("addr", "add", f"{self._subnet}.1/24", "dev", self._key)
+            ip("link", "set", self._key, "up")
+            for host in (self.head, *self.workers):
+                self._wire(host)
+            common = ["--disable-usage-stats", "--object-store-memory=100000000"]
+            flags = ["--head", f"--port={PORT}", "--num-cpus=0", "--dashboard-host=0.0.0.0", *common]
+            self._start(self.head, *flags, f"--temp-dir={self._folder}")
+            self._wait(1)
+            # One after the other: they share a folder, where each takes the next free name for its socket.
+            for number, host in enumerate(self.workers, start=2):
+                self._start(host, f"--address={self.head.address}:{PORT}", f"--num-cpus={self._cpus}", *common)
+                self._wait(number)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._running):
+            process.send_signal(signal.SIGTERM)
+        for process in self._running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=15)
+        for host in (*self.workers, self.head):
+            for pid in _words("ip", "netns", "pids", host.name):
+                with contextlib.suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+            # The cable first: it would otherwise go some time after its namespace.
+            subprocess.run(["ip", "link", "del", host.cable], capture_output=True)
+            subprocess.run(["ip", "netns", "del", host.name], capture_output=True)
+        for process in self._running:
+            process.wait()
+        subprocess.run(["ip", "link", "del", self._key], capture_output=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://{self.head.address}:{DASHBOARD}"
+
+    def environment(self) -> dict[str, str]:
+        """For commands that speak to the cluster, and for its nodes."""
+        path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token}
+        return {**local.environment(), **token, **SETTINGS, "PYTHONPATH": path}
+
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """What the dashboard answers."""
+        bearer = {"Authorization": f"Bearer {self._token}"}
+        return httpx.request(method, f"{self.dashboard}{path}", headers=bearer, timeout=60, **more)
+
+    def list_state(self, kind: str) -> list[dict[str, Any]]:
+        """Rows of Ray's state: nodes or actors."""
+        answer = self.request("GET", f"/api/v0/{kind}", params={"limit": "1000", "detail": "1"}).json()
+        rows: list[dict[str, Any]] = answer["data"]["result"]["result"]
+        return rows
+
+    def host_of(self, actor: str) -> Host | None:
+        """Where an actor of that class is alive now, if one is."""
+        addresses = {row["node_id"]: row["node_ip"] for row in self.list_state("nodes")}
+        for row in self.list_state("actors"):
+            if row["state"] == "ALIVE" and row["class_name"].endswith(actor):
+                return next((host for host in self.workers if host.address == addresses.get(row["node_id"])), None)
+        return None
+
+    def alive(self) -> int:
+        return sum(row["state"] == "ALIVE" for row in self.list_state("nodes"))
+
+    def _host(self, number: int) -> Host:
+        return Host(f"{self._key}h{number}", f"{self._key}v{number}", f"{self._subnet}.{number + 2}")
+
+    def _wire(self, host: Host) -> None:
+        ip("netns", "add", host.name)
+        ip("link", "add", host.cable, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+        ip("link", "set", host.cable, "master", self._key, "up")
+        ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            ip("-n", host.name, "link", "set", device, "up")
+
+    def _start(self, host: Host, *flags: str) -> None:
+        command = ["ip", "netns", "exec", host.name, sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
+        with (self._folder / f"{host.name}.log").open("wb") as log:
+            self._running.append(
+                subprocess.Popen(
+                    [*command, f"--node-ip-address={host.address}", *flags],
+                    env=self.environment(),
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    preexec_fn=local.end_with_parent,
+                )
+            )
+
+    def _wait(self, nodes: int) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with contextlib.suppress(httpx.HTTPError, KeyError, TypeError, ValueError):
+                if self.alive() == nodes:
+                    return
+            ended = [process.args for process in self._running if process.poll() is not None]
+            logs = "\n".join(each.read_text(errors="replace")[-1500:] for each in self._folder.glob("*.log"))
+            assert not ended, logs
+            assert time.monotonic() < deadline, logs
+            time.sleep(0.5)
+
+
+def missing() -> str:
+    """Why there can be no hosts here, "" if there can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if shutil.which("ip") is None:
+        return "found no `ip`, expected iproute2"
+    name = f"ln{os.getpid() % 100_000}t"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    return f"this machine allows no network namespaces: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def _words(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()

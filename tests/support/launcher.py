@@ -1,0 +1,41 @@
+"""A node's home and shell, in which the commands of a cluster-launcher file run as Ray runs them over ssh."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.paths import CHECKOUT
+
+FAKE_TOOL = '#!/bin/sh\necho "$(basename "$0") $*" >> "$HOME/calls"\nenv > "$HOME/environment-of-$(basename "$0")"\n'
+
+
+def home_of(folder: Path) -> Path:
+    """A node's home after the files are copied: `pip` and `ray` only note how they were called."""
+    tools = folder / ".lightner/venv/bin"
+    tools.mkdir(parents=True)
+    (folder / ".lightner/ray-token").write_text("secret", encoding="utf-8")
+    (folder / "lightner-ray").symlink_to(CHECKOUT)
+    real_python = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
+    for name, script in (("pip", FAKE_TOOL), ("ray", FAKE_TOOL), ("python", real_python)):
+        (tools / name).write_text(script, encoding="utf-8")
+        (tools / name).chmod(0o755)
+    return folder
+
+
+def run(commands: list[str], home: Path, environment: dict[str, str] | None = None) -> str:
+    """Run commands one by one in a shell, as Ray's updater does over ssh; returns what they print."""
+    base = {"HOME": str(home), "PATH": os.defpath, "RAY_HEAD_IP": "10.0.0.1"}
+    done = [
+        subprocess.run(
+            ["bash", "-c", f"({command})"],
+            env={**base, **(environment or {})},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for command in commands
+    ]
+    return "".join(each.stdout for each in done)

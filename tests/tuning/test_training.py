@@ -1,0 +1,359 @@
+"""Prompt tuning: what learns, what stays frozen, and that a run gives the same result however it is cut up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing
+from safetensors.torch import load_file, save_file
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lightner.evaluation.scoring import evaluate
+from lightner.model.backbone import Backbone, computes_in_bf16
+from lightner.model.batching import encode
+from lightner.tuning.rules import Plan, plan
+from lightner.tuning.training import PromptModel, Round, Saver, Worker, fit, folded_tensors
+from lightner.types import InputError, LabelSet, Sentence, Span
+from tests.support.mixed import double_backbone
+from tests.support.tiny import tiny_backbone
+
+
+def sentence(text: str, *spans: tuple[int, int, str]) -> Sentence:
+    return Sentence(tuple(text.split()), tuple(Span(start, end, label) for start, end, label in spans))
+
+
+EIGHT = (
+    sentence("ada lives in paris", (0, 1, "person"), (3, 4, "place")),
+    sentence("emil likes soup", (0, 1, "person"), (2, 3, "food")),
+    sentence("the bread of rome", (1, 2, "food"), (3, 4, "place")),
+    sentence("mary and ada", (0, 1, "person"), (2, 3, "person")),
+    sentence("the city of oslo on monday", (0, 4, "place"), (5, 6, "time")),
+    sentence("the group likes the city"),
+    sentence("soup and bread on monday", (0, 3, "food"), (4, 5, "time")),
+    sentence("in rome , emil lives .", (1, 2, "place"), (3, 4, "person")),
+)
+LABELS = LabelSet.of(["person", "place", "food", "time"], {"place": ["city", "a", "place"]})
+SHORT = replace(
+    plan(EIGHT, prompt_length=2, learning_rate=1e-2),
+    batch_size=3,
+    steps=12,
+    rounds=4,
+    warm_up_steps=2,
+    feed_forward_slots=3,
+    reparametrisation_width=8,
+    dropout=0.2,
+)
+LONG = sentence(" ".join(["ada"] * 200))
+
+
+@pytest.fixture
+def in_float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def digest(backbone: Backbone) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(backbone.model.state_dict().items()):
+        found.update(name.encode() + tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def parameters(tuned: PromptModel) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in tuned.named_parameters()}
+
+
+def assert_equal(first: PromptModel, second: PromptModel) -> None:
+    left, right = parameters(first), parameters(second)
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+class Watched(nn.Module):
+    """A module that notes what each step is given, and in which state the backbone is then."""
+
+    def __init__(self, module: nn.Module, backbone: Backbone) -> None:
+        super().__init__()
+        self.module, self.backbone = module, backbone
+        self.batches: list[tuple[Sentence, ...]] = []
+        self.modes: list[tuple[bool, float]] = []
+        self.autocast: list[bool] = []
+
+    def forward(self, sentences: Sequence[Sentence], examples: Sequence[object]) -> Tensor:
+        model = self.backbone.model
+        self.batches.append(tuple(sentences))
+        self.modes.append((model.training, model.get_encoder().layers[0].dropout))
+        self.autocast.append(torch.is_autocast_enabled("cpu"))
+        loss: Tensor = self.module(sentences, examples)
+        return loss
+
+
+def watched_fit(backbone: Backbone, chosen: Plan, worker: Worker | None = None) -> Watched:
+    found: list[Watched] = []
+
+    def wrap(module: nn.Module) -> nn.Module:
+        found.append(Watched(module, backbone))
+        return found[0]
+
+    place = worker or Worker()
+    fit(backbone, LABELS, EIGHT, (), chosen, worker=Worker(place.rank, place.count, wrap))
+    return found[0]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_backbone_gets_no_gradient_and_stays_bit_for_bit(dropout: float) -> None:
+    backbone = tiny_backbone()
+    before = digest(backbone)
+    fit(backbone, LABELS, EIGHT, EIGHT[:2], replace(SHORT, dropout=dropout))
+    assert digest(backbone) == before
+    for parameter in backbone.model.parameters():
+        assert parameter.grad is None
+        assert not parameter.requires_grad
+    assert not any(module.training for module in backbone.model.modules())
+
+
+@pytest.mark.parametrize("slots", [0, 3])
+def test_exactly_the_prompt_and_the_label_weights_learn(slots: int) -> None:
+    backbone = tiny_backbone()
+    chosen = replace(SHORT, feed_forward_slots=slots)
+    begin = parameters(PromptModel(backbone, LABELS, chosen))
+    tuned = fit(backbone, LABELS, EIGHT, (), chosen)
+    names = {"verbalizer.weights"}
+    for site in ("encoder", "decoder", "cross"):
+        project = [f"prompt.project.{site}.{layer}.{part}" for layer in (0, 2) for part in ("weight", "bias")]
+        names |= {f"prompt.embedding.{site}", *project}
+    if slots:
+        names |= {f"prompt.{kind}.{stack}" for kind in ("slot_key", "slot_value") for stack in ("encoder", "decoder")}
+    assert {name for name, parameter in tuned.named_parameters() if parameter.requires_grad} == names
+    assert set(parameters(tuned)) == names
+    assert [name for name, tensor in parameters(tuned).items() if torch.equal(tensor, begin[name])] == []
+
+
+def test_eight_sentences_are_memorised() -> None:
+    backbone = tiny_backbone()
+    chosen = replace(SHORT, learning_rate=3e-2, batch_size=8, steps=60, rounds=2, feed_forward_slots=0, dropout=0.0)
+    fresh = PromptModel(backbone, LABELS, chosen)
+    assert evaluate(backbone, fresh.fold(), EIGHT).micro.f1 < 0.5
+    tuned = fit(backbone, LABELS, EIGHT, (), chosen)
+    assert evaluate(backbone, tuned.fold(), EIGHT).micro.f1 == 1.0
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    rounds: list[Round] = []
+
+    def keep(done: Round, save: Saver) -> None:
+        rounds.append(done)
+        if done.epoch == 2:
+            save(tmp_path / "state")
+
+    whole = fit(tiny_backbone(), LABELS, EIGHT, EIGHT, SHORT, on_round=keep)
+    torch.rand(7)
+    after: list[Round] = []
+    again = fit(
+        tiny_backbone(),
+        LABELS,
+        EIGHT,
+        EIGHT,
+        SHORT,
+        resume=tmp_path / "state",
+        on_round=lambda done, _: after.append(done),
+    )
+    assert_equal(again, whole)
+    assert [done.epoch for done in after] == [3, 4]
+    assert after == rounds[2:]
+
+
+def test_a_state_of_another_plan_is_refused(tmp_path: Path) -> None:
+    def keep(done: Round, save: Saver) -> None:
+        save(tmp_path / "state")
+
+    backbone = tiny_backbone()
+    fit(backbone, LABELS, EIGHT, (), replace(SHORT, steps=1, rounds=1), on_round=keep)
+    other = replace(SHORT, feed_forward_slots=0)
+    with pytest.raises(InputError, match=r"checkpoint .*state: found .*slot_key.*expected the parameters of this plan"):
+        fit(backbone, LABELS, EIGHT, (), other, resume=tmp_path / "state")
+
+
+def test_a_run_starts_from_the_prompt_it_is_given() -> None:
+    backbone = tiny_backbone()
+    few = LabelSet.of(["person", "place"])
+    source = fit(backbone, few, [EIGHT[3]], (), replace(SHORT, steps=8)).fold()
+    begun = fit(backbone, LABELS, EIGHT, (), replace(SHORT, steps=0), source=source).fold()
+    assert begun.guidance.length == len(LABELS) + 2
+    for name, tensor in source.guidance.tensors().items():
+        kept = begun.guidance.tensors()[name]
+        assert torch.equal(kept[..., -2:, :], tensor[..., -2:, :]), name
+    learned = fit(backbone, LABELS, EIGHT, (), SHORT, source=source).fold()
+    assert not torch.equal(learned.guidance.key["encoder"], begun.guidance.key["encoder"])
+
+
+def test_the_same_seed_gives_the_same_prompt_and_another_seed_another() -> None:
+    first = fit(tiny_backbone(), LABELS, EIGHT, (), SHORT)
+    torch.manual_seed(99)
+    torch.rand(3)
+    assert_equal(fit(tiny_backbone(), LABELS, EIGHT, (), SHORT), first)
+    other = parameters(fit(tiny_backbone(), LABELS, EIGHT, (), replace(SHORT, seed=1)))
+    assert all(not torch.equal(other[name], tensor) for name, tensor in parameters(first).items())
+
+
+def test_every_pass_takes_each_sentence_once_in_an_order_of_its_own() -> None:
+    watched = watched_fit(tiny_backbone(), SHORT)
+    assert [len(batch) for batch in watched.batches] == [3, 5] * 6
+    passes = [sum(watched.batches[start : start + 2], ()) for start in range(0, 12, 2)]
+    assert all(set(one) == set(EIGHT) for one in passes)
+    assert len(set(passes)) == 6
+
+
+def test_workers_share_each_batch_of_one_worker() -> None:
+    alone = watched_fit(tiny_backbone(), SHORT).batches
+    shares = [watched_fit(tiny_backbone(), SHORT, Worker(rank=rank, count=2)).batches for rank in range(2)]
+    for batch, first, second in zip(alone, *shares, strict=True):
+        assert (first, second) == (batch[::2], batch[1::2])
+
+
+def test_the_backbone_drops_the_plans_share_in_training_steps_only() -> None:
+    backbone = tiny_backbone()
+    own = backbone.model.get_encoder().layers[0].dropout
+    assert watched_fit(backbone, replace(SHORT, dropout=0.25)).modes == [(True, 0.25)] * 12
+    assert watched_fit(backbone, replace(SHORT, dropout=0.0)).modes == [(False, own)] * 12
+
+
+@pytest.mark.skipif(not computes_in_bf16(torch.device("cpu")), reason="this processor does not compute in bfloat16")
+def test_steps_compute_in_bf16_where_the_plan_lets_them_and_learn_in_fp32() -> None:
+    for allowed in (True, False):
+        seen = watched_fit(tiny_backbone(), replace(SHORT, bf16=allowed))
+        assert seen.autocast == [allowed] * 12
+        assert {parameter.dtype for parameter in seen.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("dropout", "different"), [(0.2, 4), (0.0, 1)])
+def test_each_step_drops_something_else(dropout: float, different: int) -> None:
+    losses: list[float] = []
+    chosen = replace(SHORT, steps=4, rounds=4, learning_rate=0.0, dropout=dropout)
+    fit(tiny_backbone(), LABELS, EIGHT[:1], (), chosen, on_round=lambda done, _: losses.append(done.loss))
+    assert len(set(losses)) == different
+
+
+def test_a_failing_step_leaves_the_backbone_as_it_was() -> None:
+    class Failing(nn.Module):
+        def forward(self, *_: object) -> Tensor:
+            raise RuntimeError("no memory")
+
+    backbone = tiny_backbone()
+    own = backbone.model.get_encoder().layers[0].dropout
+    with pytest.raises(RuntimeError, match="no memory"):
+        fit(backbone, LABELS, EIGHT, (), SHORT, worker=Worker(wrap=lambda _: Failing()))
+    assert not any(module.training for module in backbone.model.modules())
+    assert backbone.model.get_encoder().layers[0].dropout == own
+
+
+@pytest.mark.parametrize(("steps", "rounds"), [(12, 4), (11, 4), (5, 5), (7, 1)])
+def test_a_run_reports_as_many_rounds_as_planned_the_last_after_the_last_step(steps: int, rounds: int) -> None:
+    found: list[Round] = []
+    chosen = replace(SHORT, steps=steps, rounds=rounds)
+    fit(tiny_backbone(), LABELS, EIGHT, (), chosen, on_round=lambda done, _: found.append(done))
+    assert [done.epoch for done in found] == list(range(1, rounds + 1))
+    assert found[-1].step == steps
+    assert all(done.scores is None and done.loss > 0 for done in found)
+
+
+def test_a_rounds_scores_are_those_of_its_prompt_on_the_development_sentences() -> None:
+    found: list[Round] = []
+    backbone = tiny_backbone()
+    tuned = fit(backbone, LABELS, EIGHT, EIGHT[:5], SHORT, on_round=lambda done, _: found.append(done))
+    assert found[-1].scores == evaluate(backbone, tuned.fold(), EIGHT[:5])
+    assert set(found[-1].scores.types if found[-1].scores else ()) == set(LABELS.names)
+
+
+def summed_loss(tuned: PromptModel, one: Sentence) -> Tensor:
+    loss: Tensor = tuned([one], encode(tuned.backbone.tokenizer, [one.words])).detach()
+    return loss
+
+
+def test_the_loss_of_a_step_is_the_mean_over_the_steps_of_the_whole_batch(in_float64: None) -> None:
+    chosen = replace(SHORT, steps=1, rounds=1, batch_size=8, learning_rate=0.0, dropout=0.0)
+    found: list[Round] = []
+    tuned = fit(double_backbone(), LABELS, EIGHT, (), chosen, on_round=lambda done, _: found.append(done))
+    alone = [float(summed_loss(tuned, one)) for one in EIGHT]
+    assert found[0].loss == pytest.approx(sum(alone) / sum(3 * len(one.spans) + 1 for one in EIGHT), rel=1e-10)
+
+
+PLANS = (replace(SHORT, dropout=0.0, steps=6), replace(SHORT, dropout=0.0, steps=4, batch_size=1))
+
+
+def train_as_worker(rank: int, folder: str) -> None:
+    """One of two gloo processes; leaves its parameters in `folder`."""
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=120)
+    )
+    for number, chosen in enumerate(PLANS):
+        worker = Worker(rank, 2, DistributedDataParallel)
+        tuned = fit(double_backbone(), LABELS, EIGHT, (), chosen, worker=worker)
+        save_file(parameters(tuned), f"{folder}/{number}-{rank}.safetensors")
+    distributed.destroy_process_group()
+
+
+def test_two_workers_equal_one(tmp_path: Path, in_float64: None) -> None:
+    torch.multiprocessing.spawn(train_as_worker, args=(str(tmp_path),), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    for number, chosen in enumerate(PLANS):
+        alone = parameters(fit(double_backbone(), LABELS, EIGHT, (), chosen))
+        first, second = (load_file(tmp_path / f"{number}-{rank}.safetensors") for rank in range(2))
+        for name, tensor in alone.items():
+            assert torch.equal(first[name], second[name]), name
+            torch.testing.assert_close(first[name], tensor, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (LONG, r"sentence 'ada ada .*found 202 sub-words, expected at most the 128 that backbone 'tiny-bart-0' reads"),
+        (
+            sentence(" ".join(["ada"] * 60), *((n, n + 1, "person") for n in range(45))),
+            r"found 45 entities \(136 steps\), expected at most the 128",
+        ),
+        (sentence("ada of rome", (0, 3, "person"), (2, 3, "place")), r"sentence 'ada of rome'.*do not overlap"),
+        (sentence("ada of rome", (0, 1, "city")), r"sentence 'ada of rome'.*found label 'city', expected one of"),
+        (sentence(""), r"sentence 8: found no words"),
+    ],
+    ids=["too long", "too many entities", "overlapping entities", "unknown label", "no words"],
+)
+def test_a_sentence_that_cannot_be_learned_is_refused_before_training(wrong: Sentence, message: str) -> None:
+    rounds: list[Round] = []
+    with pytest.raises(InputError, match=message):
+        fit(tiny_backbone(), LABELS, [*EIGHT, wrong], (), SHORT, on_round=lambda done, _: rounds.append(done))
+    assert rounds == []
+
+
+def test_training_without_sentences_or_labels_is_refused() -> None:
+    with pytest.raises(InputError, match="found 0 sentences and 4 labels"):
+        fit(tiny_backbone(), LABELS, (), (), SHORT)
+    with pytest.raises(InputError, match="found 1 sentences and 0 labels"):
+        fit(tiny_backbone(), LabelSet((), ()), EIGHT[5:6], (), SHORT)
+
+
+def test_long_development_sentences_are_read_in_windows() -> None:
+    long = replace(LONG, spans=(Span(150, 151, "person"),))
+    backbone = tiny_backbone()
+    scores = evaluate(backbone, PromptModel(backbone, LABELS, SHORT).fold(), [long, EIGHT[0]])
+    assert scores.types["person"].gold == 2
+
+
+def test_the_artefacts_tensors_are_the_folded_prompt_in_half_precision() -> None:
+    tuned = fit(tiny_backbone(), LABELS, EIGHT, (), SHORT)
+    tensors = folded_tensors(tuned)
+    guidance = tuned.fold().guidance
+    assert set(tensors) == {*guidance.tensors(), "verbalizer.weights"}
+    assert torch.equal(tensors["verbalizer.weights"], tuned.verbalizer.weights.detach())
+    for name, tensor in guidance.tensors().items():
+        assert tensors[name].dtype == torch.float16
+        torch.testing.assert_close(tensors[name].float(), tensor, rtol=1e-3, atol=1e-4)
