@@ -25,11 +25,11 @@ from benchmarks.few_shot import circumstances, spread
 from lightner.data.formats import labels_of, read
 from lightner.evaluation.metrics import score
 from lightner.evaluation.scoring import evaluate
-from lightner.model import backbone, batching, starts
+from lightner.model import backbone, batching
 from lightner.model.backbone import Backbone, step_precision
-from lightner.model.prompts import Prompt
-from lightner.model.verbalizer import Verbalizer, label_pieces
-from lightner.pretraining.objective import batch_loss
+from lightner.model.prompts import NO_GUIDANCE
+from lightner.model.starts import untuned_prompt
+from lightner.pretraining.objective import read as read_batch
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import folds_of
 from lightner.types import LabelSet, Scores, Sentence, Span
@@ -92,19 +92,13 @@ def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentence
     torch.manual_seed(seed)
     base.model.requires_grad_(True).train()
     base.embedding.requires_grad_(False)
-    rng = random.Random(seed)
 
     def loss(batch: Sentences) -> Tensor:
-        # Label slots are always there: without free slots they are never dropped.
-        return batch_loss(base, batch, labels, base.default.map(lambda slots: slots[..., :0, :]), rng)
+        return read_batch(base, batch, labels, NO_GUIDANCE).pointer_loss
 
     _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, rate, seed)
     base.model.eval().requires_grad_(False)
-    verbalizer = Verbalizer(label_pieces(base.tokenizer, labels))
-    with torch.no_grad():
-        vectors = verbalizer(base.embedding)
-        guidance = starts.label_guidance(base, verbalizer.pieces, vectors)
-    return evaluate(base, Prompt(labels, guidance, vectors), test)
+    return evaluate(base, untuned_prompt(base, labels), test)
 
 
 def classify_tokens(

@@ -202,7 +202,10 @@ def _artifact(guidance: Guidance, *, free: int) -> PromptArtifact:
         tuning={"free_slots": free},
         created="2026-01-02T03:04:05+00:00",
     )
-    return artifact_of(card, guidance, torch.zeros(len(LABELS.names), 2))
+    names, width = len(LABELS.names), guidance.slot_key["encoder"].shape[-1]
+    shapes = {"weights": (names, 2), "residual": (names, width), "vectors": (names, width)}
+    answer_space = {f"verbalizer.{name}": torch.zeros(shape) for name, shape in shapes.items()}
+    return artifact_of(card, {**guidance.tensors(), **answer_space})
 
 
 if __name__ == "__main__":

@@ -1,42 +1,25 @@
-"""Pretrain the embedded backbone on Ray Train: `python jobs/pretrain.py --start DIR --sets DIR --raw FILE --out DIR`.
+"""Pretrain a backbone on Ray Train: `python jobs/pretrain.py --start DIR --open DIR --out DIR --steps N`.
 
-Resumable: the same command with the same `--name` and `--storage` goes on where it stopped, for as many `--steps` as it
-says then and on other workers; other data, weights or settings are another run and need another `--name`. A checkpoint
-in `--out` is replaced; files there that are not of it stay.
+Learns from openly labelled text (`--open`), labelled sets (`--sets`) and raw text with weak labels (`--raw`), whichever
+are given. Resumable: after a kill the same command with the same `--name` and `--storage` resumes from the last state,
+for as many `--steps` as it says then; other data, weights or settings are another run and need another `--name`. A
+checkpoint in `--out` is replaced; files there that are not of it stay. `--backbone DIR` then tunes and serves on it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import random
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ray
-import torch
 from ray import train
-from ray.train.torch import TorchTrainer, prepare_model
-from torch import nn
+from ray.train.torch import TorchTrainer
 
 from lightner.jobs import command
-from lightner.jobs.pretrain_run import STATE, begin, check_place, check_sets, put, traits
-from lightner.model import backbone, embedded
-from lightner.model.embedded import Checkpoint
-from lightner.pretraining import convert, mixture, wordnet
-from lightner.pretraining.loop import Report, Settings, pretrain, zero_shot_f1
-from lightner.pretraining.objective import Pretrainer
-from lightner.types import LabelSet
-
-logger = logging.getLogger(__name__)
-FINAL, CURVE = "checkpoint", "curve.jsonl"
-_CHECKED = 200
+from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, begin, check_place, check_sources, put, traits
+from lightner.jobs.pretrain_worker import worker
 
 
 def main() -> int:
@@ -53,17 +36,18 @@ def make(options: argparse.Namespace) -> None:
         OSError: the checkpoint cannot be written.
     """
     out = Path(options.out)
-    check_sets(Path(options.sets), options.leave_out)
+    check_sources(options)
     check_place(out)
     begin(Path(options.storage) / options.name, traits(options), steps=options.steps)
     ray.init()
     result = _trainer(options).fit()
     with result.checkpoint.as_directory() as folder:
         put(Path(folder) / FINAL, out)
-        growing, curve = out.with_name(f".{out.name}.{CURVE}"), Path(f"{out}.{CURVE}")
-        shutil.copy(Path(folder) / CURVE, growing)
-        growing.replace(curve)
-    print(f"checkpoint: {out}\ncurve: {curve}")
+        for name in (CURVE, PICTURE):
+            growing = out.with_name(f".{out.name}.{name}")
+            shutil.copy(Path(folder) / name, growing)
+            growing.replace(Path(f"{out}.{name}"))
+    print(f"checkpoint: {out}\ncurve: {out}.{CURVE}, {out}.{PICTURE}")
 
 
 def _trainer(options: argparse.Namespace) -> TorchTrainer:
@@ -83,94 +67,6 @@ def _trainer(options: argparse.Namespace) -> TorchTrainer:
     )
 
 
-def worker(config: dict[str, Any]) -> None:
-    """One Ray Train worker: the bridge from Ray to `lightner.pretraining`."""
-    context = train.get_context()
-    rank, size = context.get_world_rank(), context.get_world_size()
-    torch.manual_seed(config["seed"])
-    torch.set_num_threads(config["threads"])
-    begin = convert.start(Path(config["start"]), decoder_layers=config["decoder_layers"])
-    base = backbone.prepare("embedded", begin.model, begin.tokenizer, device=_device(), default=begin.default)
-    sources = mixture.load_sources(Path(config["sets"]), leave_out=config["leave_out"])
-    pretrainer = Pretrainer(base, [source.name for source in sources]).to(base.device)
-    names = ("steps", "rate", "seed", "bf16", "report_every")
-    settings = Settings(evaluate_every=config["save_every"], **{name: config[name] for name in names})
-    recipe = mixture.Recipe(batch_size=config["batch_size"] * size)
-    thesaurus = wordnet.load(config["wordnet"])
-
-    def batches(step: int) -> Iterator[mixture.Draw]:
-        # Every worker draws the same batches and takes its share of each, so that none waits for another.
-        rng = random.Random(f"{config['seed']}-{step}")
-        text = mixture.endless_raw(Path(config["raw"]), seed=config["seed"] + step)
-        weak = mixture.alike(text, size=recipe.batch_size, rng=rng)
-        for draw in mixture.draws(sources, weak, thesaurus, recipe, rng):
-            yield replace(draw, sentences=draw.sentences[rank::size] or draw.sentences[:1])
-
-    held = mixture.load_sources(Path(config["sets"]), leave_out=[source.name for source in sources])
-    left_out = [*held[0].filled, *held[0].empty]
-    sample = random.Random(0).sample(left_out, min(_CHECKED, len(left_out)))
-    with _folder_of(train.get_checkpoint()) as resume:
-        pretrain(
-            pretrainer,
-            batches,
-            settings,
-            wrap=_wrap,
-            rank=rank,
-            resume=resume,
-            evaluate=lambda: zero_shot_f1(pretrainer, sample, LabelSet.of(held[0].labels)),
-            report=_reporter(pretrainer, begin, rank=rank, size=size, steps=settings.steps, resume=resume),
-        )
-
-
-def _reporter(
-    pretrainer: Pretrainer, begin: Checkpoint, *, rank: int, size: int, steps: int, resume: Path | None
-) -> Callable[[Report, Callable[[Path], None] | None], None]:
-    """Logs every report, and keeps a state, the curve so far and a whole checkpoint where there is one to keep."""
-    curve = [] if resume is None else (resume / CURVE).read_text(encoding="utf-8").splitlines()
-
-    def report(line: Report, save: Callable[[Path], None] | None) -> None:
-        metrics = {"step": line.step, "loss": line.loss, "f1": line.zero_shot_f1, "speed": line.sentences_per_s * size}
-        curve.append(json.dumps(metrics))
-        if rank == 0:
-            logger.warning("step %d/%d %s", line.step, steps, metrics)
-        if save is None or rank != 0:
-            if save is not None:
-                train.report(metrics)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder))
-            (Path(folder) / CURVE).write_text("\n".join(curve) + "\n", encoding="utf-8")
-            card = f"Embedded backbone at step {line.step}.\n"
-            embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
-            kept = train.Checkpoint.from_directory(folder)
-            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"{STATE}{line.step:07d}")
-
-    return report
-
-
-def _wrap(module: nn.Module) -> nn.Module:
-    wrapped: nn.Module = prepare_model(module, parallel_strategy_kwargs={"find_unused_parameters": True})
-    return wrapped
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class _folder_of:  # noqa: N801 - a context manager used like a function
-    """The local folder of a Ray checkpoint, or None where there is none."""
-
-    def __init__(self, checkpoint: train.Checkpoint | None) -> None:
-        self.context = None if checkpoint is None else checkpoint.as_directory()
-
-    def __enter__(self) -> Path | None:
-        return None if self.context is None else Path(self.context.__enter__())
-
-    def __exit__(self, *problem: Any) -> None:
-        if self.context is not None:
-            self.context.__exit__(*problem)
-
-
 def _absolute(path: str) -> str:
     """A path that means the same in the workers, which run in folders of their own. An option's type."""
     return str(Path(path).expanduser().resolve())
@@ -183,10 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         "--start",
         type=_absolute,
         required=True,
-        help="folder with the files of all-MiniLM-L6-v2, or a checkpoint of this job's",
+        help="folder with a checkpoint of this job's, one of BART's family, or the files of all-MiniLM-L6-v2",
     )
-    add("--sets", type=_absolute, required=True, help="folder with one directory of .conll files per labelled set")
-    add("--raw", type=_absolute, required=True, help="raw English text, plain or .xz")
+    add("--open", type=_absolute, help="folder with passages.jsonl, groups.jsonl (docs/backbone.md)")
+    add("--sets", type=_absolute, help="folder with one directory of .conll files per labelled set")
+    add("--raw", type=_absolute, help="raw English text, plain or .xz, labelled by WordNet")
     add("--wordnet", type=_absolute, default="/usr/share/wordnet", help="folder of the WordNet database")
     add("--out", type=_absolute, required=True, help="where the finished checkpoint goes")
     add("--name", default="pretrain")
@@ -195,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=3e-4)
     add("--batch-size", type=int, default=16, help="sentences per worker and step")
     add("--decoder-layers", type=int, default=2)
-    add("--leave-out", nargs="*", default=["wnut17"], help="sets kept for the development check")
+    add("--leave-out", nargs="*", default=[], help="sets of --sets that are kept out, to develop on")
+    add("--hold-out-groups", type=float, default=0.05, metavar="SHARE", help="of the groups of --open, likewise")
+    add("--constant", type=float, default=0.4, metavar="SHARE", help="of the steps, before the rate falls to zero")
+    add("--average-every", type=int, default=25, metavar="STEPS", help="between averages of the weights of CPU workers")
     add("--workers", type=int, default=2)
     add("--threads", type=int, default=1, help="CPU threads of each worker")
     add("--gpu", action="store_true")

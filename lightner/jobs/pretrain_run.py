@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,33 @@ from lightner.model import embedded
 from lightner.types import InputError
 
 BEGUN = "begun.json"
+FINAL, CURVE, PICTURE = "checkpoint", "curve.jsonl", "curve.png"
 STATE = "step_"
 """What the folders of a run's states begin with; the step follows."""
 _WEIGHTS = ("*.safetensors", "*.json")
 _WORDNET = ("index.*", "data.noun", "cntlist.rev", "*.exc")
 # What makes another run of it. Not what it runs on, and not `steps`: a run may be made longer while it goes on.
-_SETTINGS = ("decoder_layers", "rate", "batch_size", "bf16", "seed")
+_SETTINGS = (
+    "decoder_layers", "rate", "constant", "batch_size", "average_every", "hold_out_groups", "bf16", "seed",
+)  # fmt: skip
 
 
-def check_sets(folder: Path, leave_out: Sequence[str]) -> None:
-    """Raises InputError where there are no sets, or those left out are none or all of them, or unknown."""
+def check_sources(options: argparse.Namespace) -> None:
+    """Raises InputError where nothing is given to learn from, or sets are left out that are not there, or all are."""
+    if not (options.open or options.sets or options.raw):
+        raise InputError("found no --open, --sets or --raw, expected at least one of them to learn from")
+    if not options.sets:
+        if options.leave_out:
+            raise InputError(f"--leave-out: found {sorted(options.leave_out)}, expected none without --sets")
+        return
+    folder, left = Path(options.sets), set(options.leave_out)
     try:
         sets = {each.name for each in folder.iterdir() if each.is_dir()}
     except OSError as error:
         raise InputError(f"--sets: found {str(folder)!r} ({error.strerror}), expected a folder") from error
-    left = set(leave_out)
-    if not left or not left < sets:
+    if not left < sets:
         raise InputError(
-            f"--leave-out: found {sorted(left)}, expected at least one, but not all, of the sets {sorted(sets)} "
-            f"in {folder}"
+            f"--leave-out: found {sorted(left)}, expected some, but not all, of the sets {sorted(sets)} in {folder}"
         )
 
 
@@ -52,14 +60,18 @@ def traits(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises InputError where that cannot be read.
     """
-    start, raw, folder = Path(options.start), Path(options.raw), Path(options.wordnet)
-    sets = {each.name: each.glob("*.conll") for each in sorted(Path(options.sets).iterdir()) if each.is_dir()}
+    start, folder = Path(options.start), Path(options.wordnet)
+    folders = sorted(Path(options.sets).iterdir()) if options.sets else []
+    sets = {each.name: each.glob("*.conll") for each in folders if each.is_dir()}
     weights = [path for pattern in _WEIGHTS for path in start.glob(pattern) if path.name != embedded.MANIFEST]
+    thesaurus = [p for pattern in _WORDNET for p in folder.glob(pattern)] or [folder]
+    openly = sorted(Path(options.open).glob("*.jsonl")) or [Path(options.open)] if options.open else []
     return {
         "start": _sha256("--start", weights or [start]),
+        "open": _sha256("--open", openly),
         "sets": {name: _sha256("--sets", files) for name, files in sets.items()},
-        "raw": _sha256("--raw", [raw]),
-        "wordnet": _sha256("--wordnet", [p for pattern in _WORDNET for p in folder.glob(pattern)] or [folder]),
+        "raw": _sha256("--raw", [Path(options.raw)]) if options.raw else None,
+        "wordnet": _sha256("--wordnet", thesaurus) if options.raw else None,
         "leave_out": sorted(set(options.leave_out)),
         **{name: getattr(options, name) for name in _SETTINGS},
     }

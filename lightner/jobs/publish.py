@@ -19,8 +19,7 @@ from lightner.jobs.gate import Verdict
 from lightner.jobs.scan import Scan, Trial
 from lightner.jobs.worker import Cost, Run
 from lightner.model.backbone import Backbone
-from lightner.model.prompts import Guidance
-from lightner.store.artifact import WEIGHTS, PromptArtifact
+from lightner.store.artifact import PromptArtifact
 from lightner.store.card import JSON, Card, metrics_of
 from lightner.store.lineage import Measured, traces
 from lightner.store.loading import artifact_of, prompt_for, with_draft_tagger
@@ -88,18 +87,18 @@ def bare(
     domain: str, backbone: Backbone, labels: LabelSet, tensors: Mapping[str, Tensor], **told: Any
 ) -> PromptArtifact:
     """The artefact of learned tensors, without drafts; `told` are the free parts of its card, JSON objects."""
-    guidance = Guidance.from_tensors({name: tensor for name, tensor in tensors.items() if name != WEIGHTS})
+    lengths = {name: tensors[name].shape[-2] for name in ("key.encoder", "slot_key.encoder") if name in tensors}
     card = Card(
         domain=domain,
         labels=labels.names,
         label_words=labels.words,
         backbone_name=backbone.name,
         backbone_fingerprint=backbone.fingerprint,
-        length=guidance.length,
-        slots=guidance.slots,
+        length=lengths.get("key.encoder", 0),
+        slots=lengths.get("slot_key.encoder", 0),
         **told,
     )
-    return artifact_of(card, guidance, tensors[WEIGHTS])
+    return artifact_of(card, tensors)
 
 
 def with_drafts(backbone: Backbone, artifact: PromptArtifact, sentences: Sequence[Sentence]) -> PromptArtifact:

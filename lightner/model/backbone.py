@@ -23,6 +23,8 @@ from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
 from lightner.types import InputError
 
 EMBEDDED = "embedded"
+SUPPORTED = _attention.SUPPORTED
+"""Families that take prompts, by `model_type`."""
 # Settings that change what equal weights compute; shapes are in the weights themselves.
 _IDENTITY = (
     "model_type",
@@ -87,7 +89,9 @@ class Backbone:
 def load(
     name: str | None = None, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> Backbone:
-    """The backbone `name` (hub name or folder), or the embedded one; frozen, in evaluation mode.
+    """The backbone `name`, or the embedded one; frozen, in evaluation mode.
+
+    `name` is a hub name, or a folder in transformers' form or in that of `lightner pretrain`.
 
     Raises:
         InputError: it cannot be loaded, or its family takes no prompts.
@@ -95,6 +99,9 @@ def load(
     if name is None or name == EMBEDDED:
         loaded = embedded.load()
         return prepare(EMBEDDED, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
+    if embedded.is_checkpoint(Path(name)):
+        loaded = embedded.load(Path(name))
+        return prepare(name, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True)
         model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)

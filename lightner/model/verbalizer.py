@@ -1,7 +1,8 @@
-"""The answer space: one vector per label, a learned weighted average of its label words' embeddings.
+"""The answer space: one vector per label, a learned weighted average of its label words, and a learned residual.
 
-Source: paper, section 3.2 ("semantic-aware answer space"). There is no label-specific classifier.
-Legend: K labels, J label-word pieces, D width.
+Source: paper, section 3.2 ("semantic-aware answer space"). There is no label-specific classifier. Label words are read
+in context (`label_states`), so that a label is more than a bag of words; the residual, which begins at zero, tells
+labels apart whose words are equal. Legend: K labels, J label-word pieces, D width.
 """
 
 from __future__ import annotations
@@ -38,23 +39,29 @@ def label_pieces(tokenizer: PreTrainedTokenizerBase, labels: LabelSet) -> LabelP
     return LabelPieces(ids, torch.arange(longest) < lengths[:, None])
 
 
-def average(weights: Tensor, pieces: LabelPieces, embedding: Tensor) -> Tensor:
-    """`v_c = sum_j softmax(alpha_c)_j E(label word j)`.
+def average(weights: Tensor, mask: Tensor, pieces: Tensor) -> Tensor:
+    """`v_c = sum_j softmax(alpha_c)_j (label word piece j)`, over the real pieces.
 
-    Shape: weights [K, J], embedding [vocabulary, D] -> [K, D].
+    Shape: weights, mask [K, J], pieces [K, J, D] -> [K, D].
     """
-    share = weights.masked_fill(~pieces.mask, -torch.inf).softmax(dim=-1)
-    return torch.einsum("kj,kjd->kd", share.to(embedding.dtype), embedding[pieces.ids])
+    share = weights.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+    return torch.einsum("kj,kjd->kd", share.to(pieces.dtype), pieces)
 
 
 class Verbalizer(nn.Module):
-    """The learned weights `alpha` [K, J]; they begin at zero, the plain average."""
+    """The learned weights `alpha` [K, J] and residuals [K, D]; at zero they give the plain average."""
 
-    def __init__(self, pieces: LabelPieces) -> None:
+    pieces: Tensor
+    mask: Tensor
+
+    def __init__(self, pieces: Tensor, mask: Tensor) -> None:
+        """Shape: pieces [K, J, D], what the frozen backbone makes of each piece; mask [K, J], True where it is real."""
         super().__init__()
-        self.pieces = pieces
-        self.weights = nn.Parameter(torch.zeros(pieces.ids.shape))
+        self.register_buffer("pieces", pieces.detach(), persistent=False)
+        self.register_buffer("mask", mask, persistent=False)
+        self.weights = nn.Parameter(torch.zeros(mask.shape, device=pieces.device))
+        self.residual = nn.Parameter(torch.zeros((len(mask), pieces.shape[-1]), device=pieces.device))
 
-    def forward(self, embedding: Tensor) -> Tensor:
-        """Label vectors [K, D] in the backbone's `embedding` [vocabulary, D]."""
-        return average(self.weights, self.pieces, embedding)
+    def forward(self) -> Tensor:
+        """Label vectors [K, D]."""
+        return average(self.weights, self.mask, self.pieces) + self.residual

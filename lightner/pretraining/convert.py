@@ -6,15 +6,17 @@ of 2. The decoder takes the upper layers, its cross-attention from their self-at
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import BartConfig, BartModel, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoTokenizer, BartConfig, BartModel, PreTrainedTokenizerFast
 
 from lightner.model import embedded
+from lightner.model.backbone import SUPPORTED
 from lightner.model.embedded import Checkpoint, sha256
 from lightner.model.prompts import NO_GUIDANCE
 from lightner.pretraining.case_marks import with_case_marks
@@ -35,16 +37,26 @@ _LAYER = {
 
 
 def start(folder: Path, *, decoder_layers: int) -> Checkpoint:
-    """Where pretraining begins: a checkpoint that it made before, or the MiniLM files; case marks in the tokenizer.
+    """Where pretraining begins: a checkpoint of `lightner pretrain`, one of a BART family, or the files of MiniLM.
+
+    MiniLM's tokenizer gets case marks. `decoder_layers` counts those of a model made from MiniLM; others have theirs.
 
     Raises:
-        InputError: the folder holds neither, or files that are not the official ones.
+        InputError: the folder holds none of these, or MiniLM files that are not the official ones.
     """
-    if (folder / embedded.MANIFEST).exists():
-        found = embedded.load(folder)
-    else:
-        found = Checkpoint(*from_minilm(folder, decoder_layers=decoder_layers), NO_GUIDANCE)
-    return Checkpoint(found.model, with_case_marks(found.tokenizer), found.default)
+    if embedded.is_checkpoint(folder):
+        return embedded.load(folder)
+    if _family(folder) in SUPPORTED:
+        tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True)
+        return Checkpoint(AutoModel.from_pretrained(folder, dtype=torch.float32), tokenizer, NO_GUIDANCE)
+    model, tokenizer = from_minilm(folder, decoder_layers=decoder_layers)
+    return Checkpoint(model, with_case_marks(tokenizer), NO_GUIDANCE)
+
+
+def _family(folder: Path) -> str | None:
+    config = folder / "config.json"
+    found = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return found.get("model_type") if isinstance(found, dict) else None
 
 
 def from_minilm(folder: Path, *, decoder_layers: int) -> tuple[BartModel, PreTrainedTokenizerFast]:

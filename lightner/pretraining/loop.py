@@ -1,4 +1,4 @@
-"""The pretraining loop: steps over drawn batches, reports and a resumable state.
+"""The pretraining loop: steps over drawn batches, on one worker or several, with reports and a resumable state.
 
 Knows no Ray: whoever calls it passes how to wrap the model for several workers, and what to do with reports.
 """
@@ -8,56 +8,75 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from lightner.evaluation.metrics import score
-from lightner.model.batching import collate, encode
-from lightner.model.decoding import greedy
-from lightner.model.forward import encode as encode_batch
-from lightner.model.forward import stack_labels
-from lightner.model.starts import label_guidance
-from lightner.model.verbalizer import average, label_pieces
+from lightner.evaluation.scoring import evaluate
+from lightner.model.backbone import Backbone
+from lightner.model.starts import untuned_prompt
+from lightner.pretraining.averaging import average, prime
 from lightner.pretraining.mixture import Draw
 from lightner.pretraining.objective import Pretrainer
 from lightner.tuning.checkpoints import load_state, save_state
-from lightner.types import LabelSet, Sentence
+from lightner.tuning.training import Saver
+from lightner.types import InputError, LabelSet, Sentence
 
 _CLIP = 1.0
 _ENCODER_RATE = 0.4
 _PROMPT_RATE = 10.0
-_DECAY = 0.5
 
 
 @dataclass(frozen=True)
 class Settings:
     """How long and how fast: `rate` is the decoder's; the encoder takes 0.4 of it and prompts ten times.
 
-    The rate warms up over the first `warm_up` steps, stays, and falls to zero over the last half. So a run may be
-    made longer or shorter while it goes on, as long as the fall has not begun.
+    The rate warms up over the first `warm_up` steps, stays until `constant` of the steps, and falls to zero from there.
+    So a run may be made longer or shorter until it falls. Workers that average do so every `average_every` steps.
     """
 
     steps: int
     rate: float = 3e-4
     warm_up: int = 200
+    constant: float = 0.4
     report_every: int = 50
-    evaluate_every: int = 250
+    save_every: int = 250
+    average_every: int = 25
     seed: int = 0
     bf16: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("report_every", "save_every"):
+            if getattr(self, name) % self.average_every:
+                raise InputError(
+                    f"pretraining: found {name} {getattr(self, name)}, expected a multiple of {self.average_every},"
+                    " after which all workers have one state"
+                )
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process's place among data-parallel workers: by `wrap` (gradients exchanged at every step), or averaging."""
+
+    rank: int = 0
+    count: int = 1
+    averages: bool = False
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module
 
 
 @dataclass(frozen=True)
 class Report:
-    """One line of progress; `state` is a folder to keep where a resumable state was written."""
+    """A line of progress: mean loss since the last one, sentences a second of this worker, seconds left, and F1 on what
+    is kept out, by name, where it was measured."""
 
     step: int
     loss: float
     sentences_per_s: float
-    zero_shot_f1: float | None
+    left_s: float
+    development: Mapping[str, float]
 
 
 def trainable(pretrainer: Pretrainer) -> list[dict[str, object]]:
@@ -76,54 +95,62 @@ def trainable(pretrainer: Pretrainer) -> list[dict[str, object]]:
 
 def pretrain(
     pretrainer: Pretrainer,
-    batches: Callable[[int], Iterator[Draw]],
+    draw_at: Callable[[int], Draw],
     settings: Settings,
     *,
-    wrap: Callable[[nn.Module], nn.Module],
-    rank: int,
+    workers: Workers,
     resume: Path | None,
-    evaluate: Callable[[], float],
-    report: Callable[[Report, Callable[[Path], None] | None], None],
+    develop: Callable[[], Mapping[str, float]],
+    report: Callable[[Report, Saver | None], None],
 ) -> None:
-    """Run to `settings.steps`; `batches(step)` starts the stream behind that step."""
+    """Run to `settings.steps`; `draw_at(step)` is this worker's batch of a step, whatever ran before.
+
+    What a step draws, dropout included, depends on the seed, the worker and the step alone, so that a run that was
+    killed and resumed from its last state ends with the weights of one that was not.
+    """
     optimizer = torch.optim.AdamW(trainable(pretrainer), lr=settings.rate, fused=True)
-    begin = 0
-    if resume is not None:
-        weights, counters = load_state(resume, optimizer)
-        pretrainer.load_state_dict(weights, strict=False)
-        begin = int(counters["step"])
-    model = wrap(pretrainer)
-    rng = random.Random(f"{settings.seed}-{begin}")
-    stream = batches(begin)
+    prime(optimizer)
+    done = 0 if resume is None else _resume(pretrainer, optimizer, resume)
+    module = workers.wrap(pretrainer)
+    pretrainer.model.train()
     losses: list[float] = []
     since, seen = time.monotonic(), 0
-    for step in range(begin + 1, settings.steps + 1):
-        draw = next(stream)
-        losses.append(_step(model, optimizer, draw, rng, settings, step))
+    for step in range(done + 1, settings.steps + 1):
+        draw = draw_at(step)
+        losses.append(_step(module, optimizer, draw, settings, step=step, rank=workers.rank))
         seen += len(draw.sentences)
-        if step % settings.report_every and step != settings.steps:
+        last = step == settings.steps
+        if workers.averages and workers.count > 1 and (step % settings.average_every == 0 or last):
+            average(optimizer, workers.count)
+        if step % settings.report_every and step % settings.save_every and not last:
             continue
-        speed = seen / (time.monotonic() - since)
-        whole = step % settings.evaluate_every == 0 or step == settings.steps
-        f1 = evaluate() if whole and rank == 0 else None
-        line = Report(step, sum(losses) / len(losses), speed, f1)
-        report(line, _saver(pretrainer, optimizer, step) if whole else None)
+        elapsed = time.monotonic() - since
+        left_s = elapsed / len(losses) * (settings.steps - step)
+        saves = step % settings.save_every == 0 or last
+        found = _developed(pretrainer, develop) if saves and workers.rank == 0 else {}
+        line = Report(step, sum(losses) / len(losses), seen / elapsed, left_s, found)
+        report(line, _saver(pretrainer, optimizer, step) if saves else None)
         losses, seen, since = [], 0, time.monotonic()
+    pretrainer.model.eval()
+
+
+def _developed(pretrainer: Pretrainer, develop: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+    pretrainer.model.eval()
+    found = develop()
+    pretrainer.model.train()
+    return found
 
 
 def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    draw: Draw,
-    rng: random.Random,
-    settings: Settings,
-    step: int,
+    module: nn.Module, optimizer: torch.optim.Optimizer, draw: Draw, settings: Settings, *, step: int, rank: int
 ) -> float:
     for group in optimizer.param_groups:
         group["lr"] = settings.rate * rate_share(settings, step) * group["share"]
-    device = next(model.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16, enabled=settings.bf16):
-        loss: Tensor = model(draw, rng)
+    rng = random.Random(f"{settings.seed}-{rank}-{step}")
+    torch.manual_seed(rng.getrandbits(63))
+    device = next(module.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+        loss: Tensor = module(draw, rng)
     torch.autograd.backward(loss)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = float(nn.utils.clip_grad_norm_(parameters, _CLIP))
@@ -135,11 +162,17 @@ def _step(
 
 def rate_share(settings: Settings, step: int) -> float:
     """Share of the full rate at `step`, counted from 1."""
-    falling = (settings.steps - step + 1) / max(1.0, _DECAY * settings.steps)
+    falling = (settings.steps - step + 1) / max(1.0, (1 - settings.constant) * settings.steps)
     return min(1.0, step / max(1, settings.warm_up), falling)
 
 
-def _saver(pretrainer: Pretrainer, optimizer: torch.optim.Optimizer, step: int) -> Callable[[Path], None]:
+def _resume(pretrainer: Pretrainer, optimizer: torch.optim.Optimizer, folder: Path) -> int:
+    weights, counters = load_state(folder, optimizer)
+    pretrainer.load_state_dict(weights, strict=False)
+    return int(counters["step"])
+
+
+def _saver(pretrainer: Pretrainer, optimizer: torch.optim.Optimizer, step: int) -> Saver:
     def save(folder: Path) -> None:
         weights = {name: parameter for name, parameter in pretrainer.named_parameters() if parameter.requires_grad}
         save_state(folder, weights, optimizer, {"step": step})
@@ -148,18 +181,6 @@ def _saver(pretrainer: Pretrainer, optimizer: torch.optim.Optimizer, step: int) 
 
 
 @torch.no_grad()
-def zero_shot_f1(pretrainer: Pretrainer, sentences: list[Sentence], labels: LabelSet, *, batch_size: int = 32) -> float:
-    """Micro F1 on a set that was left out, from its label words alone (no free slots)."""
-    backbone = pretrainer.backbone
-    pieces = label_pieces(backbone.tokenizer, labels).to(backbone.device)
-    vectors = average(torch.zeros(pieces.ids.shape, device=backbone.device), pieces, backbone.embedding)
-    guidance = label_guidance(backbone, pieces, vectors)
-    predicted = []
-    for start in range(0, len(sentences), batch_size):
-        part = sentences[start : start + batch_size]
-        examples = encode(backbone.tokenizer, [sentence.words for sentence in part])
-        batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
-        encoded = encode_batch(backbone, batch, guidance, stack_labels([vectors], [0] * len(part)))
-        for row in greedy(backbone, encoded, guidance):
-            predicted.append([span for span, _ in row.spans(labels.names, encoded.space)])
-    return score([sentence.spans for sentence in sentences], predicted).micro.f1
+def zero_shot_f1(backbone: Backbone, sentences: Sequence[Sentence], labels: LabelSet) -> float:
+    """Micro F1 on sentences from their label words alone."""
+    return evaluate(backbone, untuned_prompt(backbone, labels), sentences).micro.f1

@@ -1,22 +1,25 @@
-"""The stream of pretraining batches: labelled sets with temperature, and raw text with weak labels.
+"""Pretraining batches: openly labelled text, labelled sets with temperature, and raw text with weak labels.
 
-Every batch comes from one source and has one label set, which is a random part of the source's labels in other
-words. Pure values; knows no tensors.
+Every batch comes from one source and has one label set, which is a random part of the source's labels in other words.
+Openly labelled text comes first and human-labelled sets gain at the end, when the rate is low: their labels are less
+noisy and less varied. Pure values; knows no tensors.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from lightner.data.formats import labels_of, read
 from lightner.pretraining import raw, wordnet
+from lightner.pretraining.open_text import OpenText, draw_group, draw_passages
 from lightner.types import InputError, LabelSet, Sentence, Span, label_words
 
-WEAK = "wordnet"
+WEAK, OPEN = "wordnet", "open"
 PARAPHRASES = Path(__file__).parent / "paraphrases.json"
 _KEEP_LABEL = 0.8
 _PARAPHRASE = 0.5
@@ -26,12 +29,12 @@ _TEMPERATURE = 0.5
 _MOST_WORDS = 64
 _MOST_LABELS = 20
 _POOL = 8
-_SKIP = 200_000
+_WEAK_POOL = 2
 
 
 @dataclass(frozen=True)
-class Source:
-    """One labelled set: its name and sentences, with and without entities apart."""
+class LabelledSet:
+    """A labelled set: its name and sentences, with and without entities apart."""
 
     name: str
     filled: tuple[Sentence, ...]
@@ -49,15 +52,35 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """All that batches are drawn from; each part may be missing. `weak`: paragraphs of raw text, and WordNet."""
+
+    sets: tuple[LabelledSet, ...] = ()
+    text: OpenText = OpenText()  # noqa: RUF009 a frozen value
+    weak: tuple[tuple[str, ...], wordnet.WordNet] | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of what has free slots of its own."""
+        named = [OPEN] if self.text.passages or self.text.groups else []
+        return (*named, *(each.name for each in self.sets))
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What is mixed: sentences per batch, and the share of batches that are weakly labelled raw text."""
+    """Shares of batches: openly labelled text at first and at last (from `late` of the steps on), of these groups; of
+    the rest weakly labelled raw text. `empty_share` of a labelled set's sentences have no entity."""
 
     batch_size: int = 32
+    open_share: float = 0.75
+    open_share_at_last: float = 0.6
+    late: float = 0.8
+    group_share: float = 0.25
     weak_share: float = 0.35
     empty_share: float = 0.1
 
 
-def load_sources(folder: Path, *, leave_out: Sequence[str] = ()) -> tuple[Source, ...]:
+def load_sets(folder: Path, *, leave_out: Sequence[str] = ()) -> tuple[LabelledSet, ...]:
     """Every set below `folder`, one directory each; all its splits are joined, sentences of equal words kept once.
 
     Raises:
@@ -69,51 +92,47 @@ def load_sources(folder: Path, *, leave_out: Sequence[str] = ()) -> tuple[Source
         short = [sentence for sentence in unique.values() if len(sentence.words) <= _MOST_WORDS]
         filled = tuple(sentence for sentence in short if sentence.spans)
         empty = tuple(sentence for sentence in short if not sentence.spans)
-        found.append(Source(directory.name, filled, empty, labels_of(filled)))
+        found.append(LabelledSet(directory.name, filled, empty, labels_of(filled)))
     if not found:
         raise InputError(f"pretraining data: found no set in {folder}, expected a directory of .conll files per set")
     return tuple(found)
 
 
-def draws(
-    sources: Sequence[Source],
-    weak: Iterator[Sequence[tuple[str, ...]]],
-    thesaurus: wordnet.WordNet,
-    recipe: Recipe,
-    rng: random.Random,
-) -> Iterator[Draw]:
-    """Batches without end."""
-    phrases: Mapping[str, Sequence[str]] = json.loads(PARAPHRASES.read_text(encoding="utf-8"))
-    weights = [len(source.filled) ** _TEMPERATURE for source in sources]
+def draw(mixture: Mixture, recipe: Recipe, rng: random.Random, *, progress: float) -> Draw:
+    """A batch at a `progress` between 0 and 1 of the steps; equal random states draw equal batches."""
     while True:
-        if rng.random() < recipe.weak_share:
-            words = next(weak)
-            sentences, names = wordnet.label_sentences(words, thesaurus, rng)
-            if not any(sentence.spans for sentence in sentences):
-                continue
-            draw = Draw(WEAK, tuple(sentences), LabelSet.of(names))
-        else:
-            draw = _draw(rng.choices(sources, weights)[0], phrases, recipe, rng)
-        yield _lowered(draw) if rng.random() < _LOWER_CASE else draw
+        found = _draw_once(mixture, recipe, rng, progress=progress)
+        if found is not None and any(sentence.spans for sentence in found.sentences):
+            return _lowered(found) if rng.random() < _LOWER_CASE else found
 
 
-def endless_raw(path: Path, *, seed: int) -> Iterator[tuple[str, ...]]:
-    """Sentences of a raw text over and over, from a random offset in the first pass."""
-    skip = random.Random(seed).randrange(_SKIP)
-    while True:
-        for number, words in enumerate(raw.sentences(path)):
-            if number >= skip and len(words) <= _MOST_WORDS:
-                yield words
-        skip = 0
+def _draw_once(mixture: Mixture, recipe: Recipe, rng: random.Random, *, progress: float) -> Draw | None:
+    text, others = mixture.text, bool(mixture.sets or mixture.weak)
+    share = recipe.open_share if progress < recipe.late else recipe.open_share_at_last
+    if OPEN in mixture.sources and (not others or rng.random() < share):
+        return _draw_open(text, recipe, rng)
+    if mixture.weak and (not mixture.sets or rng.random() < recipe.weak_share):
+        return _draw_weak(*mixture.weak, recipe.batch_size, rng)
+    weights = [len(each.filled) ** _TEMPERATURE for each in mixture.sets]
+    return _draw_set(rng.choices(mixture.sets, weights)[0], recipe, rng)
 
 
-def alike(sentences: Iterator[tuple[str, ...]], *, size: int, rng: random.Random) -> Iterator[list[tuple[str, ...]]]:
-    """Groups of `size` sentences of about one length, so that little of a batch is padding."""
-    while True:
-        pool = sorted((next(sentences) for _ in range(size * _POOL)), key=len)
-        groups = [pool[start : start + size] for start in range(0, len(pool), size)]
-        rng.shuffle(groups)
-        yield from groups
+def _draw_open(text: OpenText, recipe: Recipe, rng: random.Random) -> Draw | None:
+    grouped = bool(text.groups) and (not text.passages or rng.random() < recipe.group_share)
+    found = (draw_group if grouped else draw_passages)(text, recipe.batch_size, rng)
+    if found is None:
+        return None
+    sentences, labels = found
+    if rng.random() < _DROP_PUNCTUATION:
+        sentences = tuple(map(_bare, sentences))
+    return Draw(OPEN, sentences, labels)
+
+
+def _draw_weak(paragraphs: Sequence[str], thesaurus: wordnet.WordNet, size: int, rng: random.Random) -> Draw | None:
+    pool = sorted(raw.sample(paragraphs, _WEAK_POOL * size, rng), key=len)
+    start = rng.randrange(max(1, len(pool) - size + 1))
+    sentences, names = wordnet.label_sentences(pool[start : start + size], thesaurus, rng)
+    return Draw(WEAK, tuple(sentences), LabelSet.of(names)) if names else None
 
 
 def _alike(sentences: Sequence[Sentence], size: int, rng: random.Random) -> list[Sentence]:
@@ -122,7 +141,7 @@ def _alike(sentences: Sequence[Sentence], size: int, rng: random.Random) -> list
     return pool[start : start + size]
 
 
-def _draw(source: Source, phrases: Mapping[str, Sequence[str]], recipe: Recipe, rng: random.Random) -> Draw:
+def _draw_set(source: LabelledSet, recipe: Recipe, rng: random.Random) -> Draw:
     empties = sum(rng.random() < recipe.empty_share for _ in range(recipe.batch_size)) if source.empty else 0
     picked = _alike(source.filled, recipe.batch_size - empties, rng)
     longest = len(picked[-1].words)
@@ -133,10 +152,16 @@ def _draw(source: Source, phrases: Mapping[str, Sequence[str]], recipe: Recipe, 
         kept.append(rng.choice(sorted(present)))
     if len(kept) > _MOST_LABELS:
         kept = sorted(kept, key=lambda label: (label not in present, rng.random()))[:_MOST_LABELS]
-    names = _rename(kept, phrases, rng)
+    names = _rename(kept, _paraphrases(), rng)
     strip = rng.random() < _DROP_PUNCTUATION
     sentences = tuple(_relabel(_bare(s) if strip else s, names) for s in picked)
     return Draw(source.name, sentences, LabelSet.of(names.values()))
+
+
+@lru_cache(maxsize=1)
+def _paraphrases() -> Mapping[str, Sequence[str]]:
+    phrases: Mapping[str, Sequence[str]] = json.loads(PARAPHRASES.read_text(encoding="utf-8"))
+    return phrases
 
 
 def _rename(kept: Sequence[str], phrases: Mapping[str, Sequence[str]], rng: random.Random) -> dict[str, str]:

@@ -2,46 +2,70 @@
 
 The same candidates, grammar and loss as prompt tuning; here the backbone learns too. Each source has its own prompt
 of random length, all share a default one, and either is sometimes absent, so that a fresh prompt has leverage later.
+Beside it an auxiliary loss asks the encoder which words are inside an entity of which label; without it, only the
+decoder's pointers would ask. Legend: B batch, W words, K labels, D width.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightner.model.backbone import Backbone
-from lightner.model.batching import collate, encode
-from lightner.model.forward import decode, legal_mask, pointer_loss, shift, stack_labels
+from lightner.model.batching import Batch, collate, encode
+from lightner.model.forward import Encoded, decode, legal_mask, pointer_loss, shift, stack_labels
 from lightner.model.forward import encode as encode_batch
+from lightner.model.label_states import label_states
 from lightner.model.prompts import NO_GUIDANCE, Guidance, concatenate
-from lightner.model.starts import label_guidance
-from lightner.model.verbalizer import average, label_pieces
+from lightner.model.verbalizer import label_pieces
 from lightner.pretraining.mixture import Draw
 from lightner.tuning.training import target_ids
 from lightner.types import LabelSet, Sentence
 
 PROMPT_LENGTH = 16
 DEFAULT = "default"
-_LABELS_SHARE = 0.9
+WORD_LOSS_WEIGHT = 0.5
+_LABELS_SHARE = 0.95
 _OWN_SHARE = 0.4
 _DEFAULT_SHARE = 0.4
+_RARE = -3.0  # where the word loss's bias begins: most words are inside no entity
+
+
+class WordLabels(nn.Module):
+    """Whether each word is inside an entity of each label, from encoder states alone; dropped after pretraining."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.word, self.label = nn.Linear(width, width), nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.tensor(_RARE))
+
+    def forward(self, words: Tensor, labels: Tensor) -> Tensor:
+        """Shape: words [B, W, D], labels [K, D] -> logits [B, W, K]."""
+        logits: Tensor = self.word(words) @ self.label(labels).T / words.shape[-1] ** 0.5 + self.bias
+        return logits
 
 
 class Pretrainer(nn.Module):
-    """The backbone and one plain prompt per source, [L, 1, H, P, D/H] at each site."""
+    """The backbone, one plain prompt per source, [L, 1, H, P, D/H] at each site, and the auxiliary word labels."""
 
     def __init__(self, backbone: Backbone, sources: Sequence[str]) -> None:
         super().__init__()
         self.backbone = backbone
         self.model = backbone.model
         self.prompts = nn.ModuleDict({_key(name): _PlainPrompt(backbone) for name in (DEFAULT, *sources)})
+        self.word_labels = WordLabels(backbone.shape.width)
 
     def forward(self, draw: Draw, rng: random.Random) -> Tensor:
         """Loss of one batch; `rng` draws which prompts are present."""
-        return batch_loss(self.backbone, draw.sentences, draw.labels, self._free(draw.source, rng), rng)
+        free = self._free(draw.source, rng)
+        with_slots = rng.random() < _LABELS_SHARE or not free.length
+        pointers, words = losses(self, draw.sentences, draw.labels, free, label_slots=with_slots)
+        return pointers + WORD_LOSS_WEIGHT * words
 
     def default(self) -> Guidance:
         guidance: Guidance = self.prompts[_key(DEFAULT)]()
@@ -60,22 +84,60 @@ class Pretrainer(nn.Module):
         return guidance.map(lambda tensor: tensor[..., :length, :])
 
 
-def batch_loss(
-    backbone: Backbone, sentences: Sequence[Sentence], labels: LabelSet, free: Guidance, rng: random.Random
-) -> Tensor:
-    """Pointer loss of sentences under a label set, with `free` slots behind the label slots."""
-    pieces = label_pieces(backbone.tokenizer, labels).to(backbone.device)
-    weights = torch.zeros(pieces.ids.shape, device=backbone.device)
-    vectors = average(weights, pieces, backbone.embedding)
-    guidance = free
-    if rng.random() < _LABELS_SHARE or not free.length:
-        guidance = concatenate(label_guidance(backbone, pieces, vectors), free)
-    examples = encode(backbone.tokenizer, [sentence.words for sentence in sentences])
+@dataclass(frozen=True)
+class ReadBatch:
+    """A batch as the model read it, sentences in the order of their lengths, and its pointer loss."""
+
+    sentences: tuple[Sentence, ...]
+    batch: Batch
+    encoded: Encoded
+    vectors: Tensor
+    pointer_loss: Tensor
+
+
+def read(
+    backbone: Backbone, sentences: Sequence[Sentence], labels: LabelSet, free: Guidance, *, label_slots: bool = True
+) -> ReadBatch:
+    """Read sentences under a label set, with `free` slots after the label slots, if there are any."""
+    states = label_states(backbone, label_pieces(backbone.tokenizer, labels).to(backbone.device))
+    vectors = states.vectors
+    guidance = concatenate(states.slots, free) if label_slots else free
+    ordered = sorted(sentences, key=lambda sentence: len(sentence.words))  # as the encoder reads them
+    examples = encode(backbone.tokenizer, [sentence.words for sentence in ordered])
     batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
     encoded = encode_batch(backbone, batch, guidance, stack_labels([vectors], [0] * batch.size))
-    targets = target_ids(sentences, labels, encoded.space).to(backbone.device)
+    targets = target_ids(ordered, labels, encoded.space).to(backbone.device)
     scores = decode(backbone, encoded, guidance, shift(targets))
-    return pointer_loss(scores, targets, legal_mask(targets, encoded.real, encoded.space))
+    loss = pointer_loss(scores, targets, legal_mask(targets, encoded.real, encoded.space))
+    return ReadBatch(tuple(ordered), batch, encoded, vectors, loss)
+
+
+def losses(
+    pretrainer: Pretrainer, sentences: Sequence[Sentence], labels: LabelSet, free: Guidance, *, label_slots: bool
+) -> tuple[Tensor, Tensor]:
+    """Pointer loss and word loss of sentences under a label set."""
+    found = read(pretrainer.backbone, sentences, labels, free, label_slots=label_slots)
+    wanted = inside(found.sentences, labels)
+    return found.pointer_loss, _word_loss(pretrainer.word_labels, found.encoded, found.batch, found.vectors, wanted)
+
+
+def inside(sentences: Sequence[Sentence], labels: LabelSet) -> Tensor:
+    """Which words are inside an entity of which label [B, W, K], as zeros and ones."""
+    found = torch.zeros(len(sentences), max(len(sentence.words) for sentence in sentences), len(labels))
+    place = {name: number for number, name in enumerate(labels.names)}
+    for row, sentence in enumerate(sentences):
+        for span in sentence.spans:
+            found[row, span.start : span.end, place[span.label]] = 1.0
+    return found
+
+
+def _word_loss(head: nn.Module, encoded: Encoded, batch: Batch, vectors: Tensor, wanted: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over labels, averaged over the real words."""
+    at = batch.word_first[..., None].expand(-1, -1, encoded.hidden.shape[-1])
+    logits = head(encoded.hidden.gather(1, at), vectors)
+    each = F.binary_cross_entropy_with_logits(logits.float(), wanted.to(logits.device), reduction="none")
+    real = torch.arange(each.shape[1], device=each.device)[None] < batch.word_count[:, None]
+    return (each * real[..., None]).sum() / real.sum()
 
 
 class _PlainPrompt(nn.Module):

@@ -1,11 +1,12 @@
-"""Sentences of plain running text (one paragraph a line), cheap and deterministic. Knows nothing about labels."""
+"""Sentences of plain running text (one paragraph a line), drawn at random, cheap and seeded. Knows no labels."""
 
 from __future__ import annotations
 
 import lzma
 import os
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from lightner.types import InputError
@@ -14,6 +15,8 @@ from lightner.words import split_words
 MIN_WORDS = 6
 MAX_WORDS = 60
 MIN_LETTER_SHARE = 0.7
+_SHORTEST = 30  # characters of a line that may hold a sentence
+_TRIES = 20
 
 _BREAK = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z])")
 _LAST_WORD = re.compile(r"([^\W_]+)[^\w]*$")
@@ -25,18 +28,34 @@ _ABBREVIATIONS_TEXT = (
 _ABBREVIATIONS = frozenset(_ABBREVIATIONS_TEXT.split())
 
 
-def sentences(path: str | os.PathLike[str]) -> Iterator[tuple[str, ...]]:
-    """Words of each usable sentence of the `.xz` or plain UTF-8 file `path`, in file order, as a stream.
+def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The paragraphs of the `.xz` or plain UTF-8 file `path`, one a line, that have a sentence to use.
 
-    Headings, fragments without a final stop, tables, and sentences under 6 or over 60 words are left out.
-    Raises InputError for a file that is missing, damaged or not UTF-8.
+    Raises InputError for a file that is missing, damaged, not UTF-8, or without such a paragraph.
     """
     try:
         with _open(path) as lines:
-            for line in lines:
-                yield from _of_paragraph(line.strip())
+            found = tuple(line.strip() for line in lines if len(line) >= _SHORTEST and _ENDED.search(line.rstrip()))
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise InputError(f"{os.fspath(path)}: found {error}, expected readable UTF-8 text, plain or .xz") from error
+    if not found:
+        raise InputError(f"{os.fspath(path)}: found no paragraph of running text, expected one per line")
+    return found
+
+
+def sample(paragraphs: Sequence[str], count: int, rng: random.Random) -> list[tuple[str, ...]]:
+    """Words of `count` sentences of paragraphs drawn at random, or fewer where hardly any can be used.
+
+    Headings, fragments without a final stop, tables, and sentences under 6 or over 60 words are left out.
+    """
+    found: list[tuple[str, ...]] = []
+    for _ in range(_TRIES * count):
+        if len(found) >= count:
+            break
+        usable = list(sentences(rng.choice(paragraphs)))
+        if usable:
+            found.append(rng.choice(usable))
+    return found
 
 
 def _open(path: str | os.PathLike[str]) -> TextIO:
@@ -45,7 +64,8 @@ def _open(path: str | os.PathLike[str]) -> TextIO:
     return open(path, encoding="utf-8")
 
 
-def _of_paragraph(paragraph: str) -> Iterator[tuple[str, ...]]:
+def sentences(paragraph: str) -> Iterator[tuple[str, ...]]:
+    """Words of each usable sentence of a paragraph."""
     for text in _split(paragraph):
         if not _ENDED.search(text) or not _mostly_letters(text):
             continue

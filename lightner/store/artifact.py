@@ -34,8 +34,12 @@ FILES: Mapping[str, int] = {CARD: 2**20, README: 2**20, TENSORS: 64 * 2**20, MAN
 MAX_HEADER_BYTES = 2**16
 MAX_LABEL_PIECES = 2**16
 MAX_LABEL_TEXT = 2**18
-WEIGHTS = "verbalizer.weights"
+WEIGHTS, RESIDUAL, VECTORS = "verbalizer.weights", "verbalizer.residual", "verbalizer.vectors"
 DRAFT_TAGGER = "draft.tagger"
+_ANSWER_SPACE: Mapping[int, tuple[str, ...]] = {1: (WEIGHTS,), 2: (RESIDUAL, VECTORS, WEIGHTS)}  # by format version
+_MANIFEST_VERSION = 1
+GUIDANCE = ("key.", "value.", "slot_key.", "slot_value.")
+"""How the names of a guidance's tensors begin."""
 SITES = ("encoder", "decoder", "cross")
 STACKS = ("encoder", "decoder")
 
@@ -44,11 +48,11 @@ Array: TypeAlias = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class PromptArtifact:
-    """A card and its tensors by flat name: those of `Guidance.tensors()` (fp16, B = 1), the answer space's weights and,
-    in prompts made since drafts are (docs/decisions/0008), a draft tagger.
+    """A card and its tensors by flat name: a guidance (fp16, B = 1), the answer space, and perhaps a draft tagger.
 
-    Shape: key.*, value.* [L, 1, H, P, D/H]; slot_key.*, slot_value.* [L, 1, N, D]; verbalizer.weights [K, J], fp32;
-    draft.tagger [1 + 2 K, D + 1], fp16.
+    Shape: key.*, value.* [L, 1, H, P, D/H]; slot_key.*, slot_value.* [L, 1, N, D], fp16; verbalizer.weights [K, J],
+    verbalizer.residual and verbalizer.vectors [K, D], fp32 (a prompt of format version 1 has weights alone);
+    draft.tagger [1 + 2 K, D + 1], fp16 (docs/decisions/0008).
     Raises InputError where a name, shape, type or value does not agree with the card.
     """
 
@@ -152,14 +156,14 @@ def _check_label_text(card: Card) -> None:
 def _expected_names(card: Card) -> list[str]:
     attention = [f"{kind}.{site}" for kind in ("key", "value") for site in SITES] if card.length else []
     slots = [f"{kind}.{stack}" for kind in ("slot_key", "slot_value") for stack in STACKS] if card.slots else []
-    return sorted([*attention, *slots, WEIGHTS])
+    return sorted([*attention, *slots, *_ANSWER_SPACE[card.format_version]])
 
 
 def _check_tensor(name: str, tensor: Array, card: Card) -> None:
     """The tensor against the card alone; the other sizes only the backbone knows."""
     dtype: type[np.floating[Any]]
     expected: tuple[int | None, ...]
-    if name == WEIGHTS:
+    if name in (WEIGHTS, RESIDUAL, VECTORS):
         dtype, expected = np.float32, (len(card.labels), None)
     elif name == DRAFT_TAGGER:
         dtype, expected = np.float16, (1 + 2 * len(card.labels), None)
@@ -189,7 +193,7 @@ def _check_sizes(files: Mapping[str, bytes], where: str) -> None:
 
 def _manifest(files: Mapping[str, bytes]) -> bytes:
     listed = {name: _entry(files[name]) for name in sorted(set(files) - {MANIFEST})}
-    return cards.write_json({"format_version": cards.FORMAT_VERSION, "files": listed})
+    return cards.write_json({"format_version": _MANIFEST_VERSION, "files": listed})
 
 
 def _entry(content: bytes) -> dict[str, str | int]:

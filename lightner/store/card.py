@@ -16,7 +16,9 @@ from lightner.types import InputError, LabelSet, Scores, check_name
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""1: prompts whose label vectors are averages of embeddings; 2: prompts that hold their label vectors."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OBJECTS = ("tuning", "metrics", "data", "versions")
 
@@ -46,7 +48,8 @@ class Card:
 
     def __post_init__(self) -> None:
         check_name(self.domain, "domain")
-        _expect(self.format_version == FORMAT_VERSION, "format_version", self.format_version, str(FORMAT_VERSION))
+        known = self.format_version in READABLE_VERSIONS
+        _expect(known, "format_version", self.format_version, f"one of {list(READABLE_VERSIONS)}")
         _expect(len(self.labels) > 0, "labels", list(self.labels), "at least one")
         for text in (self.backbone_name, *self.labels, *(word for words in self.label_words for word in words)):
             _expect(text != "" and text.isprintable(), "a name, label or label word", text, "printable text")

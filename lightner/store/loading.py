@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from lightner.model import verbalizer
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Guidance, Prompt, PromptShape
 from lightner.store import artifact as artifacts
-from lightner.store.artifact import DRAFT_TAGGER, WEIGHTS, Array, PromptArtifact
+from lightner.store.artifact import DRAFT_TAGGER, GUIDANCE, RESIDUAL, VECTORS, WEIGHTS, Array, PromptArtifact
 from lightner.store.card import Card
 from lightner.tagger import Tagger
 from lightner.types import InputError
@@ -36,10 +37,11 @@ def load(
     return Tagger(loaded, prompt_for(artifacts.load(folder), loaded))
 
 
-def artifact_of(card: Card, guidance: Guidance, weights: Tensor) -> PromptArtifact:
-    """The artefact of a learned guidance (B = 1) and verbalizer weights [K, J]: rounded copies on the CPU."""
-    rounded = {name: _packed(tensor, torch.float16) for name, tensor in guidance.tensors().items()}
-    return PromptArtifact(card, {**rounded, WEIGHTS: _packed(weights, torch.float32)})
+def artifact_of(card: Card, tensors: Mapping[str, Tensor]) -> PromptArtifact:
+    """The artefact of what was learned, by flat name: rounded copies on the CPU."""
+    wide = (WEIGHTS, RESIDUAL, VECTORS)
+    packed = {n: _packed(t, torch.float32 if n in wide else torch.float16) for n, t in tensors.items()}
+    return PromptArtifact(card, packed)
 
 
 def with_draft_tagger(artifact: PromptArtifact, tagger: Tensor) -> PromptArtifact:
@@ -50,7 +52,7 @@ def with_draft_tagger(artifact: PromptArtifact, tagger: Tensor) -> PromptArtifac
 def guidance_of(artifact: PromptArtifact) -> Guidance:
     """The stored guidance, fp16, on the CPU."""
     stored = {name: torch.from_numpy(array) for name, array in artifact.tensors.items()}
-    return Guidance.from_tensors({name: stored[name] for name in stored if name not in (WEIGHTS, DRAFT_TAGGER)})
+    return Guidance.from_tensors({name: tensor for name, tensor in stored.items() if name.startswith(GUIDANCE)})
 
 
 def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
@@ -65,15 +67,25 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
             f"prompt {card.domain!r}: found backbone {backbone.name!r} (fingerprint {backbone.fingerprint}), expected "
             f"{card.backbone_name!r} (fingerprint {card.backbone_fingerprint}), on which the prompt was tuned"
         )
-    pieces = verbalizer.label_pieces(backbone.tokenizer, card.label_set)
-    _check_fit(artifact, backbone.shape, tuple(pieces.ids.shape))
-    device = backbone.device
-    moved = verbalizer.LabelPieces(pieces.ids.to(device), pieces.mask.to(device))
-    vectors = verbalizer.average(torch.from_numpy(artifact.tensors[WEIGHTS]).to(device), moved, backbone.embedding)
-    dtype = backbone.embedding.dtype
+    _check_fit(artifact, backbone.shape)
+    device, dtype = backbone.device, backbone.embedding.dtype
     tagger = artifact.tensors.get(DRAFT_TAGGER)
     moved_tagger = None if tagger is None else torch.from_numpy(tagger).to(device, dtype)
+    vectors = _label_vectors(artifact, backbone).to(device, dtype)
     return Prompt(card.label_set, guidance_of(artifact).to(device, dtype), vectors, moved_tagger)
+
+
+def _label_vectors(artifact: PromptArtifact, backbone: Backbone) -> Tensor:
+    """The stored vectors [K, D]; of a prompt of format version 1 the average of its label words' embeddings."""
+    if VECTORS in artifact.tensors:
+        return torch.from_numpy(artifact.tensors[VECTORS])
+    pieces = verbalizer.label_pieces(backbone.tokenizer, artifact.card.label_set)
+    weights = torch.from_numpy(artifact.tensors[WEIGHTS])
+    if weights.shape != pieces.ids.shape:
+        found, expected = tuple(weights.shape), tuple(pieces.ids.shape)
+        raise InputError(f"prompt {artifact.card.domain!r}: {WEIGHTS}: found shape {found}, expected {expected}")
+    pieces, device = pieces.to(backbone.device), backbone.device
+    return verbalizer.average(weights.to(device), pieces.mask, backbone.embedding[pieces.ids])
 
 
 def _packed(tensor: Tensor, dtype: torch.dtype) -> Array:
@@ -82,17 +94,21 @@ def _packed(tensor: Tensor, dtype: torch.dtype) -> Array:
     return packed
 
 
-def _check_fit(artifact: PromptArtifact, shape: PromptShape, pieces: tuple[int, ...]) -> None:
+def _check_fit(artifact: PromptArtifact, shape: PromptShape) -> None:
+    """The sizes that only the backbone knows."""
+    card = artifact.card
     for name, tensor in artifact.tensors.items():
         kind, _, at = name.partition(".")
         if name == WEIGHTS:
-            expected = pieces
+            continue
+        if kind == "verbalizer":
+            expected: tuple[int, ...] = (len(card.labels), shape.width)
         elif name == DRAFT_TAGGER:
-            expected = (1 + 2 * len(artifact.card.labels), shape.width + 1)
+            expected = (1 + 2 * len(card.labels), shape.width + 1)
         elif kind.startswith("slot_"):
-            expected = (shape.stack_layers[at], 1, artifact.card.slots, shape.width)
+            expected = (shape.stack_layers[at], 1, card.slots, shape.width)
         else:
-            expected = (shape.site_layers[at], 1, shape.heads[at], artifact.card.length, shape.head_size(at))
+            expected = (shape.site_layers[at], 1, shape.heads[at], card.length, shape.head_size(at))
         if tuple(tensor.shape) != expected:
             found = tuple(tensor.shape)
-            raise InputError(f"prompt {artifact.card.domain!r}: {name}: found shape {found}, expected {expected}")
+            raise InputError(f"prompt {card.domain!r}: {name}: found shape {found}, expected {expected}")

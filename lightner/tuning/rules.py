@@ -32,8 +32,8 @@ class Plan:
     """One tuning run, fixed before it starts.
 
     `prompt_length` free slots stand behind one slot per label; `feed_forward_slots` rows join each feed-forward block
-    and learn at `slot_rate` times the rate; a run of `steps` is reported in `rounds`. `bf16`: compute in bfloat16 on
-    devices made for it; what is learned stays in float32.
+    and learn at `slot_rate` times the rate, label residuals at `residual_rate` times it; a run of `steps` is reported
+    in `rounds`. `bf16`: compute in bfloat16 on devices made for it; what is learned stays in float32.
     """
 
     prompt_length: int
@@ -45,6 +45,7 @@ class Plan:
     weight_decay: float
     feed_forward_slots: int
     slot_rate: float
+    residual_rate: float
     reparametrisation_width: int
     dropout: float
     bf16: bool
@@ -141,6 +142,7 @@ def plan(
         weight_decay=0.01,
         feed_forward_slots=4 * prompt_length,
         slot_rate=0.1,
+        residual_rate=0.1,
         reparametrisation_width=0,
         dropout=0.1,
         bf16=True,

@@ -21,9 +21,9 @@ from lightner.model.batching import Example, collate
 from lightner.model.batching import encode as encode_words
 from lightner.model.forward import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
 from lightner.model.pointers import Space, encode_spans
-from lightner.model.prompts import Guidance, Prompt, PromptEncoder
-from lightner.model.starts import start_guidance, transferred_start
-from lightner.model.verbalizer import Verbalizer, label_pieces
+from lightner.model.prompts import Prompt, PromptEncoder
+from lightner.model.starts import read_labels, start_guidance, transferred_residual, transferred_start
+from lightner.model.verbalizer import Verbalizer
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.rules import Plan, rate_share, round_end
 from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
@@ -69,15 +69,13 @@ class PromptModel(nn.Module):
         super().__init__()
         torch.manual_seed(plan.seed)
         self.backbone, self.labels = backbone, labels
-        self.verbalizer = Verbalizer(label_pieces(backbone.tokenizer, labels).to(backbone.device))
-        self.verbalizer.to(backbone.device)
-        with torch.no_grad():
-            vectors = self.verbalizer(backbone.embedding)
-        pieces = self.verbalizer.pieces
+        states = read_labels(backbone, labels)
+        self.verbalizer = Verbalizer(states.pieces, states.mask)
         if source is None:
-            start = start_guidance(backbone, pieces, vectors, length=plan.prompt_length)
+            start = start_guidance(backbone, states, length=plan.prompt_length)
         else:
-            start = transferred_start(backbone, pieces, vectors, labels=labels, source=source)
+            start = transferred_start(backbone, states, labels=labels, source=source)
+            self.verbalizer.residual.data.copy_(transferred_residual(states, labels=labels, source=source))
         self.prompt = PromptEncoder(
             backbone.shape,
             length=start.length,
@@ -89,7 +87,7 @@ class PromptModel(nn.Module):
     def forward(self, sentences: Sequence[Sentence], examples: Sequence[Example]) -> Tensor:
         """Summed cross-entropy of the sentences' targets over what the grammar allows."""
         backbone = self.backbone
-        guidance, vectors = self.prompt(), self.verbalizer(backbone.embedding)
+        guidance, vectors = self.prompt(), self.verbalizer()
         order = sorted(range(len(examples)), key=lambda row: len(examples[row].pieces))  # as the encoder reads them
         sentences, examples = [sentences[row] for row in order], [examples[row] for row in order]
         batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
@@ -102,7 +100,7 @@ class PromptModel(nn.Module):
     def fold(self) -> Prompt:
         """The learned prompt as plain tensors."""
         with torch.no_grad():
-            vectors = self.verbalizer(self.backbone.embedding)
+            vectors = self.verbalizer()
         return Prompt(self.labels, self.prompt.fold(), vectors)
 
 
@@ -234,10 +232,13 @@ def _assert_trainable(tuned: PromptModel) -> None:
 
 
 def _optimizer(tuned: PromptModel, plan: Plan) -> torch.optim.Optimizer:
-    slots = [p for name, p in tuned.named_parameters() if ".slot_" in name]
-    rest = [p for name, p in tuned.named_parameters() if ".slot_" not in name]
-    groups = [{"params": rest, "share": 1.0}, {"params": slots, "share": plan.slot_rate}]
-    return torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    shares = {".slot_": plan.slot_rate, "verbalizer.residual": plan.residual_rate}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in tuned.named_parameters():
+        share = next((share for part, share in shares.items() if part in name), 1.0)
+        groups.setdefault(share, []).append(parameter)
+    own = [{"params": those, "share": share} for share, those in groups.items()]
+    return torch.optim.AdamW(own, lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
@@ -280,7 +281,12 @@ def _step(
 
 
 def folded_tensors(tuned: PromptModel) -> dict[str, Tensor]:
-    """The tensors of a prompt artefact: the folded guidance in fp16 and the label weights in fp32."""
-    guidance: Guidance = tuned.prompt.fold()
-    half = {name: tensor.half().cpu().contiguous() for name, tensor in guidance.tensors().items()}
-    return {**half, "verbalizer.weights": tuned.verbalizer.weights.detach().float().cpu()}
+    """The tensors of a prompt artefact: the folded guidance in fp16; label weights, residuals and vectors in fp32."""
+    prompt, verbalizer = tuned.fold(), tuned.verbalizer
+    half = {name: tensor.half() for name, tensor in prompt.guidance.tensors().items()}
+    answer_space = {
+        "verbalizer.weights": verbalizer.weights.detach().float(),
+        "verbalizer.residual": verbalizer.residual.detach().float(),
+        "verbalizer.vectors": prompt.label_vectors.float(),
+    }
+    return {name: tensor.cpu().contiguous() for name, tensor in {**half, **answer_space}.items()}

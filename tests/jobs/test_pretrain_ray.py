@@ -18,17 +18,23 @@ from lightner.model import embedded
 from lightner.model.backbone import prepare
 from lightner.pretraining.case_marks import ALL_CAPITALS, CAPITALISED
 from lightner.pretraining.objective import Pretrainer
-from tests.pretraining.test_pretraining import sentence
 from tests.pretraining.test_wordnet import write_database
 from tests.support.paths import CHECKOUT
+from tests.support.sentences import sentence
 from tests.support.tiny import tiny_backbone, tiny_tokenizer
 
 pytestmark = pytest.mark.ray
 JOB = CHECKOUT / "jobs" / "pretrain.py"
 OPTIONS = (
-    "--start start --sets sets --raw raw.txt --wordnet wordnet --storage runs --out made --leave-out held --workers 1 "
-    "--batch-size 4 --report-every 2 --save-every 4"
+    "--start start --open open --sets sets --raw raw.txt --wordnet wordnet --storage runs --out made --leave-out held "
+    "--hold-out-groups 0.5 --batch-size 4 --report-every 2 --save-every 4 --average-every 2"
 )
+PASSAGE = {
+    "source": "ours",
+    "text": "Ada likes soup in Rome.",
+    "entities": [[0, 3, ["cook", "person"]], [10, 14, ["food"]]],
+}
+GROUP = {"labels": {"food": ["dish"]}, "sentences": [{"text": "Ada likes soup.", "entities": [[10, 14, "food"]]}]}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,10 @@ def write_material(folder: Path) -> None:
     text = "The bird saw a scientist walk through the city of Paris in a new chair . "
     (folder / "raw.txt").write_text("\n".join(text + f"A robin saw {number} scientists ." for number in range(9)))
     write_database(folder / "wordnet")
+    (folder / "open").mkdir()
+    (folder / "open" / "passages.jsonl").write_text(f"{json.dumps(PASSAGE)}\n" * 9)
+    groups = [{"domain": f"kitchen {number}", "register": "notes", **GROUP} for number in range(2)]
+    (folder / "open" / "groups.jsonl").write_text("".join(f"{json.dumps(group)}\n" for group in groups))
 
 
 def pretrain(folder: Path, address: str, steps: int, *more: str) -> subprocess.CompletedProcess[str]:
@@ -88,7 +98,9 @@ def test_a_run_is_made_from_relative_paths_and_a_longer_one_goes_on_from_it(tmp_
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     curve = [json.loads(line) for line in (tmp_path / "made.curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in curve] == [2, 4, 6, 8]
-    assert [line["f1"] is None for line in curve] == [True, False, True, False]
+    assert [set(line) > {"f1_sets", "f1_groups"} for line in curve] == [False, True, False, True]
+    assert all(line["left_s"] >= 0 and line["sentences_per_s"] > 0 for line in curve)
+    assert (tmp_path / "made.curve.png").read_bytes().startswith(b"\x89PNG")
     second = embedded.load(tmp_path / "made").model.state_dict()
     changed = [name for name, tensor in first.model.state_dict().items() if not tensor.equal(second[name])]
     assert any("decoder.layers" in name for name in changed)

@@ -166,9 +166,11 @@ def test_no_shard_is_larger_than_16_mib(tmp_path: Path) -> None:
     assert len(stored) == len(set(stored))
 
 
-def test_a_matrix_larger_than_a_shard_cannot_be_saved(tmp_path: Path) -> None:
-    small = tiny_backbone().model
-    wide = torch.zeros(17 * 2**10, 2**10)
-    small.shared.weight = torch.nn.Parameter(wide)
-    with pytest.raises(AssertionError, match=r"shared.weight has 17825792 bytes and cannot be split"):
-        embedded.save(tmp_path, small, tiny_tokenizer(), NO_GUIDANCE, "Too large.\n")
+def test_a_matrix_larger_than_a_shard_has_one_of_its_own() -> None:
+    small, wide = torch.ones(2, 2), torch.zeros(17 * 2**10, 2**10)
+    parts = embedded.shards(embedded.quantise({"a": small, "shared.weight": wide, "z": small}))
+    assert [sorted(part) for part in parts] == [
+        ["a", "a.scale"],
+        ["shared.weight"],
+        ["shared.weight.scale", "z", "z.scale"],
+    ]

@@ -10,8 +10,7 @@ from lightner.model import forward
 from lightner.model.backbone import Backbone
 from lightner.model.decoding import greedy
 from lightner.model.prompts import NO_GUIDANCE, Guidance, Prompt, PromptEncoder, concatenate, stack
-from lightner.model.starts import label_guidance, start_guidance, transferred_start
-from lightner.model.verbalizer import Verbalizer, average, label_pieces
+from lightner.model.starts import read_labels, start_guidance, transferred_residual, transferred_start
 from lightner.tagger import Row
 from lightner.types import LabelSet
 from tests.support.mixed import SENTENCES, domains, double_backbone, encoded, mixed_rows, random_prompt
@@ -27,9 +26,7 @@ def same(first: Guidance, second: Guidance) -> bool:
 
 def start_of(backbone: Backbone, *, length: int) -> Guidance:
     torch.manual_seed(0)
-    pieces = label_pieces(backbone.tokenizer, LABELS)
-    vectors = average(torch.zeros(pieces.ids.shape), pieces, backbone.embedding)
-    return start_guidance(backbone, pieces, vectors, length=length)
+    return start_guidance(backbone, read_labels(backbone, LABELS), length=length)
 
 
 def test_a_stack_of_different_prompts_equals_each_alone() -> None:
@@ -201,20 +198,6 @@ def test_every_parameter_of_a_prompt_encoder_learns(width: int) -> None:
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in learned.parameters())
 
 
-def test_a_labels_slot_does_not_depend_on_the_other_labels() -> None:
-    backbone = double_backbone(4)
-
-    def guidance(names: list[str]) -> Guidance:
-        labels = LabelSet.of(names, {"place": ["xylophonist", "city"]} if "place" in names else None)
-        pieces = label_pieces(backbone.tokenizer, labels)
-        vectors = average(torch.zeros(pieces.ids.shape), pieces, backbone.embedding)
-        return label_guidance(backbone, pieces, vectors)
-
-    both, alone = guidance(["food", "place"]), guidance(["food"])
-    for name, tensor in alone.tensors().items():
-        torch.testing.assert_close(both.tensors()[name][..., :1, :], tensor, rtol=1e-11, atol=1e-11)
-
-
 def test_a_start_takes_the_backbones_default_slots_first() -> None:
     default = tiny_guidance(tiny_backbone(), length=3, slots=0, seed=9)
     plain = tiny_backbone()
@@ -233,11 +216,14 @@ def test_a_transferred_start_keeps_shared_labels_and_all_that_is_not_a_labels() 
     backbone = tiny_backbone()
     old, new = LabelSet.of(["food", "place"]), LabelSet.of(["group", "place", "time"])
     learned = tiny_guidance(backbone, length=len(old) + 3, slots=2, seed=9)
-    pieces = label_pieces(backbone.tokenizer, new)
-    vectors = average(torch.zeros(pieces.ids.shape), pieces, backbone.embedding)
-    source = Prompt(old, learned, torch.zeros(2, backbone.shape.width))
-    start = transferred_start(backbone, pieces, vectors, labels=new, source=source)
-    fresh = label_guidance(backbone, pieces, vectors).tensors()
+    states = read_labels(backbone, new)
+    source = Prompt(old, learned, torch.randn(2, backbone.shape.width))
+    start = transferred_start(backbone, states, labels=new, source=source)
+    residual = transferred_residual(states, labels=new, source=source)
+    shared = new.names.index("place")
+    torch.testing.assert_close((states.vectors + residual)[shared], source.label_vectors[old.names.index("place")])
+    assert [bool(row.any()) for row in residual] == [name == "place" for name in new.names]
+    fresh = states.slots.tensors()
     assert (start.length, start.slots) == (len(new) + 3, 2)
     for name, tensor in start.tensors().items():
         theirs = learned.tensors()[name]
@@ -249,19 +235,6 @@ def test_a_transferred_start_keeps_shared_labels_and_all_that_is_not_a_labels() 
             place = new.names.index(label)
             assert torch.equal(tensor[..., place, :], fresh[name][..., place, :])
         assert torch.equal(tensor[..., len(new) :, :], theirs[..., len(old) :, :])
-
-
-def test_label_vectors_begin_as_the_plain_average_of_the_labels_pieces() -> None:
-    backbone = tiny_backbone()
-    pieces = label_pieces(backbone.tokenizer, LABELS)
-    vectors = Verbalizer(pieces)(backbone.embedding)
-    ids = {
-        name: [piece for word in words for piece in backbone.tokenizer.encode(word, add_special_tokens=False)]
-        for name, words in zip(LABELS.names, LABELS.words, strict=True)
-    }
-    assert {len(those) for those in ids.values()} == {1, 3}
-    for vector, name in zip(vectors, LABELS.names, strict=True):
-        torch.testing.assert_close(vector, backbone.embedding[ids[name]].mean(dim=0))
 
 
 def test_a_prompt_of_no_slots_equals_no_prompt() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import lzma
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lightner.pretraining import raw
 from lightner.pretraining.wordnet import Mention, WordNet, annotate, label_sentences, load
 from lightner.types import InputError
 
@@ -237,32 +235,6 @@ def test_a_hypernym_that_is_not_listed_is_refused(folder: Path) -> None:
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.noun: .*expected a WordNet"):
         load(tmp_path / "nowhere")
-
-
-TEXT = """Anarchism
-
-Dr. J. Smith of St. Paul wrote a long book about birds. It was read in "Paris" by many! Too short.
-Etymology and terminology of the word here
-12 34 56 78 90 12 34 56 78 90.
-"""
-
-
-@pytest.mark.parametrize("name", ["text.txt", "text.txt.xz"])
-def test_raw_text_becomes_sentences(name: str, tmp_path: Path) -> None:
-    encoded = TEXT.encode()
-    (tmp_path / name).write_bytes(lzma.compress(encoded) if name.endswith("xz") else encoded)
-    assert [" ".join(words) for words in raw.sentences(tmp_path / name)] == [
-        "Dr . J . Smith of St . Paul wrote a long book about birds .",
-        'It was read in " Paris " by many !',
-    ]
-
-
-def test_unreadable_raw_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.xz").write_bytes(b"no archive")
-    with pytest.raises(InputError, match=r"bad\.xz: .*expected readable UTF-8 text"):
-        list(raw.sentences(tmp_path / "bad.xz"))
-    with pytest.raises(InputError, match="absent"):
-        list(raw.sentences(tmp_path / "absent.txt"))
 
 
 @pytest.mark.skipif(not INSTALLED.is_dir(), reason="Debian's wordnet-base is not installed in /usr/share/wordnet")

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from safetensors import numpy as safetensors
 
 from lightner.model.backbone import Backbone, prepare
-from lightner.model.prompts import Guidance
 from lightner.model.verbalizer import average, label_pieces
 from lightner.store.artifact import (
     CARD,
@@ -27,6 +26,7 @@ from lightner.store.artifact import (
     MANIFEST,
     README,
     TENSORS,
+    VECTORS,
     WEIGHTS,
     Array,
     PromptArtifact,
@@ -41,6 +41,9 @@ from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_guidance
 
 BACKBONE = tiny_backbone()
 ARTIFACT = tiny_artifact(BACKBONE)
+ANSWER_SPACE = {"verbalizer.weights": torch.zeros(2, 1)} | {
+    f"verbalizer.{name}": torch.zeros(2, 16) for name in ("residual", "vectors")
+}
 Files = dict[str, bytes]
 
 
@@ -117,18 +120,20 @@ def test_what_is_written_is_read_back(artifact: PromptArtifact) -> None:
 
 def test_tensors_are_rounded_once() -> None:
     guidance = tiny_guidance(BACKBONE)
-    weights = torch.randn(2, 1)
-    artifact = artifact_of(ARTIFACT.card, guidance, weights)
+    weights, vectors = torch.randn(2, 1), torch.randn(2, 16)
+    space = {**ANSWER_SPACE, WEIGHTS: weights, VECTORS: vectors}
+    artifact = artifact_of(ARTIFACT.card, {**guidance.tensors(), **space})
     back = from_files(to_files(artifact), where="here")
     for name, tensor in guidance.tensors().items():
         assert torch.equal(guidance_of(back).tensors()[name], tensor.half())
     assert np.array_equal(back.tensors[WEIGHTS], weights.numpy())
+    assert np.array_equal(back.tensors[VECTORS], vectors.numpy())
 
 
 def test_the_artefact_holds_no_views_of_what_was_learned() -> None:
     whole = tiny_guidance(BACKBONE, length=6)
     part = whole.map(lambda tensor: tensor.half()[..., :3, :] if tensor.dim() == 5 else tensor)
-    artifact = artifact_of(ARTIFACT.card, part, torch.zeros(2, 1))
+    artifact = artifact_of(ARTIFACT.card, {**part.tensors(), **ANSWER_SPACE})
     part.key["encoder"].fill_(7)
     assert not (artifact.tensors["key.encoder"] == 7).any()
     assert_equal(from_files(to_files(artifact), where="here"), artifact)
@@ -190,7 +195,7 @@ def test_missing_and_unknown_files_are_refused() -> None:
         (lambda card: card["prompt"].update(depth=1), "prompt: found unknown keys \\['depth'\\]"),
         (lambda card: card["backbone"].pop("name"), "backbone: found no keys \\['name'\\]"),
         (lambda card: card.update(backbone="embedded"), "backbone: found str, expected an object"),
-        (lambda card: card.update(format_version=2), "format_version: found 2, expected 1"),
+        (lambda card: card.update(format_version=3), "format_version: found 3, expected one of"),
         (lambda card: card.update(format_version=True), "format_version: found True"),
         (lambda card: card["prompt"].update(length="3"), "length: found '3'"),
         (lambda card: card["prompt"].update(slots=-1), "found \\(3, -1\\)"),
@@ -279,7 +284,7 @@ def test_oversize_is_refused_before_anything_is_parsed(name: str) -> None:
 def test_values_that_fp16_cannot_hold_are_refused_when_written() -> None:
     large = tiny_guidance(BACKBONE).map(lambda tensor: tensor * 1e6)
     with pytest.raises(InputError, match="found infinite values"):
-        artifact_of(ARTIFACT.card, large, torch.zeros(2, 1))
+        artifact_of(ARTIFACT.card, {**large.tensors(), **ANSWER_SPACE})
 
 
 def test_a_flood_of_label_text_is_refused() -> None:
@@ -287,14 +292,14 @@ def test_a_flood_of_label_text_is_refused() -> None:
     words = (("x" * 1000,), *((name,) for name in many[1:]))
     card = replace(ARTIFACT.card, labels=many, label_words=words)
     with pytest.raises(InputError, match="found 3000 labels and label words of up to 1000 characters"):
-        artifact_of(card, tiny_guidance(BACKBONE), torch.zeros(3000, 1))
+        artifact_of(card, {**tiny_guidance(BACKBONE).tensors(), **ANSWER_SPACE})
 
 
 def test_a_guidance_of_another_length_than_the_card_says_is_refused() -> None:
     with pytest.raises(InputError, match=r"key.encoder: found .*\(2, 1, 2, 4, 8\)"):
-        artifact_of(ARTIFACT.card, tiny_guidance(BACKBONE, length=4), torch.zeros(2, 1))
+        artifact_of(ARTIFACT.card, {**tiny_guidance(BACKBONE, length=4).tensors(), **ANSWER_SPACE})
     with pytest.raises(InputError, match="found tensors"):
-        artifact_of(ARTIFACT.card, Guidance(), torch.zeros(2, 1))
+        artifact_of(ARTIFACT.card, ANSWER_SPACE)
 
 
 def test_a_saved_folder_is_loaded_and_never_overwritten(tmp_path: Path) -> None:
@@ -346,9 +351,7 @@ def test_a_prompt_is_what_was_learned_in_the_precision_of_the_backbone() -> None
     assert prompt.labels == ARTIFACT.card.label_set
     for name, tensor in prompt.guidance.tensors().items():
         assert torch.equal(tensor, torch.from_numpy(ARTIFACT.tensors[name]).float())
-    pieces = label_pieces(BACKBONE.tokenizer, prompt.labels)
-    expected = average(torch.from_numpy(ARTIFACT.tensors[WEIGHTS]), pieces, BACKBONE.embedding)
-    assert torch.equal(prompt.label_vectors, expected)
+    assert torch.equal(prompt.label_vectors, torch.from_numpy(ARTIFACT.tensors[VECTORS]))
     assert prompt.label_vectors.shape == (2, 16)
 
 
@@ -383,7 +386,19 @@ def test_tensors_that_do_not_fit_the_backbone_are_refused(name: str, shape: tupl
         prompt_for(forged, BACKBONE)
 
 
-def test_weights_that_do_not_fit_the_label_words_are_refused() -> None:
-    forged = PromptArtifact(ARTIFACT.card, {**ARTIFACT.tensors, WEIGHTS: np.zeros((2, 5), np.float32)})
+def first_format(weights: torch.Tensor) -> PromptArtifact:
+    """A prompt as it was stored before label vectors were."""
+    kept = {name: tensor for name, tensor in ARTIFACT.tensors.items() if not name.startswith("verbalizer.")}
+    return PromptArtifact(replace(ARTIFACT.card, format_version=1), {**kept, WEIGHTS: weights.numpy()})
+
+
+def test_label_vectors_of_the_first_format_are_averages_of_embeddings() -> None:
+    pieces = label_pieces(BACKBONE.tokenizer, ARTIFACT.card.label_set)
+    weights = torch.randn(pieces.ids.shape)
+    expected = average(weights, pieces.mask, BACKBONE.embedding[pieces.ids])
+    assert torch.equal(prompt_for(first_format(weights), BACKBONE).label_vectors, expected)
+
+
+def test_weights_of_the_first_format_that_do_not_fit_the_label_words_are_refused() -> None:
     with pytest.raises(InputError, match=r"verbalizer.weights: found shape \(2, 5\), expected \(2, "):
-        prompt_for(forged, BACKBONE)
+        prompt_for(first_format(torch.zeros(2, 5)), BACKBONE)

@@ -103,5 +103,12 @@ def tiny_artifact(
         tuning={"seed": seed},
         created="2026-01-02T03:04:05+00:00",
     )
-    weights = torch.randn(pieces.ids.shape, generator=torch.Generator().manual_seed(seed))
-    return artifact_of(card, tiny_guidance(backbone, length=length, slots=slots, seed=seed), weights)
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.randn((2, len(labels), backbone.shape.width), generator=generator)
+    answer_space = {
+        "verbalizer.weights": torch.randn(pieces.ids.shape, generator=generator),
+        "verbalizer.residual": vectors[0],
+        "verbalizer.vectors": vectors[1],
+    }
+    guidance = tiny_guidance(backbone, length=length, slots=slots, seed=seed)
+    return artifact_of(card, {**guidance.tensors(), **answer_space})

@@ -126,7 +126,7 @@ def test_exactly_the_prompt_and_the_label_weights_learn(slots: int) -> None:
     chosen = replace(SHORT, feed_forward_slots=slots)
     begin = parameters(PromptModel(backbone, LABELS, chosen))
     tuned = fit(backbone, LABELS, EIGHT, (), chosen)
-    names = {"verbalizer.weights"}
+    names = {"verbalizer.weights", "verbalizer.residual"}
     for site in ("encoder", "decoder", "cross"):
         project = [f"prompt.project.{site}.{layer}.{part}" for layer in (0, 2) for part in ("weight", "bias")]
         names |= {f"prompt.embedding.{site}", *project}
@@ -348,12 +348,25 @@ def test_long_development_sentences_are_read_in_windows() -> None:
     assert scores.types["person"].gold == 2
 
 
-def test_the_artefacts_tensors_are_the_folded_prompt_in_half_precision() -> None:
+def test_the_artefacts_tensors_are_the_folded_prompt_and_the_answer_space() -> None:
     tuned = fit(tiny_backbone(), LABELS, EIGHT, (), SHORT)
     tensors = folded_tensors(tuned)
     guidance = tuned.fold().guidance
-    assert set(tensors) == {*guidance.tensors(), "verbalizer.weights"}
-    assert torch.equal(tensors["verbalizer.weights"], tuned.verbalizer.weights.detach())
+    answer_space = {"weights": tuned.verbalizer.weights, "residual": tuned.verbalizer.residual}
+    answer_space["vectors"] = tuned.fold().label_vectors
+    assert set(tensors) == {*guidance.tensors(), *(f"verbalizer.{name}" for name in answer_space)}
+    for name, tensor in answer_space.items():
+        assert torch.equal(tensors[f"verbalizer.{name}"], tensor.detach())
     for name, tensor in guidance.tensors().items():
         assert tensors[name].dtype == torch.float16
         torch.testing.assert_close(tensors[name].float(), tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_labels_whose_words_are_equal_are_learned_apart() -> None:
+    backbone = tiny_backbone()
+    labels = LabelSet.of(["C", "C++"], {"C": ["city"], "C++": ["city"]})
+    pairs = [
+        Sentence((place, "in", "paris"), (Span(0, 1, "C" if place == "ada" else "C++"),)) for place in ("ada", "emil")
+    ]
+    tuned = fit(backbone, labels, pairs * 4, (), replace(SHORT, steps=200, dropout=0.0))
+    assert evaluate(backbone, tuned.fold(), pairs).micro.f1 == 1.0

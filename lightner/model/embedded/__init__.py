@@ -1,7 +1,7 @@
-"""The backbone that comes with the package: a small BART checkpoint, stored in int8 and loaded without any network.
+"""Checkpoints stored in int8, such as the small BART that comes with the package; loaded without any network.
 
-Matrices are stored as int8 with one fp32 scale per row, everything else in fp16; loading restores an ordinary
-`BartModel`. Knows nothing of training; `jobs/pretrain.py` makes the files, `docs/backbone.md` says how.
+Matrices are stored as int8 with one fp32 scale per row, everything else in fp16; loading restores an ordinary model of
+its family. Knows nothing of training; `lightner pretrain` makes the files, `docs/backbone.md` says how.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BartConfig, BartModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from lightner.model.prompts import NO_GUIDANCE, Guidance
 from lightner.types import InputError
@@ -32,9 +39,14 @@ _SCALE = ".scale"
 class Checkpoint:
     """A loaded checkpoint: the model, its tokenizer, and the default guidance learned with it."""
 
-    model: BartModel
-    tokenizer: PreTrainedTokenizerFast
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     default: Guidance
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether `folder` holds a checkpoint in this form."""
+    return (folder / MANIFEST).is_file() and any(folder.glob("model-*.safetensors"))
 
 
 def load(folder: Path = FOLDER) -> Checkpoint:
@@ -44,14 +56,14 @@ def load(folder: Path = FOLDER) -> Checkpoint:
         InputError: a file is missing, not in the manifest, or differs from its sha256 there.
     """
     verify(folder)
-    config = BartConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder)
     model = _empty_model(config)
     tensors: dict[str, Tensor] = {}
     for shard in sorted(folder.glob("model-*.safetensors")):
         tensors.update(load_file(shard))
     model.load_state_dict(_with_ties(dequantise(tensors)), strict=True, assign=True)
     model.tie_weights()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     prompt = folder / DEFAULT_PROMPT
     default = NO_GUIDANCE
     if prompt.exists():
@@ -59,16 +71,18 @@ def load(folder: Path = FOLDER) -> Checkpoint:
     return Checkpoint(model.eval(), tokenizer, default)
 
 
-def save(folder: Path, model: BartModel, tokenizer: PreTrainedTokenizerFast, default: Guidance, card: str) -> None:
+def save(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, default: Guidance, card: str
+) -> None:
     """Write the checkpoint: config, tokenizer, int8 shards, default prompt, card (README.md) and manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.safetensors"):
         old.unlink()
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    shards = _shards(quantise(_without_ties(model.state_dict())))
-    for number, shard in enumerate(shards, start=1):
-        save_file(shard, folder / f"model-{number:05d}-of-{len(shards):05d}.safetensors")
+    parts = shards(quantise(_without_ties(model.state_dict())))
+    for number, shard in enumerate(parts, start=1):
+        save_file(shard, folder / f"model-{number:05d}-of-{len(parts):05d}.safetensors")
     if default.tensors():
         half = {name: tensor.detach().half().contiguous() for name, tensor in default.tensors().items()}
         save_file(half, folder / DEFAULT_PROMPT)
@@ -89,14 +103,14 @@ def verify(folder: Path) -> None:
     for name, expected in manifest.items():
         file = folder / name
         if not file.exists():
-            raise InputError(f"embedded backbone: found no {file}, expected {expected['bytes']} bytes")
+            raise InputError(f"checkpoint: found no {file}, expected {expected['bytes']} bytes")
         found = {"sha256": sha256(file), "bytes": file.stat().st_size}
         if found != expected:
-            raise InputError(f"embedded backbone: found {file} with {found}, expected {expected}")
+            raise InputError(f"checkpoint: found {file} with {found}, expected {expected}")
     listed = {*manifest, MANIFEST}
     for file in sorted(folder.iterdir()):
         if file.name not in listed and not file.name.startswith("."):
-            raise InputError(f"embedded backbone: found {file}, expected only the files of its {MANIFEST}")
+            raise InputError(f"checkpoint: found {file}, expected only the files of its {MANIFEST}")
 
 
 def sha256(path: Path) -> str:
@@ -130,21 +144,22 @@ def dequantise(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _manifest(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
-        raise InputError(f"embedded backbone: found no {path}, expected the checkpoint that comes with the package")
+        raise InputError(f"checkpoint: found no {path}, expected the checkpoint that comes with the package")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"embedded backbone: found {path} damaged ({error}), expected a JSON manifest") from error
+        raise InputError(f"checkpoint: found {path} damaged ({error}), expected a JSON manifest") from error
     if not isinstance(manifest, dict) or not all(
         isinstance(entry, dict) and entry.keys() == {"sha256", "bytes"} for entry in manifest.values()
     ):
-        raise InputError(f"embedded backbone: found {path} damaged, expected sha256 and bytes of each file")
+        raise InputError(f"checkpoint: found {path} damaged, expected sha256 and bytes of each file")
     return manifest
 
 
-def _empty_model(config: BartConfig) -> BartModel:
+def _empty_model(config: PretrainedConfig) -> PreTrainedModel:
     with torch.device("meta"):
-        return BartModel(config)
+        model: PreTrainedModel = AutoModel.from_config(config)
+    return model
 
 
 _TIED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -158,14 +173,14 @@ def _with_ties(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {**tensors, **dict.fromkeys(_TIED, tensors["shared.weight"])}
 
 
-def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    shards: list[dict[str, Tensor]] = [{}]
+def shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The tensors in order, in parts of at most `MAX_SHARD_BYTES`; one that is larger has a part of its own."""
+    parts: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, tensor in tensors.items():
-        assert tensor.nbytes <= MAX_SHARD_BYTES - 2**16, f"{name} has {tensor.nbytes} bytes and cannot be split"
-        if size + tensor.nbytes > MAX_SHARD_BYTES - 2**16 and shards[-1]:
-            shards.append({})
+        if size + tensor.nbytes > MAX_SHARD_BYTES - 2**16 and parts[-1]:
+            parts.append({})
             size = 0
-        shards[-1][name] = tensor
+        parts[-1][name] = tensor
         size += tensor.nbytes
-    return shards
+    return parts

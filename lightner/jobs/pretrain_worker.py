@@ -1,0 +1,157 @@
+"""One Ray Train worker of a pretraining run: the bridge from Ray to `lightner.pretraining`."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import random
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from ray import train
+from ray.train.torch import prepare_model
+from torch import nn
+
+from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, STATE
+from lightner.model import backbone, embedded
+from lightner.model.embedded import Checkpoint
+from lightner.pretraining import convert, mixture, open_text, raw, wordnet
+from lightner.pretraining.loop import Report, Settings, Workers, pretrain, zero_shot_f1
+from lightner.pretraining.mixture import Mixture, Recipe
+from lightner.pretraining.objective import Pretrainer
+from lightner.tuning.training import Saver
+from lightner.types import LabelSet, Sentence
+
+logger = logging.getLogger(__name__)
+SETTINGS = ("steps", "rate", "constant", "seed", "bf16", "report_every", "save_every", "average_every")
+_CHECKED = 200
+_Sentences = tuple[Sentence, ...]
+
+
+def worker(config: dict[str, Any]) -> None:
+    """Draw, train, report. CPU workers average their weights; GPU workers exchange gradients at every step."""
+    context = train.get_context()
+    rank, count = context.get_world_rank(), context.get_world_size()
+    torch.manual_seed(config["seed"])
+    torch.set_num_threads(config["threads"])
+    device = "cuda" if config["gpu"] and torch.cuda.is_available() else "cpu"
+    begin = convert.start(Path(config["start"]), decoder_layers=config["decoder_layers"])
+    base = backbone.prepare("pretrained", begin.model, begin.tokenizer, device=device, default=begin.default)
+    source, kept_out = material(config)
+    pretrainer = Pretrainer(base, source.sources).to(base.device)
+    settings = Settings(**{name: config[name] for name in SETTINGS})
+    recipe = Recipe(batch_size=config["batch_size"])
+
+    def draw_at(step: int) -> mixture.Draw:
+        rng = random.Random(f"{settings.seed}-{rank}-{step}")
+        return mixture.draw(source, recipe, rng, progress=step / settings.steps)
+
+    with _folder_of(train.get_checkpoint()) as resume:
+        pretrain(
+            pretrainer,
+            draw_at,
+            settings,
+            workers=Workers(rank, count) if count == 1 else _several(rank, count, gpu=config["gpu"]),
+            resume=None if resume is None else Path(resume),
+            develop=lambda: {name: _mean_f1(base, sets) for name, sets in kept_out.items() if sets},
+            report=_reporter(pretrainer, begin, rank=rank, count=count, steps=settings.steps, resume=resume),
+        )
+
+
+def material(config: Mapping[str, Any]) -> tuple[Mixture, Mapping[str, Sequence[_Sentences]]]:
+    """What batches are drawn from, and what is kept out of it to develop on: labelled sets, and groups."""
+    text = open_text.OpenText()
+    groups: tuple[open_text.Group, ...] = ()
+    if config["open"]:
+        text, groups = open_text.load(Path(config["open"])).without_groups(config["hold_out_groups"], seed=0)
+    sets: tuple[mixture.LabelledSet, ...] = ()
+    held: tuple[mixture.LabelledSet, ...] = ()
+    if config["sets"]:
+        sets = mixture.load_sets(Path(config["sets"]), leave_out=config["leave_out"])
+        held = mixture.load_sets(Path(config["sets"]), leave_out=[each.name for each in sets])
+    weak = (raw.load(config["raw"]), wordnet.load(config["wordnet"])) if config["raw"] else None
+    left_out = [_sample((*each.filled, *each.empty)) for each in held]
+    return Mixture(sets, text, weak), {"sets": left_out, "groups": [group.sentences for group in groups]}
+
+
+def _sample(sentences: _Sentences) -> _Sentences:
+    return tuple(random.Random(0).sample(sentences, min(_CHECKED, len(sentences))))
+
+
+def _mean_f1(base: backbone.Backbone, kept_out: Sequence[_Sentences]) -> float:
+    found = []
+    for sentences in kept_out:
+        labels = LabelSet.of(span.label for sentence in sentences for span in sentence.spans)
+        found.append(zero_shot_f1(base, sentences, labels))
+    return sum(found) / len(found)
+
+
+def _several(rank: int, count: int, *, gpu: bool) -> Workers:
+    return Workers(rank, count, wrap=_wrap) if gpu else Workers(rank, count, averages=True)
+
+
+def _wrap(module: nn.Module) -> nn.Module:
+    wrapped: nn.Module = prepare_model(module, parallel_strategy_kwargs={"find_unused_parameters": True})
+    return wrapped
+
+
+def _reporter(
+    pretrainer: Pretrainer, begin: Checkpoint, *, rank: int, count: int, steps: int, resume: str | None
+) -> Callable[[Report, Saver | None], None]:
+    """Logs every report, and keeps a state, the curve so far and a whole checkpoint where there is one to keep."""
+    curve = [] if resume is None else (Path(resume) / CURVE).read_text(encoding="utf-8").splitlines()
+
+    def report(line: Report, save: Saver | None) -> None:
+        metrics = {
+            "step": line.step,
+            "loss": line.loss,
+            "sentences_per_s": round(line.sentences_per_s * count, 1),
+            "left_s": round(line.left_s),
+            **{f"f1_{name}": f1 for name, f1 in line.development.items()},
+        }
+        curve.append(json.dumps(metrics))
+        if rank == 0:
+            logger.warning("step %d of %d: %s", line.step, steps, metrics)
+        if save is None or rank != 0:
+            if save is not None:
+                train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            (Path(folder) / CURVE).write_text("\n".join(curve) + "\n", encoding="utf-8")
+            (Path(folder) / PICTURE).write_bytes(picture([json.loads(each) for each in curve]))
+            card = f"Backbone at step {line.step}.\n"
+            embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
+            kept = train.Checkpoint.from_directory(folder)
+            train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"{STATE}{line.step:07d}")
+
+    return report
+
+
+def picture(curve: Sequence[Mapping[str, float]]) -> bytes:
+    """A PNG of loss and of F1 on what is kept out, by step."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    losses = figure.subplots()
+    losses.plot([line["step"] for line in curve], [line["loss"] for line in curve], color="0.6", label="loss")
+    losses.set(xlabel="step", ylabel="loss")
+    scores = losses.twinx()
+    scores.set(ylabel="F1 on what is kept out", ylim=(0, 100))
+    for name in sorted({name for line in curve for name in line if name.startswith("f1_")}):
+        lines = [line for line in curve if name in line]
+        f1 = [100 * line[name] for line in lines]
+        scores.plot([line["step"] for line in lines], f1, marker=".", label=name.removeprefix("f1_"))
+    figure.legend(loc="outside upper center", ncols=3, fontsize="small")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _folder_of(checkpoint: train.Checkpoint | None) -> AbstractContextManager[str | None]:
+    folder: AbstractContextManager[str | None] = nullcontext() if checkpoint is None else checkpoint.as_directory()
+    return folder

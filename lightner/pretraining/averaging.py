@@ -1,0 +1,44 @@
+"""Data-parallel training by averaging: each worker trains by itself, and now and then all take the mean of all.
+
+On CPUs an exchange at every step costs more than it gains (docs/log.md); one every few dozen steps costs nothing that
+counts. Adam's moments are averaged with the parameters, so that every worker has one state, which one of them can keep.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def prime(optimizer: torch.optim.Optimizer) -> None:
+    """Make the moments of every parameter, so that all workers have the same ones; changes nothing else."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    optimizer.step()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    for parameter in parameters:
+        optimizer.state[parameter]["step"].zero_()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def average(optimizer: torch.optim.Optimizer, workers: int) -> None:
+    """Give every worker the mean of all workers' parameters and moments."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = chain.from_iterable(optimizer.state[p].values() for p in parameters)
+    tensors: list[Tensor] = [*parameters, *(each for each in moments if isinstance(each, Tensor))]
+    flat = torch.cat([tensor.detach().float().reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= workers
+    start = 0
+    for tensor in tensors:
+        tensor.copy_(flat[start : start + tensor.numel()].view_as(tensor))
+        start += tensor.numel()
