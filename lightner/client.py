@@ -24,7 +24,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from lightner.types import InputError, check_key, check_name, check_texts
+from lightner.types import Entity, InputError, check_key, check_name, check_texts
 
 LIVE = "live"
 
@@ -43,20 +43,6 @@ _log = logging.getLogger(__name__)
 
 # A text as it is, or as pre-split words: then its characters are those of the words with one space between each two.
 Text: TypeAlias = str | Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """An entity: characters `[start, end)` of the text, its label and probability; where words were given also words
-    `[start_word, end_word)`."""
-
-    start: int
-    end: int
-    text: str
-    label: str
-    score: float
-    start_word: int | None = None
-    end_word: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
-"""Texts to entities with one backbone and any mix of prompts: prepare -> infer -> finish.
+"""Texts to entities with one backbone and any mix of prompts.
 
-The service runs the same three functions as `Tagger.tag`, so what is served equals what is computed offline.
+A `WindowedText` cuts a text into rows and puts what was found in them together again; `prepare`, `infer` and `finish`
+read the rows. Library, evaluation, annotation and service all go through these, so what is served equals what is
+computed offline.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from os import PathLike
+from typing import Self
 
 import torch
 
@@ -20,8 +23,8 @@ from lightner.model.batching import Batch, Example
 from lightner.model.decoding import Decoded, greedy
 from lightner.model.pointers import Space
 from lightner.model.prompts import Guidance, Prompt, stack
-from lightner.types import Entity, InputError, Span, check_texts
-from lightner.words import spans_to_entities, split_words, windows
+from lightner.types import Entity, InputError, Span, TaggedText, check_texts
+from lightner.words import Text, Word, join_words, spans_to_entities, split_words, windows
 
 WINDOW_WORDS = 120
 WINDOW_OVERLAP = 30
@@ -60,12 +63,41 @@ class Inferred:
     space: Space
 
 
-@dataclass(frozen=True)
-class Tagged:
-    """A text's entities and the number of windows it was read in (1 for all but long texts)."""
+@dataclass(frozen=True, slots=True)
+class WindowedText:
+    """A text, its words, and the windows `[start, end)` of words in which it is read.
 
-    entities: list[Entity]
-    windows: int
+    `presplit`: the words were given, so entities are answered in words too.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    windows: tuple[tuple[int, int], ...]
+    presplit: bool
+
+    @classmethod
+    def of(cls, given: Text) -> Self:
+        """The text `given`, split into words unless it was given as words."""
+        text, words = (given, split_words(given)) if isinstance(given, str) else join_words(given)
+        return cls(text, words, cut(len(words)), presplit=not isinstance(given, str))
+
+    def rows(self, prompt: Prompt) -> list[Row]:
+        """One row per window, for `prompt` to read."""
+        return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.windows]
+
+    def spans(self, found: Sequence[ScoredSpans]) -> ScoredSpans:
+        """Spans in the words of the whole text, from those found in each of its rows."""
+        return merge(self.windows, found)
+
+    def tagged(self, spans: ScoredSpans) -> TaggedText:
+        """The text's answer, from spans in its words."""
+        entities = spans_to_entities(self.text, self.words, spans)
+        if self.presplit:
+            entities = [
+                replace(entity, start_word=span.start, end_word=span.end)
+                for entity, (span, _) in zip(entities, spans, strict=True)
+            ]
+        return TaggedText(tuple(entities), max(1, len(self.windows)))
 
 
 @dataclass(frozen=True)
@@ -91,45 +123,45 @@ class Tagger:
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Entities of each text, in order of position, with character offsets; InputError for a single string."""
         check_texts(texts)
-        return [tagged.entities for tagged in tag_texts(self.backbone, [(self.prompt, text) for text in texts])]
+        return [list(tagged.entities) for tagged in tag_texts(self.backbone, [(self.prompt, text) for text in texts])]
 
 
-def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, str]]) -> list[Tagged]:
+def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[TaggedText]:
     """Entities of texts, each read with its own prompt; long texts in overlapping windows, merged."""
-    split = [split_words(text) for _, text in texts]
-    words = [tuple(word.text for word in those) for those in split]
-    spans = tag_words(backbone, [(prompt, those) for (prompt, _), those in zip(texts, words, strict=True)])
-    return [
-        Tagged(spans_to_entities(text, those, found), max(1, len(cut(those))))
-        for (_, text), those, found in zip(texts, split, spans, strict=True)
-    ]
+    windowed = [(prompt, WindowedText.of(text)) for prompt, text in texts]
+    found = find_spans(backbone, windowed)
+    return [text.tagged(spans) for (_, text), spans in zip(windowed, found, strict=True)]
 
 
 def tag_words(
     backbone: Backbone, sentences: Sequence[tuple[Prompt, tuple[str, ...]]], *, batch_size: int = BATCH_SIZE
 ) -> list[ScoredSpans]:
-    """Scored spans of pre-split sentences of any length, each with its own prompt.
+    """Scored spans of pre-split sentences of any length, each with its own prompt, in their order."""
+    windowed = [(prompt, WindowedText.of(words)) for prompt, words in sentences]
+    return find_spans(backbone, windowed, batch_size=batch_size)
 
-    Rows of about one length share a batch; the order of the answer is that of `sentences`.
+
+def find_spans(
+    backbone: Backbone, texts: Sequence[tuple[Prompt, WindowedText]], *, batch_size: int = BATCH_SIZE
+) -> list[ScoredSpans]:
+    """Scored spans in the words of each text, each read with its own prompt, in the order of the texts.
+
+    Rows of about one length share a batch.
     """
-    rows = [Row(prompt, words[start:end]) for prompt, words in sentences for start, end in cut(words)]
+    rows = [row for prompt, text in texts for row in text.rows(prompt)]
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].words))
     spans: dict[int, ScoredSpans] = {}
     for begin in range(0, len(order), batch_size):
         indices = order[begin : begin + batch_size]
         work = prepare(backbone, [rows[index] for index in indices])
         spans.update(zip(indices, finish(work, infer(backbone, work)), strict=True))
-    merged, position = [], 0
-    for _, words in sentences:
-        ranges = cut(words)
-        merged.append(merge(ranges, [spans[position + offset] for offset in range(len(ranges))]))
-        position += len(ranges)
-    return merged
+    found = iter([spans[index] for index in range(len(rows))])
+    return [text.spans(list(islice(found, len(text.windows)))) for _, text in texts]
 
 
-def cut(words: Sequence[object]) -> tuple[tuple[int, int], ...]:
-    """Windows `[start, end)` in which a sentence is read."""
-    return windows(len(words), WINDOW_WORDS, WINDOW_OVERLAP)
+def cut(words: int) -> tuple[tuple[int, int], ...]:
+    """Windows `[start, end)` in which a text of so many words is read."""
+    return windows(words, WINDOW_WORDS, WINDOW_OVERLAP)
 
 
 def prepare(backbone: Backbone, rows: Sequence[Row]) -> Work:

@@ -46,13 +46,26 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A recognised entity in a text: characters `[start, end)`, the text there, its label and probability."""
+    """A recognised entity in a text: characters `[start, end)`, the text there, its label and probability.
+
+    Where the text was given as words also its words `[start_word, end_word)`.
+    """
 
     start: int
     end: int
     text: str
     label: str
     score: float
+    start_word: int | None = None
+    end_word: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedText:
+    """A text's entities in order of position, and in how many windows it was read (1 for all but long texts)."""
+
+    entities: tuple[Entity, ...]
+    windows: int
 
 
 @dataclass(frozen=True, slots=True)

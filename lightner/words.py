@@ -10,8 +10,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from lightner.types import Entity, InputError, Span
+
+Text: TypeAlias = str | tuple[str, ...]
+"""A text as it is, or as pre-split words: then its characters are those of the words with a space between each two."""
 
 
 @dataclass(frozen=True, slots=True)

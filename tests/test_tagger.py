@@ -85,12 +85,28 @@ def test_each_entitys_text_is_what_stands_at_its_offsets(text: str) -> None:
     assert sum(len(tagged.entities) for tagged in found) > 0
 
 
+@pytest.mark.parametrize("given", [("ada", "lives", "in", "New York", "!"), (), ("ada", "lives", "in", "rome") * 60])
+def test_given_words_are_read_as_they_are_and_answered_in_words_too(given: tuple[str, ...]) -> None:
+    backbone = double_backbone(1)
+    prompts = domains(backbone)
+    found = tag_texts(backbone, [(prompt, given) for prompt in prompts])
+    spans = tag_words(backbone, [(prompt, given) for prompt in prompts])
+    text = " ".join(given)
+    for tagged, expected in zip(found, spans, strict=True):
+        assert [(Span(e.start_word or 0, e.end_word or 0, e.label), e.score) for e in tagged.entities] == expected
+        for entity in tagged.entities:
+            words = given[entity.start_word : entity.end_word]
+            assert text[entity.start : entity.end] == entity.text == " ".join(words)
+        assert tagged.windows == max(1, len(cut(len(given))))
+    assert bool(given) == any(spans)
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n\t \u2003", "\u200b"])
 def test_a_text_without_words_has_no_entities(text: str) -> None:
     backbone = double_backbone(1)
     prompt = prompt_of(backbone)
     tagged = tag_texts(backbone, [(prompt, text), (prompt, "ada"), (prompt, text)])
-    assert [(one.entities, one.windows) for one in (tagged[0], tagged[2])] == [([], 1), ([], 1)]
+    assert [(one.entities, one.windows) for one in (tagged[0], tagged[2])] == [((), 1), ((), 1)]
     assert tagged[1] == tag_texts(backbone, [(prompt, "ada")])[0]
     assert tag_texts(backbone, []) == []
     assert Tagger(backbone, prompt).tag([]) == []
@@ -140,7 +156,7 @@ def test_a_long_text_is_its_windows_merged(count: int) -> None:
     backbone = double_backbone(2)
     prompt = prompt_of(backbone)
     words = tuple(split.text for split in split_words(LONG))[:count]
-    ranges = cut(words)
+    ranges = cut(len(words))
     alone = []
     for start, end in ranges:
         work = prepare(backbone, [Row(prompt, words[start:end])])
@@ -156,7 +172,7 @@ def test_a_long_text_is_its_windows_merged(count: int) -> None:
 def annotated(draw: st.DrawFn) -> tuple[int, tuple[Span, ...]]:
     """A text's word count and entities of at most half an overlap, some of them at the borders of windows."""
     count = draw(st.integers(1, 400))
-    borders = sorted({edge for window in cut(range(count)) for edge in window})
+    borders = sorted({edge for window in cut(count) for edge in window})
     near = st.builds(lambda edge, shift: max(0, edge + shift), st.sampled_from(borders), st.integers(-40, 20))
     spans: list[Span] = []
     for start in sorted(draw(st.lists(st.one_of(near, st.integers(0, count - 1)), max_size=40))):
@@ -170,7 +186,7 @@ def annotated(draw: st.DrawFn) -> tuple[int, tuple[Span, ...]]:
 @given(annotated())
 def test_no_entity_is_lost_or_doubled_at_the_borders_of_windows(text: tuple[int, tuple[Span, ...]]) -> None:
     count, gold = text
-    ranges = cut(range(count))
+    ranges = cut(count)
     chance = torch.Generator().manual_seed(count)
     found: list[ScoredSpans] = []
     for start, end in ranges:

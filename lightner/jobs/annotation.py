@@ -22,9 +22,9 @@ from lightner.model import backbone as backbones
 from lightner.model.prompts import Prompt
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
-from lightner.tagger import ScoredSpans, cut, tag_words
-from lightner.types import InputError
-from lightner.words import Word, spans_to_entities, split_words
+from lightner.tagger import tag_texts
+from lightner.types import InputError, TaggedText
+from lightner.words import Text
 
 # A block is what a kill costs at most, and what a worker takes at a time; so many of them are enough for any file.
 BLOCK_BYTES = 2**16
@@ -246,19 +246,17 @@ class Annotator:
         return len(rows)
 
     def _read(self, rows: Sequence[Row], prompts: Sequence[Prompt], request: Request) -> list[dict[str, Any]]:
-        """What the service answers, by the functions that it calls."""
-        split = [_words(row) for row in rows]
-        plain = [tuple(word.text for word in words) for words in split]
-        pairs = list(zip(prompts, plain, strict=True))
+        """What the service answers, by the function that reads texts for it, too."""
+        pairs = [(prompt, _text(row)) for prompt, row in zip(prompts, rows, strict=True)]
         try:
-            spans = tag_words(self._backbone, pairs)
+            tagged = tag_texts(self._backbone, pairs)
         except InputError:
-            spans = [self._alone(row, pair, request) for row, pair in zip(rows, pairs, strict=True)]
-        return [_found(row, words, those) for row, words, those in zip(rows, split, spans, strict=True)]
+            tagged = [self._alone(row, pair, request) for row, pair in zip(rows, pairs, strict=True)]
+        return [_found(row, those) for row, those in zip(rows, tagged, strict=True)]
 
-    def _alone(self, row: Row, pair: tuple[Prompt, tuple[str, ...]], request: Request) -> ScoredSpans:
+    def _alone(self, row: Row, pair: tuple[Prompt, Text], request: Request) -> TaggedText:
         try:
-            return tag_words(self._backbone, [pair])[0]
+            return tag_texts(self._backbone, [pair])[0]
         except InputError as error:
             raise InputError(f"{request.source}:{row.line}: {error}") from error
 
@@ -291,22 +289,14 @@ def _resolved(registry: Registry, domain: str, ref: str, where: str) -> str:
         raise InputError(f"{where}: {error}") from error
 
 
-def _words(row: Row) -> tuple[Word, ...]:
-    """The row's words; given ones stand in a text of single spaces."""
-    if row.text is not None:
-        return split_words(row.text)
-    placed, position = [], 0
-    for word in row.words:
-        placed.append(Word(word, position, position + len(word)))
-        position += len(word) + 1
-    return tuple(placed)
+def _text(row: Row) -> Text:
+    return row.words if row.text is None else row.text
 
 
-def _found(row: Row, words: Sequence[Word], spans: ScoredSpans) -> dict[str, Any]:
-    text = " ".join(row.words) if row.text is None else row.text
-    entities = [asdict(entity) for entity in spans_to_entities(text, words, spans)]
-    if row.text is not None:
-        return {"text": text, "entities": entities, "windows": max(1, len(cut(words)))}
-    for entity, (span, _) in zip(entities, spans, strict=True):
-        entity |= {"start_word": span.start, "end_word": span.end}
-    return {"tokens": row.words, "entities": entities, "windows": max(1, len(cut(words)))}
+def _found(row: Row, tagged: TaggedText) -> dict[str, Any]:
+    given = {"tokens": row.words} if row.text is None else {"text": row.text}
+    return {**given, "entities": [_without_none(asdict(each)) for each in tagged.entities], "windows": tagged.windows}
+
+
+def _without_none(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if value is not None}

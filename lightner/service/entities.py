@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import TypeAlias
 
 from fastapi import APIRouter
 
 from lightner.service import problems
-from lightner.service.messages import Answer, Ask, Reader, Reading, Reason, Refusal
+from lightner.service.messages import Answer, Ask, Reader, Reason, Refusal
 from lightner.service.openapi import READ_KEY, DomainPath, documented
 from lightner.service.problems import ProblemError, answered
 from lightner.service.schemas import (
@@ -24,10 +22,9 @@ from lightner.service.schemas import (
     MixedResponse,
     TextResult,
 )
-from lightner.types import Entity
+from lightner.types import Entity, TaggedText
 
 Given: TypeAlias = str | list[str]
-_Range: TypeAlias = tuple[int, int] | tuple[None, None]
 
 # What concerns the whole request, whichever domains it names.
 _WHOLE = (Reason.OVERLOADED,)
@@ -47,9 +44,9 @@ def router(reader: Reader) -> APIRouter:
         (outcome,) = await reader.tag([Ask(domain, tuple(map(_frozen, request.texts)), request.prompt)])
         answer = answered(outcome)
         results = []
-        for place, (text, reading) in enumerate(zip(request.texts, answer.readings, strict=True)):
+        for place, reading in enumerate(answer.texts):
             read = answered(reading, field=f"body.texts.{place}")
-            results.append(TextResult(entities=_entities(text, read, request), windows=read.windows))
+            results.append(TextResult(entities=_entities(read, request), windows=read.windows))
         return EntitiesResponse(domain=domain, prompt_version=answer.version, results=results)
 
     @routes.post("/v1/entities", responses=documented(401, 413, 422, 429, 503, 504), response_model_exclude_none=True)
@@ -88,10 +85,10 @@ def _item_results(
         else ItemResult(
             domain=outcome.domain,
             prompt_version=outcome.version,
-            entities=_entities(request.items[place].text, reading, request),
+            entities=_entities(reading, request),
             windows=reading.windows,
         )
-        for place, reading in zip(places, outcome.readings, strict=True)
+        for place, reading in zip(places, outcome.texts, strict=True)
     ]
 
 
@@ -101,44 +98,30 @@ def _item_problem(refusal: Refusal, place: int) -> ItemProblem:
     return ItemProblem(domain=str(refusal.domain), problem=problem)
 
 
-def _entities(
-    text: Given, reading: Reading, request: EntitiesRequest | MixedRequest
-) -> list[FoundEntity] | list[GroupedEntity]:
-    kept = [each for each in reading.entities if each.score >= request.threshold]
-    starts = None if isinstance(text, str) else [0, *accumulate(len(word) + 1 for word in text)]
-    if request.output == "entity_group":
-        return [_grouped(each, _words(each, starts)) for each in kept]
-    return [_found(each, _words(each, starts)) for each in kept]
+def _entities(tagged: TaggedText, request: EntitiesRequest | MixedRequest) -> list[FoundEntity] | list[GroupedEntity]:
+    kept = [each for each in tagged.entities if each.score >= request.threshold]
+    return list(map(_grouped, kept)) if request.output == "entity_group" else list(map(_found, kept))
 
 
-def _found(each: Entity, words: _Range) -> FoundEntity:
-    start_word, end_word = words
+def _found(each: Entity) -> FoundEntity:
     return FoundEntity(
         start=each.start,
         end=each.end,
-        start_word=start_word,
-        end_word=end_word,
+        start_word=each.start_word,
+        end_word=each.end_word,
         text=each.text,
         label=each.label,
         score=each.score,
     )
 
 
-def _grouped(each: Entity, words: _Range) -> GroupedEntity:
-    start_word, end_word = words
+def _grouped(each: Entity) -> GroupedEntity:
     return GroupedEntity(
         entity_group=each.label,
         score=each.score,
         word=each.text,
         start=each.start,
         end=each.end,
-        start_word=start_word,
-        end_word=end_word,
+        start_word=each.start_word,
+        end_word=each.end_word,
     )
-
-
-def _words(each: Entity, starts: Sequence[int] | None) -> _Range:
-    """The words of an entity, given the first character of each; none where the text was not given in words."""
-    if starts is None:
-        return None, None
-    return bisect_left(starts, each.start), bisect_left(starts, each.end)

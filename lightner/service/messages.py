@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
-from lightner.types import Entity
+from lightner.types import TaggedText
+from lightner.words import Text
 
 HELD_DOMAINS = "domains"
 """Under which key a replica tells Ray's router what it holds."""
@@ -37,10 +38,6 @@ class Refusal:
     version: str | None = None
 
 
-# As it is, or as pre-split words: then its characters are those of the words with one space between each two.
-Text: TypeAlias = str | tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Texts to be read with one prompt of a domain; `ref` is an alias or a version, None for the live one."""
@@ -51,20 +48,12 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A text's entities, in characters, and the number of windows in which it was read."""
-
-    entities: tuple[Entity, ...]
-    windows: int
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """A reading (or what kept it from being read) of each text of an `Ask`, all by the same version of the prompt."""
+    """Each text of an `Ask`, tagged or refused, all by the same version of the prompt."""
 
     domain: str
     version: str
-    readings: tuple[Reading | Refusal, ...]
+    texts: tuple[TaggedText | Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,8 @@ from lightner.service.messages import (
     Description,
     Family,
     Named,
-    Reading,
     Reason,
     Refusal,
-    Text,
 )
 from lightner.service.observers import Observer, Silent
 from lightner.service.prompt_cache import PromptCache, refusal_of
@@ -39,9 +37,9 @@ from lightner.store import card as cards
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import LIVE, Registry, RegistryUnavailable
-from lightner.tagger import Row, ScoredSpans, cut, finish, infer, merge, prepare
-from lightner.types import InputError, LabelSet
-from lightner.words import Word, join_words, spans_to_entities, split_words
+from lightner.tagger import Row, ScoredSpans, WindowedText, finish, infer, prepare
+from lightner.types import InputError, LabelSet, TaggedText
+from lightner.words import Text
 
 MAX_REPORTED = 1000
 SAMPLE_S = 10.0
@@ -180,11 +178,11 @@ class Backbone:
                 return found
             version = found.version
             # Long texts take a while to split; the loop has other requests to serve.
-            plans = await asyncio.to_thread(_plan, ask.texts)
-            rows = tuple(row for plan in plans for row in plan.rows(found.value.prompt))
+            texts = await asyncio.to_thread(_windowed, ask.texts)
+            rows = tuple(row for text in texts for row in text.rows(found.value.prompt))
         except Exception:
             return _failed(ask.domain, version)
-        return _Planned(ask.domain, version, plans, rows)
+        return _Planned(ask.domain, version, texts, rows)
 
     async def _read(self, planned: Sequence[_Planned | Refusal]) -> list[Answer | Refusal]:
         """All rows of a request at once: one that is too large for the queue would otherwise refuse its own end."""
@@ -207,24 +205,12 @@ class Backbone:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """A text, its words and the windows in which they are read."""
-
-    text: str
-    words: tuple[Word, ...]
-    ranges: tuple[tuple[int, int], ...]
-
-    def rows(self, prompt: Prompt) -> list[Row]:
-        return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.ranges]
-
-
-@dataclass(frozen=True, slots=True)
 class _Planned:
     """An ask that can be read: the version of its prompt, its texts and the rows of these."""
 
     domain: str
     version: str
-    plans: Sequence[_Plan]
+    texts: Sequence[WindowedText]
     rows: tuple[Row, ...]
 
 
@@ -234,8 +220,8 @@ def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answ
         planned.domain,
         planned.version,
         tuple(
-            _reading(plan, list(islice(outcomes, len(plan.ranges))), planned.domain, planned.version)
-            for plan in planned.plans
+            _tagged(text, list(islice(outcomes, len(text.windows))), planned.domain, planned.version)
+            for text in planned.texts
         ),
     )
 
@@ -246,17 +232,17 @@ def _failed(domain: str, version: str | None) -> Refusal:
     return Refusal(Reason.FAILED, domain, version)
 
 
-def _plan(texts: Sequence[Text]) -> list[_Plan]:
-    split = [(text, split_words(text)) if isinstance(text, str) else join_words(text) for text in texts]
-    return [_Plan(text, words, cut(words)) for text, words in split]
+def _windowed(texts: Sequence[Text]) -> list[WindowedText]:
+    return list(map(WindowedText.of, texts))
 
 
-def _reading(plan: _Plan, outcomes: Sequence[ScoredSpans | Failed], domain: str, version: str) -> Reading | Refusal:
-    spans = []
+def _tagged(
+    text: WindowedText, outcomes: Sequence[ScoredSpans | Failed], domain: str, version: str
+) -> TaggedText | Refusal:
+    found = []
     for outcome in outcomes:
         if isinstance(outcome, Failed):
             unreadable = isinstance(outcome.error, InputError)
             return Refusal(Reason.UNREADABLE_TEXT if unreadable else Reason.FAILED, domain, version)
-        spans.append(outcome)
-    entities = spans_to_entities(plan.text, plan.words, merge(plan.ranges, spans))
-    return Reading(tuple(entities), max(1, len(plan.ranges)))
+        found.append(outcome)
+    return text.tagged(text.spans(found))

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from benchmarks import int8, precision
-from lightner.service.messages import Answer, Ask, Reading
+from lightner.service.messages import Answer, Ask
 from lightner.service.replica import Backbone
 from lightner.service.settings import Settings
 from lightner.tagger import Tagger
+from lightner.types import TaggedText
 from tests.support.serving import TEXTS, prepare
 from tests.support.tiny import tiny_backbone
 from tests.tuning.test_training import EIGHT
@@ -30,11 +31,11 @@ async def test_a_service_in_bfloat16_finds_what_the_library_finds_in_bfloat16(tm
     tagger = Tagger.load(folder, backbone=str(place.folder), dtype=torch.bfloat16)
     assert tagger.backbone.embedding.dtype == tagger.prompt.label_vectors.dtype == torch.bfloat16
     found = 0
-    for text, reading in zip(TEXTS, answer.readings, strict=True):
-        assert isinstance(reading, Reading)
+    for text, tagged in zip(TEXTS, answer.texts, strict=True):
+        assert isinstance(tagged, TaggedText)
         # One text at a time: sums in bfloat16 depend on what else is in a batch, so only most of it is the same.
         [alone] = tagger.tag([text])
-        found += len({(e.start, e.end, e.label) for e in alone} & {(e.start, e.end, e.label) for e in reading.entities})
+        found += len({(e.start, e.end, e.label) for e in alone} & {(e.start, e.end, e.label) for e in tagged.entities})
     assert found > 0
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from lightner.jobs import annotate, annotation, rows
 from lightner.jobs.annotation import Annotator, Request, Target, make_plan, write_plan
 from lightner.jobs.on_ray import local, session
 from lightner.jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
-from lightner.service.messages import Answer, Ask, Reading
+from lightner.service.messages import Answer, Ask
 from lightner.service.replica import Backbone
 from lightner.store.registry import Registry
-from lightner.types import InputError
+from lightner.types import Entity, InputError, TaggedText
+from lightner.words import Text
 from tests.support.paths import CHECKOUT
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, entities_of, prepare
 
@@ -136,27 +138,29 @@ def request(place: Place, source: Path, *, domain: str | None = None) -> Request
     )
 
 
-def served(place: Place, pairs: list[tuple[str, str]]) -> list[Reading]:
+def served(place: Place, pairs: list[tuple[str, Text]]) -> list[TaggedText]:
     """What a replica answers."""
 
-    async def ask() -> list[Reading]:
+    async def ask() -> list[TaggedText]:
         answers = await Backbone(place.settings).tag([Ask(domain, (text,)) for domain, text in pairs])
-        readings = [answer.readings[0] for answer in answers if isinstance(answer, Answer)]
-        return [reading for reading in readings if isinstance(reading, Reading)]
+        tagged = [answer.texts[0] for answer in answers if isinstance(answer, Answer)]
+        return [each for each in tagged if isinstance(each, TaggedText)]
 
     return asyncio.run(ask())
 
 
 def check_served(place: Place, records: list[dict[str, Any]]) -> int:
     """Every record is what the service answers; returns the number of entities."""
-    readings = served(place, [(record["domain"], record["text"]) for record in records])
+    texts: list[Text] = [tuple(each["tokens"]) if "tokens" in each else each["text"] for each in records]
+    answers = served(place, list(zip((each["domain"] for each in records), texts, strict=True)))
     entities = 0
-    for record, reading in zip(records, readings, strict=True):
-        assert record["windows"] == reading.windows
-        found = [(e["start"], e["end"], e["text"], e["label"]) for e in record["entities"]]
-        assert found == [(e.start, e.end, e.text, e.label) for e in reading.entities]
-        scores = [e.score for e in reading.entities]
-        assert [e["score"] for e in record["entities"]] == pytest.approx(scores, rel=SCORE_TOLERANCE)
+    for record, answer in zip(records, answers, strict=True):
+        assert record["windows"] == answer.windows
+        found = [Entity(**each) for each in record["entities"]]
+        assert [replace(each, score=0) for each in found] == [replace(each, score=0) for each in answer.entities]
+        scores = [each.score for each in answer.entities]
+        assert [each.score for each in found] == pytest.approx(scores, rel=SCORE_TOLERANCE)
+        assert all(("start_word" in each) == ("tokens" in record) for each in record["entities"])
         entities += len(found)
     return entities
 
@@ -165,13 +169,13 @@ def test_blocks_cover_the_file_and_annotate_to_what_is_served(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(annotation, "BLOCK_BYTES", 300)
-    pairs = [(domain, text) for text in TEXTS for domain in DOMAINS]
+    texts = [{"text": text} for text in TEXTS] + [{"tokens": text.split()} for text in TEXTS]
+    given = [{**text, "domain": domain, "id": n} for text in texts for n, domain in enumerate(DOMAINS)]
     source = tmp_path / "mixed.jsonl"
-    lines = [json.dumps({"text": text, "domain": domain, "id": n}) for n, (domain, text) in enumerate(pairs)]
-    source.write_text("\n".join(lines) + "\n")
+    source.write_text("".join(json.dumps(each) + "\n" for each in given))
     target = Target(tmp_path / "mixed.jsonl.jsonl")
     plan = make_plan(request(place, source), place.registry)
-    assert plan.rows == len(pairs)
+    assert plan.rows == len(given)
     assert len(plan.blocks) > 3
     assert plan.versions == dict.fromkeys(DOMAINS, "v000001")
     write_plan(plan, target)
@@ -180,9 +184,9 @@ def test_blocks_cover_the_file_and_annotate_to_what_is_served(
         assert annotator.annotate(target, index) == plan.blocks[index].rows
     annotation.assemble(plan, target)
     records = [json.loads(line) for line in target.output.read_text().splitlines()]
-    assert [(r["domain"], r["text"], r["id"]) for r in records] == [(*pair, n) for n, pair in enumerate(pairs)]
+    assert [{name: record[name] for name in row} for record, row in zip(records, given, strict=True)] == given
     assert {record["prompt_version"] for record in records} == {"v000001"}
-    assert check_served(place, records) > 20
+    assert check_served(place, records) > 40
     assert sorted(each.name for each in target.state.iterdir()) == ["plan.json"]
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lightner.service.messages import Answer, Ask, Family, Named, Reading, Refusal
+from lightner.service.messages import Answer, Ask, Family, Named, Refusal
 from lightner.service.replica import Backbone
 from lightner.service.settings import RequestLimits
+from lightner.types import TaggedText
 from tests.support.serving import bearer, connect, prepare, problem
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ class Slow:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return [Answer(ask.domain, "v000001", tuple(Reading((), 1) for _ in ask.texts)) for ask in asks]
+        return [Answer(ask.domain, "v000001", tuple(TaggedText((), 1) for _ in ask.texts)) for ask in asks]
 
     async def describe(self, domain: str, ref: str | None) -> Refusal:
         raise AssertionError("not asked here")

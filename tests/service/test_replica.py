@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from lightner.service.messages import HELD_DOMAINS, Answer, Ask, Description, Reading, Reason, Refusal
+from lightner.service.messages import HELD_DOMAINS, Answer, Ask, Description, Reason, Refusal
 from lightner.service.replica import Backbone
 from lightner.service.settings import Settings
 from lightner.tagger import Row, ScoredSpans
-from lightner.types import InputError
+from lightner.types import InputError, TaggedText
+from lightner.words import Text
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
 
 pytestmark = pytest.mark.anyio
@@ -30,25 +32,24 @@ def check_equal(place: Place, asks: list[Ask], outcomes: list[Answer | Refusal])
     for ask, outcome in zip(asks, outcomes, strict=True):
         assert isinstance(outcome, Answer)
         assert (outcome.domain, outcome.version) == (ask.domain, "v000001")
-        for text, reading in zip(ask.texts, outcome.readings, strict=True):
-            assert isinstance(reading, Reading)
+        for text, tagged in zip(ask.texts, outcome.texts, strict=True):
+            assert isinstance(tagged, TaggedText)
             expected = place.offline(ask.domain, text)
-            assert reading.windows == expected.windows
-            assert [(e.start, e.end, e.text, e.label) for e in reading.entities] == [
-                (e.start, e.end, e.text, e.label) for e in expected.entities
-            ]
+            assert tagged.windows == expected.windows
+            assert [replace(e, score=0) for e in tagged.entities] == [replace(e, score=0) for e in expected.entities]
             scores = [e.score for e in expected.entities]
-            assert [e.score for e in reading.entities] == pytest.approx(scores, rel=SCORE_TOLERANCE)
-            entities += len(reading.entities)
+            assert [e.score for e in tagged.entities] == pytest.approx(scores, rel=SCORE_TOLERANCE)
+            entities += len(tagged.entities)
     return entities
 
 
 async def test_what_is_served_equals_what_is_computed_offline(place: Place) -> None:
     replica = Backbone(place.settings)
-    asks = [Ask(domain, TEXTS) for domain in DOMAINS]
+    texts: tuple[Text, ...] = (*TEXTS, *(tuple(text.split()) for text in TEXTS), ("New York", "\u200b", "Rome"))
+    asks = [Ask(domain, texts) for domain in DOMAINS]
     together = await replica.tag(asks)
-    assert check_equal(place, asks, together) > 20
-    assert max(reading.windows for reading in together[0].readings) == 3  # type: ignore[union-attr]
+    assert check_equal(place, asks, together) > 40
+    assert max(tagged.windows for tagged in together[0].texts) == 3  # type: ignore[union-attr]
     for ask in asks:
         assert check_equal(place, [ask], await replica.tag([ask])) > 0
 
@@ -94,7 +95,7 @@ async def test_a_replica_that_reads_no_text_any_more_is_unhealthy_until_it_does(
         device.setattr("lightner.service.replica.infer", broken)
         [failed] = await replica.tag([Ask("movies", ("Ada",))])
         assert isinstance(failed, Answer)
-        assert failed.readings == (Refusal(Reason.FAILED, "movies", "v000001"),)
+        assert failed.texts == (Refusal(Reason.FAILED, "movies", "v000001"),)
         with pytest.raises(RuntimeError, match="reads no text any more"):
             await replica.check_health()
     await replica.check_health()
@@ -115,7 +116,7 @@ async def test_texts_that_cannot_be_read_do_not_make_a_replica_unhealthy(
     for _ in range(3):
         [failed] = await replica.tag([Ask("movies", ("poison",))])
         assert isinstance(failed, Answer)
-        assert isinstance(failed.readings[0], Refusal)
+        assert isinstance(failed.texts[0], Refusal)
     both = asyncio.gather(replica.check_health(), replica.tag([Ask(domain, ("Ada",)) for domain in DOMAINS]))
     _, answers = await both
     check_equal(place, [Ask(domain, ("Ada",)) for domain in DOMAINS], answers)
@@ -128,7 +129,7 @@ async def test_a_pinned_version_is_read_beside_the_live_one(place: Place) -> Non
     check_equal(place, [Ask("movies", TEXTS)], [pinned])
     assert isinstance(live, Answer)
     assert live.version == "v000002"
-    assert live.readings != pinned.readings  # type: ignore[union-attr]
+    assert live.texts != pinned.texts  # type: ignore[union-attr]
 
 
 async def test_cards_and_domains_are_told(place: Place) -> None:

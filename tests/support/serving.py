@@ -13,15 +13,16 @@ import pytest
 
 from lightner.model import backbone as backbones
 from lightner.model.backbone import Backbone
-from lightner.service.messages import Answer, Ask, Description, Family, Named, Reader, Reading, Refusal
+from lightner.service.messages import Answer, Ask, Description, Family, Named, Reader, Refusal
 from lightner.service.middleware import Keys
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits, Settings
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
-from lightner.tagger import Tagged, tag_texts
-from lightner.types import Entity, LabelSet
+from lightner.tagger import tag_texts
+from lightner.types import Entity, LabelSet, TaggedText
+from lightner.words import Text
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
 # Domains of different prompt lengths and label sets.
@@ -58,7 +59,7 @@ class Place:
     def publish(self, domain: str, seed: int = 1) -> str:
         return self.registry.publish(self.artifact(domain, seed)).version
 
-    def offline(self, domain: str, text: str, seed: int = 1) -> Tagged:
+    def offline(self, domain: str, text: Text, seed: int = 1) -> TaggedText:
         """What the library answers, one text at a time."""
         prompt = prompt_for(self.artifact(domain, seed), self.backbone)
         return tag_texts(self.backbone, [(prompt, text)])[0]
@@ -94,7 +95,7 @@ def prepare_with_damage(root: Path) -> Place:
     return place
 
 
-def entities_of(tagged: Tagged) -> list[dict[str, object]]:
+def entities_of(tagged: TaggedText) -> list[dict[str, object]]:
     """A text's entities as JSON has them; scores within `SCORE_TOLERANCE`."""
     return [
         {
@@ -138,7 +139,7 @@ class Hostile:
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         entity = Entity(0, 4, "mary", HOSTILE, 0.5)
-        return [Answer(HOSTILE, HOSTILE, (Reading((entity,), 1),)) for _ in asks]
+        return [Answer(HOSTILE, HOSTILE, (TaggedText((entity,), 1),)) for _ in asks]
 
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
         return Description(domain, HOSTILE, {"labels": [HOSTILE, "\u202ereversed", "__proto__"]})
