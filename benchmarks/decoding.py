@@ -23,7 +23,7 @@ import torch
 from benchmarks.few_shot import circumstances
 from lightner.data.formats import labels_of, read
 from lightner.model import backbone, forward
-from lightner.model._decoder import Memory
+from lightner.model._decoder import DecoderCache
 from lightner.model.backbone import Backbone
 from lightner.model.decoding import Decoded, greedy, greedy_reference
 from lightner.model.prompts import Prompt
@@ -123,8 +123,8 @@ def _ways(base: Backbone, each: Case) -> Mapping[str, Callable[[], Any]]:
     def one_pass() -> object:
         # The quicker of the two ways there are, which is that of decoding.
         with torch.inference_mode():
-            memory = Memory(base.model, encoded.hidden, encoded.attention_mask, work.guidance)
-            return encoded.scores(memory.read(encoded.read_back(read_back.to(encoded.hidden.device))))
+            cache = DecoderCache(base.model, encoded.hidden, encoded.attention_mask, work.guidance)
+            return encoded.scores(cache.read(encoded.read_back(read_back.to(encoded.hidden.device))))
 
     def encoder() -> object:
         with torch.inference_mode():

@@ -98,7 +98,7 @@ async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Names
     size = prompt_for(original, base).nbytes
     room = {"max_bytes": size * options.cached, "alias_ttl_s": 3600}
     ways = {"one": room, "zipf": room, "zipf_host": {**room, "max_host_bytes": size * options.domains}}
-    replicas = {key: replica.Backbone(Settings(registry=registry.url)) for key in ways}
+    replicas = {key: replica.BackboneReplica(Settings(registry=registry.url)) for key in ways}
     for key, prompts in ways.items():
         await replicas[key].reconfigure({"prompts": prompts})
     weights = [(1 + rank) ** -ZIPF for rank in range(options.domains)]
@@ -121,7 +121,7 @@ async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[st
         registry = Registry.open(f"s3://{BUCKET}/prompts")
         for number in range(options.cold + 1):
             registry.publish(variant(original, number))
-        own = replica.Backbone(Settings(registry=registry.url))
+        own = replica.BackboneReplica(Settings(registry=registry.url))
         text = texts()[0]
         await _timed(own, 0, text)
         first, later = [], []

@@ -29,7 +29,7 @@ from lightner.client import (
 )
 from lightner.service import schemas
 from lightner.service.middleware import Keys
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from lightner.types import InputError
@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def url(place: Place) -> Iterator[str]:
-    app = create_app(Backbone(place.settings), keys=Keys(READ, ADMIN), limits=RequestLimits(max_at_once=8))
+    app = create_app(BackboneReplica(place.settings), keys=Keys(READ, ADMIN), limits=RequestLimits(max_at_once=8))
     with listening(app) as url:
         yield url
 

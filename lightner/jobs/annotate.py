@@ -21,12 +21,12 @@ import ray.data
 from tqdm import tqdm
 
 from lightner.jobs import annotation, command, rows
-from lightner.jobs.annotation import Annotator, Plan, Request, Target
+from lightner.jobs.annotation import AnnotationPlan, Annotator, Request, Target
 from lightner.jobs.on_ray import session
 from lightner.store.registry import LIVE, Registry
 from lightner.types import InputError, check_name
 
-_Job = tuple[Target, Plan]
+_Job = tuple[Target, AnnotationPlan]
 _KEPT = "finished blocks are kept"  # of a job that is stopped
 _FAULTS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in command.FAULTS}
 
@@ -137,7 +137,7 @@ def _request(path: Path, options: argparse.Namespace) -> Request:
     )
 
 
-def _planned(request: Request, target: Target, registry: Registry) -> Plan:
+def _planned(request: Request, target: Target, registry: Registry) -> AnnotationPlan:
     """The plan of a job that was begun, or a new one, also in place of one of which no block was done."""
     if target.plan.exists():
         plan = annotation.read_plan(target)
@@ -156,7 +156,7 @@ def _planned(request: Request, target: Target, registry: Registry) -> Plan:
     return plan
 
 
-def _missing(target: Target, plan: Plan) -> list[int]:
+def _missing(target: Target, plan: AnnotationPlan) -> list[int]:
     return [index for index in range(len(plan.blocks)) if not target.part(index).exists()]
 
 

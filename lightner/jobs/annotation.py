@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lightner.jobs.rows import Row, read_rows
+from lightner.jobs.rows import InputRow, read_rows
 from lightner.model import backbone as backbones
 from lightner.model.prompts import Prompt
 from lightner.store.loading import prompt_for
@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AnnotationPlan:
     """A request, the version that each domain's prompt had when it began, and its blocks."""
 
     request: Request
@@ -92,7 +92,7 @@ class Target:
         return self.state / f"part-{block:06d}.jsonl"
 
 
-def make_plan(request: Request, registry: Registry) -> Plan:
+def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
     """Read the whole file once, so that whatever is wrong with it is said before time is spent.
 
     Raises:
@@ -118,24 +118,24 @@ def make_plan(request: Request, registry: Registry) -> Plan:
                 begin, line, rows = row.end, row.next_line, 0
         if row is not None and rows:
             blocks.append(Block(begin, row.end, line, rows))
-    return Plan(request, versions, tuple(blocks))
+    return AnnotationPlan(request, versions, tuple(blocks))
 
 
-def write_plan(plan: Plan, target: Target) -> None:
+def write_plan(plan: AnnotationPlan, target: Target) -> None:
     """Write the plan, whole or not at all."""
     target.state.mkdir(parents=True, exist_ok=True)
     with whole(target.plan) as stream:
         stream.write(json.dumps(asdict(plan), indent=1).encode())
 
 
-def read_plan(target: Target) -> Plan:
+def read_plan(target: Target) -> AnnotationPlan:
     """The plan as it was written."""
     found = json.loads(target.plan.read_bytes())
     blocks = tuple(Block(**each) for each in found["blocks"])
-    return Plan(Request(**found["request"]), found["versions"], blocks)
+    return AnnotationPlan(Request(**found["request"]), found["versions"], blocks)
 
 
-def assemble(plan: Plan, target: Target) -> None:
+def assemble(plan: AnnotationPlan, target: Target) -> None:
     """Put the parts together, in the input's order; the output is there whole or not at all.
 
     Raises:
@@ -245,7 +245,7 @@ class Annotator:
             stream.write("".join(lines).encode())
         return len(rows)
 
-    def _read(self, rows: Sequence[Row], prompts: Sequence[Prompt], request: Request) -> list[dict[str, Any]]:
+    def _read(self, rows: Sequence[InputRow], prompts: Sequence[Prompt], request: Request) -> list[dict[str, Any]]:
         """What the service answers, by the function that reads texts for it, too."""
         pairs = [(prompt, _text(row)) for prompt, row in zip(prompts, rows, strict=True)]
         try:
@@ -254,7 +254,7 @@ class Annotator:
             tagged = [self._alone(row, pair, request) for row, pair in zip(rows, pairs, strict=True)]
         return [_found(row, those) for row, those in zip(rows, tagged, strict=True)]
 
-    def _alone(self, row: Row, pair: tuple[Prompt, Text], request: Request) -> TaggedText:
+    def _alone(self, row: InputRow, pair: tuple[Prompt, Text], request: Request) -> TaggedText:
         try:
             return tag_texts(self._backbone, [pair])[0]
         except InputError as error:
@@ -264,14 +264,14 @@ class Annotator:
         return prompt_for(self._registry.fetch(domain, version)[1], self._backbone)
 
 
-def _domain(row: Row, request: Request) -> str:
+def _domain(row: InputRow, request: Request) -> str:
     domain = row.domain or request.domain
     if domain is None:
         raise InputError(f"{request.source}:{row.line}: found no domain, expected one in the row or as --domain")
     return domain
 
 
-def _carried(row: Row, request: Request) -> dict[str, Any]:
+def _carried(row: InputRow, request: Request) -> dict[str, Any]:
     """What the row says beside its text; what the output says by the same name, such as gold entities, as its own."""
     for name in _WRITTEN:
         if name in row.others and OWN + name in row.others:
@@ -289,11 +289,11 @@ def _resolved(registry: Registry, domain: str, ref: str, where: str) -> str:
         raise InputError(f"{where}: {error}") from error
 
 
-def _text(row: Row) -> Text:
+def _text(row: InputRow) -> Text:
     return row.words if row.text is None else row.text
 
 
-def _found(row: Row, tagged: TaggedText) -> dict[str, Any]:
+def _found(row: InputRow, tagged: TaggedText) -> dict[str, Any]:
     given = {"tokens": row.words} if row.text is None else {"text": row.text}
     return {**given, "entities": [_without_none(asdict(each)) for each in tagged.entities], "windows": tagged.windows}
 

@@ -16,7 +16,7 @@ import yaml
 from lightner.data import inspection
 from lightner.data.formats import labels_of, read
 from lightner.data.inspection import DataReport
-from lightner.jobs.sources import Choice, Source
+from lightner.jobs.sources import Choice, SourcePrompt
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
@@ -77,7 +77,9 @@ def _scheme(
     return replace(scheme, workers=options.workers or scheme.workers), folds
 
 
-def choices_of(options: argparse.Namespace, material: Material, sources: Sequence[Source | None]) -> tuple[Choice, ...]:
+def choices_of(
+    options: argparse.Namespace, material: Material, sources: Sequence[SourcePrompt | None]
+) -> tuple[Choice, ...]:
     """What the trials try: for each source the scanned pairs, as plans of a final run by all the sentences.
 
     Of a source the length is not scanned: a prompt that starts from it is as long. Raises InputError for pins that no
@@ -88,7 +90,7 @@ def choices_of(options: argparse.Namespace, material: Material, sources: Sequenc
     return tuple(Choice(plan, source) for source in sources for plan in _plans(options, material, source))
 
 
-def _plans(options: argparse.Namespace, material: Material, source: Source | None) -> list[Plan]:
+def _plans(options: argparse.Namespace, material: Material, source: SourcePrompt | None) -> list[Plan]:
     fixed = source.lengths if source else {}
     pins = {**material.pins, **fixed}
     with _naming(options.pin):

@@ -24,7 +24,7 @@ MAX_LINE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputRow:
     """A text or the words of a sentence, where it stands, and where the next one begins.
 
     `line` counts from 1; `end` is the byte, counted from where reading began, and `next_line` the line behind the row.
@@ -51,7 +51,7 @@ def kind_of(path: Path) -> str:
     raise InputError(f"{path}: found suffix {suffix!r}, expected a known one or --format with one of {list(KINDS)}")
 
 
-def read_rows(stream: BinaryIO, name: str, kind: str, *, line: int = 1) -> Iterator[Row]:
+def read_rows(stream: BinaryIO, name: str, kind: str, *, line: int = 1) -> Iterator[InputRow]:
     """Rows from where `stream` stands, which is line number `line` of the file called `name`.
 
     jsonl: an object per line with `text`, or with `tokens`, and perhaps `domain`; blank lines are no rows.
@@ -64,7 +64,7 @@ def read_rows(stream: BinaryIO, name: str, kind: str, *, line: int = 1) -> Itera
         return
     for number, end, text in lines:
         if kind == TEXT:
-            yield Row(number, end, number + 1, text=text)
+            yield InputRow(number, end, number + 1, text=text)
         elif text.strip():
             yield _record(text, f"{name}:{number}", number, end)
 
@@ -87,7 +87,7 @@ def _lines(stream: BinaryIO, name: str, line: int) -> Iterator[tuple[int, int, s
         number += 1
 
 
-def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[Row]:
+def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[InputRow]:
     """Sentences as `lightner.data.formats.conll` reads them; their tags, if there are any, do not matter."""
     words: list[str] = []
     doubtful: list[str] = []  # lines before a sentence that may be comments
@@ -97,7 +97,7 @@ def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[Row
         columns = columns_of(line)
         if not columns or columns[0] == DOCUMENT_MARK:
             if words := words or _words_among(doubtful, None):
-                yield Row(number - len(words), end, number + 1, words=tuple(words))
+                yield InputRow(number - len(words), end, number + 1, words=tuple(words))
             words, doubtful = [], []
         elif not words and may_be_comment(line):
             doubtful.append(line)
@@ -107,7 +107,7 @@ def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[Row
             words += [*_words_among(doubtful, line), columns[0]]
             doubtful = []
     if words := words or _words_among(doubtful, None):
-        yield Row(number - len(words) + 1, end, number + 1, words=tuple(words))
+        yield InputRow(number - len(words) + 1, end, number + 1, words=tuple(words))
 
 
 def _words_among(doubtful: Sequence[str], behind: str | None) -> list[str]:
@@ -124,7 +124,7 @@ def _words_among(doubtful: Sequence[str], behind: str | None) -> list[str]:
     return []
 
 
-def _record(text: str, where: str, number: int, end: int) -> Row:
+def _record(text: str, where: str, number: int, end: int) -> InputRow:
     try:
         record = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except InputError as error:
@@ -144,7 +144,7 @@ def _record(text: str, where: str, number: int, end: int) -> Row:
             raise InputError(f"{where}: {error}") from error
     _check_text(text, record, where)
     body, words = record.pop("text", None), record.pop("tokens", ())
-    return Row(number, end, number + 1, text=body, words=tuple(words), domain=domain, others=record)
+    return InputRow(number, end, number + 1, text=body, words=tuple(words), domain=domain, others=record)
 
 
 def _finite(number: str) -> float:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class SourcePrompt:
     """A prompt, its version as `domain@v000001`, and its card; `known`: of how many sentences it is not sure that
     it has not learned from them, among those that trials are measured on."""
 
@@ -47,7 +47,7 @@ class Choice:
     """What one trial tries: a plan, and the source that it starts from (none: the label words alone)."""
 
     plan: Plan
-    source: Source | None = None
+    source: SourcePrompt | None = None
 
     @property
     def started_from(self) -> str | None:
@@ -58,7 +58,7 @@ class Choice:
         return replace(self, plan=plan)
 
 
-def find(registry: Registry, reference: str, base: Backbone, *, sentences: Sequence[Sentence]) -> Source:
+def find(registry: Registry, reference: str, base: Backbone, *, sentences: Sequence[Sentence]) -> SourcePrompt:
     """The prompt that `domain` or `domain@version-or-alias` names, for trials that are measured on `sentences`.
 
     Raises:
@@ -67,14 +67,14 @@ def find(registry: Registry, reference: str, base: Backbone, *, sentences: Seque
     domain, _, ref = reference.partition("@")
     version, artifact = registry.fetch(domain, ref or LIVE)
     known = len(sentences) - sum(unseen(sentences, artifact.card))
-    source = Source(f"{domain}@{version}", prompt_for(artifact, base), artifact.card, known)
+    source = SourcePrompt(f"{domain}@{version}", prompt_for(artifact, base), artifact.card, known)
     if source.lengths["prompt_length"] < 0:
         slots = source.prompt.guidance.length
         raise InputError(f"--from {reference}: found {slots} slots, expected one for each of its labels and free ones")
     return source
 
 
-def warnings(sources: Sequence[Source | None], *, measured: int) -> tuple[str, ...]:
+def warnings(sources: Sequence[SourcePrompt | None], *, measured: int) -> tuple[str, ...]:
     """What makes the F1 of trials that start from these too high, where `measured` sentences are scored."""
     return tuple(
         f"{source.reference} has learned, or may have, from {source.known} of the {measured} sentences that trials are"
@@ -86,7 +86,7 @@ def warnings(sources: Sequence[Source | None], *, measured: int) -> tuple[str, .
 
 def likely(
     registry: Registry, base: Backbone, *, domain: str, labels: LabelSet, sentences: Sequence[Sentence]
-) -> tuple[Source, ...]:
+) -> tuple[SourcePrompt, ...]:
     """At most MOST_SOURCES live prompts of other domains, likeliest first, by the rule in docs/rules.md.
 
     Of the same backbone, and from none of `sentences`: those that a fold holds out must be new to the prompt that it
@@ -98,7 +98,7 @@ def likely(
         key=lambda found: _rank(found[1], labels),
     )
     return tuple(
-        Source(f"{found.card.domain}@{version}", prompt_for(found, base), found.card) for version, found in ranked
+        SourcePrompt(f"{found.card.domain}@{version}", prompt_for(found, base), found.card) for version, found in ranked
     )
 
 

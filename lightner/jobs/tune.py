@@ -18,7 +18,7 @@ from lightner.jobs.gate import CANDIDATE, Verdict, judge
 from lightner.jobs.inputs import Material, choices_of, material_of, run_key
 from lightner.jobs.learn import learn, say
 from lightner.jobs.on_ray import session, storage
-from lightner.jobs.sources import Choice, Source
+from lightner.jobs.sources import Choice, SourcePrompt
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact, to_files
@@ -132,7 +132,7 @@ def _tune(
     return learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
 
 
-def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[Source | None, ...]:
+def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[SourcePrompt | None, ...]:
     """What the trials start from."""
     if options.source is None:
         return (None,)

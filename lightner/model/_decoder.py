@@ -18,7 +18,7 @@ from lightner.model._attention import guided
 from lightner.model.prompts import Guidance
 
 
-class Memory:
+class DecoderCache:
     """What the decoder has read of one batch: a prompt's keys and values in front, behind them those of the places.
 
     The prompt stands in the cache, where the attention function would put it at every pass. Positions are counted
@@ -45,7 +45,7 @@ class Memory:
         self._all_real = bool(self._real.all())
 
     def read(self, inputs: Tensor) -> Tensor:
-        """The decoder's states for the next places' inputs, which become part of the memory.
+        """The decoder's states for the next places' inputs, which become part of the cache.
 
         Shape: inputs [B, T, D] -> [B, T, D].
         """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lightner.model._decoder import Memory
+from lightner.model._decoder import DecoderCache
 from lightner.model.backbone import Backbone
 from lightner.model.drafts import Draft, draft
 from lightner.model.forward import START, Encoded, decode, log_probabilities
@@ -39,7 +39,7 @@ class Decoded:
 
 
 @dataclass(slots=True)
-class _Row:
+class _DecodingRow:
     """A row under way: what it may hold, if there is a draft, and what it has written."""
 
     draft: Draft | None
@@ -75,28 +75,28 @@ def greedy(
     Rows that have a draft tagger (`lightner.model.drafts`; `taggers` has one per row, or is empty) read a draft after
     what they have written, and write several ids a pass. Equals `greedy_reference` row by row, whatever the drafts.
     """
-    memory = Memory(backbone.model, encoded.hidden, encoded.attention_mask, guidance)
+    cache = DecoderCache(backbone.model, encoded.hidden, encoded.attention_mask, guidance)
     space, most = encoded.space, _most_steps(backbone, encoded, grammar)
     first = space.first_word
     drafts = draft(taggers or [None] * len(encoded.hidden), encoded.candidates[:, first:], encoded.real[:, first:])
-    every = rows = [_Row(each) for each in drafts]
+    every = rows = [_DecodingRow(each) for each in drafts]
     while rows:
         guesses = [row.guess(space, most) for row in rows]
         read = [[row.ids[-1] if row.ids else START, *guess] for row, guess in zip(rows, guesses, strict=True)]
         places = max(map(len, read))
         previous = torch.tensor([[*each, *[START] * (places - len(each))] for each in read], device=encoded.real.device)
-        scores = encoded.scores(memory.read(encoded.read_back(previous)))
+        scores = encoded.scores(cache.read(encoded.read_back(previous)))
         allowed = _allowed(encoded, [row.ids for row in rows], guesses, grammar)
         best_p, best = log_probabilities(scores, allowed).max(dim=-1)
         written = zip(rows, guesses, best.tolist(), best_p.tolist(), strict=True)
         kept = [row.take(guess, choices, log_p) for row, guess, choices, log_p in written]
         alive = [index for index, row in enumerate(rows) if row.ids[-1] != EOS and len(row.ids) < most]
         if alive and places > 1:
-            memory.retract(places, kept)
+            cache.retract(places, kept)
         if alive and len(alive) < len(rows):
             keep = torch.tensor(alive, device=best.device)
             encoded = encoded.select(keep)
-            memory.keep(keep)
+            cache.keep(keep)
         rows = [rows[index] for index in alive]
     return [_decoded(row) for row in every]
 
@@ -133,7 +133,7 @@ def _most_steps(backbone: Backbone, encoded: Encoded, grammar: Grammar) -> int:
     return entities * STEPS_PER_ENTITY
 
 
-def _decoded(row: _Row) -> Decoded:
+def _decoded(row: _DecodingRow) -> Decoded:
     count = len(row.ids) - (row.ids[-1:] == [EOS])
     return Decoded(tuple(row.ids[:count]), tuple(row.log_p[:count]))
 

@@ -11,8 +11,8 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 
 from lightner.service.ingress import READ_KEY, Ingress
-from lightner.service.ray_metrics import counts
-from lightner.service.replica import Backbone
+from lightner.service.ray_metrics import metrics_observer
+from lightner.service.replica import BackboneReplica
 from lightner.service.routing import PromptRouter
 from lightner.service.settings import Limits, Settings
 from lightner.types import InputError
@@ -38,7 +38,7 @@ def build(args: dict[str, Any]) -> Application:
     # What goes away ends what it was asked; it is ended itself only after the longest request has been.
     patience_s = settings.requests.timeout_s + SHUTDOWN_MARGIN_S
     backbone = ray_serve.deployment(
-        Backbone,
+        BackboneReplica,
         name="Backbone",
         max_ongoing_requests=MAX_ONGOING_REQUESTS,
         health_check_period_s=5,
@@ -58,4 +58,4 @@ def build(args: dict[str, Any]) -> Application:
     )
     # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
-    return ingress.bind(backbone.bind(settings, counts), limits=settings.requests, require_key=require_key)
+    return ingress.bind(backbone.bind(settings, metrics_observer), limits=settings.requests, require_key=require_key)

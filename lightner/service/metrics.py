@@ -1,6 +1,6 @@
 """What the service counts: an `observers.Observer` that turns what a replica tells into named values. Knows no ray.
 
-Where they go is for others: `figures` keeps them in memory, `ray_metrics` gives them to Ray.
+Where they go is for others: `prometheus` keeps them in memory, `ray_metrics` gives them to Ray.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ class Sink(Protocol):
         """A value of `METRICS[name]`."""
 
 
-class Memory(Sink, Protocol):
+class ReadableSink(Sink, Protocol):
     """A sink that can be asked."""
 
     def families(self) -> list[Family]:
         """All that was recorded."""
 
 
-class Counts:
+class MetricsObserver:
     """An `observers.Observer`; each process makes its own. What it says is what `memory` holds."""
 
-    def __init__(self, memory: Memory, *others: Sink) -> None:
+    def __init__(self, memory: ReadableSink, *others: Sink) -> None:
         self._memory = memory
         self._sinks: tuple[Sink, ...] = (memory, *others)
         self._domains: set[str] = set()

@@ -17,7 +17,7 @@ _CREATED = "_created"
 
 
 class Figures:
-    """A `metrics.Memory`. `labels` are those of this replica, and told with every figure."""
+    """A `metrics.ReadableSink`. `labels` are those of this replica, and told with every figure."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = tuple(labels.items())

@@ -11,15 +11,15 @@ from typing import Any
 from ray import serve as ray_serve
 from ray.serve import metrics
 
-from lightner.service.metrics import METRICS, Counts, Metric
+from lightner.service.metrics import METRICS, Metric, MetricsObserver
 from lightner.service.prometheus import Figures
 
 
-def counts() -> Counts:
+def metrics_observer() -> MetricsObserver:
     """What a replica's constructor counts with."""
     own = ray_serve.get_replica_context()
     labels = {"deployment": own.deployment, "replica": own.replica_tag, "application": own.app_name}
-    return Counts(Figures(labels), RaySink())
+    return MetricsObserver(Figures(labels), RaySink())
 
 
 class RaySink:

@@ -58,7 +58,7 @@ class LoadedPrompt:
         return self.prompt.nbytes
 
 
-class Backbone:
+class BackboneReplica:
     """A `messages.Reader` over one backbone and one registry; what it does is told to what `observe` makes.
 
     Raises InputError on construction where the backbone or the registry's address is no good.

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import int8, precision
 from lightner.service.messages import Answer, Ask
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.settings import Settings
 from lightner.tagger import Tagger
 from lightner.types import TaggedText
@@ -23,7 +23,7 @@ from tests.tuning.test_training import EIGHT
 async def test_a_service_in_bfloat16_finds_what_the_library_finds_in_bfloat16(tmp_path: Path) -> None:
     place = prepare(tmp_path)
     settings = Settings.model_validate({**place.settings.model_dump(), "dtype": "bfloat16"})
-    replica = Backbone(settings)
+    replica = BackboneReplica(settings)
     assert {each.dtype for each in replica._backbone.model.parameters()} == {torch.bfloat16}
     [answer] = await replica.tag([Ask("movies", TEXTS)])
     assert isinstance(answer, Answer)

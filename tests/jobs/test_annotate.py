@@ -22,7 +22,7 @@ from lightner.jobs.annotation import Annotator, Request, Target, make_plan, writ
 from lightner.jobs.on_ray import local, session
 from lightner.jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
 from lightner.service.messages import Answer, Ask
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.store.registry import Registry
 from lightner.types import Entity, InputError, TaggedText
 from lightner.words import Text
@@ -142,7 +142,7 @@ def served(place: Place, pairs: list[tuple[str, Text]]) -> list[TaggedText]:
     """What a replica answers."""
 
     async def ask() -> list[TaggedText]:
-        answers = await Backbone(place.settings).tag([Ask(domain, (text,)) for domain, text in pairs])
+        answers = await BackboneReplica(place.settings).tag([Ask(domain, (text,)) for domain, text in pairs])
         tagged = [answer.texts[0] for answer in answers if isinstance(answer, Answer)]
         return [each for each in tagged if isinstance(each, TaggedText)]
 

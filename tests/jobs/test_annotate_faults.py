@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lightner.jobs import annotate, annotation
-from lightner.jobs.annotation import Annotator, Plan, Target, make_plan, whole, write_plan
+from lightner.jobs.annotation import AnnotationPlan, Annotator, Target, make_plan, whole, write_plan
 from lightner.jobs.on_ray import local, session
 from lightner.store.registry import Registry
 from lightner.types import InputError
@@ -39,7 +39,7 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
-def begin(place: Place, source: Path) -> tuple[Plan, Target]:
+def begin(place: Place, source: Path) -> tuple[AnnotationPlan, Target]:
     """A job's plan, as the job writes it."""
     target = Target(source.parent / "out" / f"{source.name}.jsonl")
     plan = make_plan(request(place, source, domain="movies"), place.registry)
@@ -47,7 +47,7 @@ def begin(place: Place, source: Path) -> tuple[Plan, Target]:
     return plan, target
 
 
-def do_blocks(place: Place, plan: Plan, target: Target) -> None:
+def do_blocks(place: Place, plan: AnnotationPlan, target: Target) -> None:
     annotator = Annotator(str(place.folder), place.registry.url, "cpu")
     for index in range(len(plan.blocks)):
         annotator.annotate(target, index)
@@ -119,7 +119,7 @@ def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
     wrong = make_plan(request(place, source, domain="recipes"), place.registry)
     target = Target(source.parent / "out" / "in.txt.jsonl")
     write_plan(wrong, target)
-    done: list[Plan] = []
+    done: list[AnnotationPlan] = []
 
     def work(*_: object) -> None:
         done.append(annotation.read_plan(target))

@@ -11,7 +11,7 @@ import pytest
 from lightner.data.formats import write_conll
 from lightner.jobs import scan, tune
 from lightner.jobs.inputs import Material, choices_of, material_of, run_key
-from lightner.jobs.sources import Choice, Source
+from lightner.jobs.sources import Choice, SourcePrompt
 from lightner.store.loading import prompt_for
 from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.support.tiny import tiny_artifact, tiny_backbone
@@ -23,7 +23,7 @@ OTHERS = [Sentence(("rome", "burns", f"{n}"), (Span(0, 1, "old town"),)) for n i
 def job(
     folder: Path,
     pins: str,
-    *sources: Source | None,
+    *sources: SourcePrompt | None,
     more: Sequence[str] = (),
     sentences: Sequence[Sentence] = SENTENCES,
 ) -> tuple[Material, tuple[Choice, ...]]:
@@ -36,7 +36,7 @@ def job(
     return material, choices_of(options, material, sources or (None,))
 
 
-def choices(folder: Path, pins: str, *sources: Source | None) -> tuple[Choice, ...]:
+def choices(folder: Path, pins: str, *sources: SourcePrompt | None) -> tuple[Choice, ...]:
     return job(folder, pins, *sources)[1]
 
 
@@ -45,17 +45,17 @@ def key(
     *more: str,
     pins: str = "{}",
     sentences: Sequence[Sentence] = SENTENCES,
-    source: Source | None = None,
+    source: SourcePrompt | None = None,
     fingerprint: str = "of the backbone",
 ) -> str:
     """The name of the run of a job with these options."""
     return run_key(*job(folder, pins, source, more=more, sentences=sentences), fingerprint)
 
 
-def source() -> Source:
+def source() -> SourcePrompt:
     base = tiny_backbone()
     made = tiny_artifact(base, "theirs", labels=LabelSet.of(["person"]), length=6, slots=7)
-    return Source("theirs@v000001", prompt_for(made, base), made.card)
+    return SourcePrompt("theirs@v000001", prompt_for(made, base), made.card)
 
 
 def test_of_a_pinned_length_or_rate_there_is_one_trial_and_what_follows_from_it_follows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightner.model import decoding
-from lightner.model._decoder import Memory
+from lightner.model._decoder import DecoderCache
 from lightner.model.backbone import Backbone
 from lightner.model.decoding import Decoded, greedy, greedy_reference
 from lightner.model.drafts import Draft
@@ -85,9 +85,9 @@ def test_the_decoders_own_layers_read_several_places_a_pass(family: str, passes:
     backbone = double_backbone(3, family)
     together, guidance = encoded(backbone, mixed_rows(backbone))
     places = torch.randint(together.space.size, (len(together.hidden), sum(passes)), generator=torch.manual_seed(0))
-    memory = Memory(backbone.model, together.hidden, together.attention_mask, guidance)
+    cache = DecoderCache(backbone.model, together.hidden, together.attention_mask, guidance)
     with torch.inference_mode():
-        parts = [memory.read(together.read_back(part)) for part in places.split(passes, dim=1)]
+        parts = [cache.read(together.read_back(part)) for part in places.split(passes, dim=1)]
         expected = decode(backbone, together, guidance, places)
     torch.testing.assert_close(together.scores(torch.cat(parts, dim=1)), expected, rtol=0, atol=TOLERANCE)
 
@@ -212,13 +212,13 @@ def taggers(backbone: Backbone, rows: Sequence[Row], *, seed: int = 0) -> list[t
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The places of every pass of decoding from now on."""
     counted: list[int] = []
-    read = Memory.read
+    read = DecoderCache.read
 
-    def counting(memory: Memory, inputs: torch.Tensor) -> torch.Tensor:
+    def counting(cache: DecoderCache, inputs: torch.Tensor) -> torch.Tensor:
         counted.append(inputs.shape[1])
-        return read(memory, inputs)
+        return read(cache, inputs)
 
-    monkeypatch.setattr(Memory, "read", counting)
+    monkeypatch.setattr(DecoderCache, "read", counting)
     return counted
 
 

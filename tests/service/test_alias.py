@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from tests.support.serving import Place, bearer, connect, prepare, problem
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ def place(tmp_path: Path) -> Place:
 
 @asynccontextmanager
 async def serve(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     # By itself it would not look again before the test is over; and a busy machine may take a while to load.
     await replica.reconfigure({"prompts": {"alias_ttl_s": 3600, "refusal_ttl_s": 3600, "patience_s": 10}})
     async with connect(replica, admin=KEY) as client:

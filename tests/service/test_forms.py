@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.schemas import MAX_BODY_BYTES, MAX_TEXT_CHARACTERS, MAX_TOTAL_CHARACTERS
 from lightner.store.loading import prompt_for
 from lightner.tagger import tag_words
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(Backbone(place.settings)) as client:
+    async with connect(BackboneReplica(place.settings)) as client:
         yield client
 
 

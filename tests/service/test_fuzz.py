@@ -18,7 +18,7 @@ from schemathesis.checks import negative_data_rejection
 from schemathesis.schemas import BaseSchema
 
 from lightner.service.middleware import Keys
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from tests.support.served import listening
@@ -52,7 +52,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     place = prepare(tmp_path_factory.mktemp("place"))
-    app = create_app(Backbone(place.settings), keys=Keys("read key", ADMIN), limits=RequestLimits())
+    app = create_app(BackboneReplica(place.settings), keys=Keys("read key", ADMIN), limits=RequestLimits())
     with listening(app) as url:
         described = httpx.get(f"{url}/openapi.json", headers=bearer(ADMIN)).json()
         for operations in described["paths"].values():

@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lightner.service import metrics
 from lightner.service.messages import Ask, Reason
-from lightner.service.metrics import ANSWERED, METRICS, OTHER_DOMAINS, UNKNOWN_DOMAIN, Counts
+from lightner.service.metrics import ANSWERED, METRICS, OTHER_DOMAINS, UNKNOWN_DOMAIN, MetricsObserver
 from lightner.service.observers import Silent
 from lightner.service.prometheus import Figures, exposition
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.tagger import Row
 from tests.conftest import LocalRay
 from tests.service.test_ray import Service, wait_until
@@ -49,7 +49,7 @@ def test_only_published_domains_are_told_by_name(tmp_path: Path) -> None:
     place.corrupt("damaged", damaged)
 
     async def ask() -> None:
-        replica = Backbone(place.settings, lambda: notes)
+        replica = BackboneReplica(place.settings, lambda: notes)
         await replica.tag([Ask("movies", TEXTS), Ask("made-up", ("a",)), Ask("damaged", ("a",)), Ask("made-up", ())])
 
     asyncio.run(ask())
@@ -66,7 +66,7 @@ def test_only_published_domains_are_told_by_name(tmp_path: Path) -> None:
 
 def test_domain_labels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MAX_DOMAINS", 2)
-    counts = Counts(Figures({}))
+    counts = MetricsObserver(Figures({}))
     assert [counts.label(name) for name in ("a", "b", "c", "a", None)] == ["a", "b", OTHER_DOMAINS, "a", UNKNOWN_DOMAIN]
 
 
@@ -81,7 +81,7 @@ def told(text: str) -> dict[str, float]:
 
 def test_the_route_tells_what_was_asked(tmp_path: Path) -> None:
     async def ask() -> httpx.Response:
-        replica = Backbone(prepare(tmp_path).settings, lambda: Counts(Figures({"replica": "one"})))
+        replica = BackboneReplica(prepare(tmp_path).settings, lambda: MetricsObserver(Figures({"replica": "one"})))
         async with connect(replica) as client:
             before = told((await client.get("/metrics")).text)
             assert before["lightner_queue_rows{replica=one}"] == 0
@@ -103,7 +103,7 @@ def test_the_route_tells_what_was_asked(tmp_path: Path) -> None:
 
 
 def test_what_several_replicas_count_is_told_as_one_text() -> None:
-    replicas = [Counts(Figures({"replica": name})) for name in ("one", 'two "\n"')]
+    replicas = [MetricsObserver(Figures({"replica": name})) for name in ("one", 'two "\n"')]
     for waiting, counts in enumerate(replicas):
         counts.on_queue(waiting)
         counts.on_batch([], 0.25, 0.125)

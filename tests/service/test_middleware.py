@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from lightner.service.messages import Answer, Ask, Family, Named, Refusal
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.settings import RequestLimits
 from lightner.types import TaggedText
 from tests.support.serving import bearer, connect, prepare, problem
@@ -59,7 +59,7 @@ class Slow:
 
 class TestReadKey:
     async def test_every_route_but_health_and_the_page_needs_it(self, tmp_path: Path) -> None:
-        async with connect(Backbone(prepare(tmp_path).settings), read=READ) as client:
+        async with connect(BackboneReplica(prepare(tmp_path).settings), read=READ) as client:
             document = (await client.get("/openapi.json", headers=bearer(READ))).json()
             paths = [path.replace("{domain}", "movies") for path in document["paths"]]
             assert len(paths) == 9

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lightner.service.messages import Reader
 from lightner.service.middleware import Keys
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from lightner.store.registry import Registry
@@ -41,12 +41,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture(scope="module")
-def reader(place: Place) -> Backbone:
-    return Backbone(place.settings)
+def reader(place: Place) -> BackboneReplica:
+    return BackboneReplica(place.settings)
 
 
 @pytest.fixture(scope="module")
-def url(reader: Backbone) -> Iterator[str]:
+def url(reader: BackboneReplica) -> Iterator[str]:
     with listening(app_of(reader)) as url:
         yield url
 
@@ -228,7 +228,7 @@ class TestCopying:
 
 class TestStates:
     def test_no_domain_yet(self, page: Page, place: Place, tmp_path: Path, keep: Any) -> None:
-        empty = Backbone(place.settings.model_copy(update={"registry": str(tmp_path / "empty")}))
+        empty = BackboneReplica(place.settings.model_copy(update={"registry": str(tmp_path / "empty")}))
         with listening(app_of(empty)) as url:
             page.goto(url)
             expect(page.get_by_role("heading", name="No domain is published yet")).to_be_visible()
@@ -253,7 +253,7 @@ class TestStates:
         find(page, TEXT)
         assert len(marks(page)) > 0
 
-    def test_an_overloaded_service(self, page: Page, reader: Backbone, keep: Any) -> None:
+    def test_an_overloaded_service(self, page: Page, reader: BackboneReplica, keep: Any) -> None:
         with listening(app_of(reader, limits=RequestLimits(max_at_once=1))) as url:
             page.goto(url)
             page.get_by_label("Domain").select_option("movies")
@@ -268,14 +268,14 @@ class TestStates:
             expect(page.locator("#result")).to_be_visible()
             expect(page.locator("#notice")).to_be_hidden()
 
-    def test_a_service_that_goes_away(self, page: Page, reader: Backbone) -> None:
+    def test_a_service_that_goes_away(self, page: Page, reader: BackboneReplica) -> None:
         with listening(app_of(reader)) as url:
             page.goto(url)
             expect(page.get_by_role("button", name="Find entities")).to_be_visible()
         find(page, TEXT)
         expect(page.locator("#notice")).to_contain_text("The service cannot be reached")
 
-    def test_a_service_that_wants_a_key(self, page: Page, reader: Backbone, keep: Any) -> None:
+    def test_a_service_that_wants_a_key(self, page: Page, reader: BackboneReplica, keep: Any) -> None:
         with listening(app_of(reader, read=KEY)) as url:
             page.goto(url)
             field = page.get_by_label("Key")

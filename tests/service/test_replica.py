@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from lightner.service.messages import HELD_DOMAINS, Answer, Ask, Description, Reason, Refusal
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.settings import Settings
 from lightner.tagger import Row, ScoredSpans
 from lightner.types import InputError, TaggedText
@@ -44,7 +44,7 @@ def check_equal(place: Place, asks: list[Ask], outcomes: list[Answer | Refusal])
 
 
 async def test_what_is_served_equals_what_is_computed_offline(place: Place) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     texts: tuple[Text, ...] = (*TEXTS, *(tuple(text.split()) for text in TEXTS), ("New York", "\u200b", "Rome"))
     asks = [Ask(domain, texts) for domain in DOMAINS]
     together = await replica.tag(asks)
@@ -55,7 +55,7 @@ async def test_what_is_served_equals_what_is_computed_offline(place: Place) -> N
 
 
 async def test_concurrent_requests_of_any_domains_each_get_their_own(place: Place) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     asks = [Ask(domain, (text,)) for text in TEXTS for domain in DOMAINS] * 2
     outcomes = [only for (only,) in await asyncio.gather(*(replica.tag([ask]) for ask in asks))]
     check_equal(place, asks, outcomes)
@@ -63,7 +63,7 @@ async def test_concurrent_requests_of_any_domains_each_get_their_own(place: Plac
 
 async def test_a_refused_domain_leaves_the_others_their_answers(place: Place) -> None:
     place.corrupt("recipes", "v000001")
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     asks = [Ask("movies", TEXTS), Ask("recipes", TEXTS), Ask("nowhere", TEXTS), Ask("tickets", TEXTS, "v000001")]
     movies, recipes, nowhere, tickets = await replica.tag(asks)
     assert recipes == Refusal(Reason.UNUSABLE_PROMPT, "recipes", "v000001")
@@ -72,7 +72,7 @@ async def test_a_refused_domain_leaves_the_others_their_answers(place: Place) ->
 
 
 async def test_a_full_queue_refuses_one_request_and_not_the_one_before(place: Place) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     await replica.reconfigure({"batch": {"max_queue_rows": 2, "max_wait_s": 0.2}})
     await replica.tag([Ask("movies", ("a",))])
     first, second = await asyncio.gather(
@@ -85,7 +85,7 @@ async def test_a_full_queue_refuses_one_request_and_not_the_one_before(place: Pl
 async def test_a_replica_that_reads_no_text_any_more_is_unhealthy_until_it_does(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     await replica.check_health()
 
     def broken(*_: object) -> None:
@@ -104,7 +104,7 @@ async def test_a_replica_that_reads_no_text_any_more_is_unhealthy_until_it_does(
 async def test_texts_that_cannot_be_read_do_not_make_a_replica_unhealthy(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     real = replica._forward
 
     def choosy(rows: Sequence[Row]) -> list[ScoredSpans]:
@@ -124,7 +124,7 @@ async def test_texts_that_cannot_be_read_do_not_make_a_replica_unhealthy(
 
 async def test_a_pinned_version_is_read_beside_the_live_one(place: Place) -> None:
     assert place.publish("movies", seed=2) == "v000002"
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     pinned, live = await replica.tag([Ask("movies", TEXTS, "v000001"), Ask("movies", TEXTS)])
     check_equal(place, [Ask("movies", TEXTS)], [pinned])
     assert isinstance(live, Answer)
@@ -133,7 +133,7 @@ async def test_a_pinned_version_is_read_beside_the_live_one(place: Place) -> Non
 
 
 async def test_cards_and_domains_are_told(place: Place) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     assert await replica.domains() == sorted(DOMAINS)
     found = await replica.describe("movies", None)
     assert isinstance(found, Description)
@@ -147,7 +147,7 @@ async def test_cards_and_domains_are_told(place: Place) -> None:
 
 
 async def test_limits_change_while_it_runs_and_misspelt_ones_are_refused(place: Place) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     await replica.reconfigure({"prompts": {"alias_ttl_s": 0.05, "patience_s": 5}})
     (first,) = await replica.tag([Ask("movies", TEXTS)])
     place.publish("movies", seed=2)
@@ -164,7 +164,7 @@ async def test_limits_change_while_it_runs_and_misspelt_ones_are_refused(place: 
 
 
 async def test_domains_are_preloaded_before_the_first_request(place: Place) -> None:
-    replica = Backbone(place.settings)
+    replica = BackboneReplica(place.settings)
     assert await replica.record_routing_stats() == {HELD_DOMAINS: []}
     await replica.reconfigure({"prompts": {"preload": ["movies"], "pinned": ["recipes"], "preload_wait_s": 60}})
     assert await replica.record_routing_stats() == {HELD_DOMAINS: ["movies", "recipes"]}
@@ -172,6 +172,6 @@ async def test_domains_are_preloaded_before_the_first_request(place: Place) -> N
 
 def test_a_backbone_or_registry_that_is_no_good_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="backbone"):
-        Backbone(Settings(registry=str(tmp_path), backbone=str(tmp_path / "nothing")))
+        BackboneReplica(Settings(registry=str(tmp_path), backbone=str(tmp_path / "nothing")))
     with pytest.raises(InputError, match="registry"):
-        Backbone(prepare(tmp_path).settings.model_copy(update={"registry": "ftp://somewhere"}))
+        BackboneReplica(prepare(tmp_path).settings.model_copy(update={"registry": "ftp://somewhere"}))

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from lightner.service.messages import Answer, Ask, Description, Family, Named, Refusal
-from lightner.service.replica import Backbone
+from lightner.service.replica import BackboneReplica
 from lightner.service.schemas import MAX_BODY_BYTES, MAX_TEXTS
 from tests.support.serving import (
     DOMAINS,
@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(Backbone(place.settings)) as client:
+    async with connect(BackboneReplica(place.settings)) as client:
         yield client
 
 
@@ -76,7 +76,7 @@ class TestEntities:
         place.registry.set_alias("movies", "before", "v000001")
         named = [("v000001", 1), (None, 2), ("before", 1), ("v000002", 2), ("v000001", 1)]
         items = [{"domain": "movies", "text": TEXTS[0], "prompt": prompt} for prompt, _ in named]
-        async with connect(Backbone(place.settings)) as client:
+        async with connect(BackboneReplica(place.settings)) as client:
             answer = await client.post("/v1/entities", json={"items": items})
         assert [(each["prompt_version"], each["entities"]) for each in answer.json()["results"]] == [
             (f"v00000{seed}", entities_of(place.offline("movies", TEXTS[0], seed))) for _, seed in named
@@ -221,7 +221,7 @@ class TestErrors:
         assert answer.headers["allow"] == "POST"
 
     async def test_overload_is_told_with_the_time_to_come_back(self, place: Place) -> None:
-        replica = Backbone(place.settings)
+        replica = BackboneReplica(place.settings)
         await replica.reconfigure({"batch": {"max_queue_rows": 1, "max_wait_s": 0.2}})
         async with connect(replica) as client:
             await client.post("/v1/domains/movies/entities", json={"texts": ["mary"]})

@@ -96,7 +96,7 @@ class Process:
 
 def main() -> None:
     from lightner.service.middleware import Keys
-    from lightner.service.replica import Backbone
+    from lightner.service.replica import BackboneReplica
     from lightner.service.routes import create_app
     from lightner.service.settings import RequestLimits, Settings
 
@@ -105,7 +105,7 @@ def main() -> None:
         parser.add_argument(name)
     parser.add_argument("port", type=int)
     asked = parser.parse_args()
-    reader = Backbone(Settings(registry=asked.registry, backbone=asked.backbone))
+    reader = BackboneReplica(Settings(registry=asked.registry, backbone=asked.backbone))
     app = create_app(reader, keys=Keys(None, None), limits=RequestLimits())
     uvicorn.run(app, port=asked.port, log_level="warning", lifespan="off")
 
