@@ -29,7 +29,6 @@ from transformers import BartConfig, BartModel
 
 from benchmarks.few_shot import circumstances
 from lightner.model import embedded
-from lightner.model._attention import dropping
 from lightner.model.backbone import Backbone, prepare, step_precision
 from lightner.model.prompts import NO_GUIDANCE
 from lightner.pretraining.objective import batch_loss
@@ -188,7 +187,7 @@ def _fine_tuning(base: Backbone, train: Sequence[Sentence], plan: rules.Plan, *,
     learns = sum(p.numel() for p in parameters)
     yield learns
     for _ in range(plan.steps):
-        with dropping(base.model, plan.dropout), precision:
+        with base.dropping(plan.dropout), precision:
             loss = batch_loss(base, rng.sample(train, plan.batch_size), LABELS, NO_GUIDANCE, rng)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)

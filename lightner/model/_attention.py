@@ -2,8 +2,8 @@
 
 `install` registers nothing per call and copies no model code: it selects a registered attention function (and a mask
 function of the same name, without which padding would be ignored), tags each attention module with its place, and
-puts widened feed-forward layers in place of the stock ones. The prompt of a forward pass is a context variable, so
-that threads and nested calls never see one another's. docs/decisions/0001 says why.
+puts layers that take slots and dropout in place of the stock ones. The prompt and the dropout of a forward pass are
+context variables, so that threads and nested calls never see one another's. docs/decisions/0001 says why.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ Record = dict[tuple[str, int], tuple[Tensor, Tensor]]
 
 _guidance: ContextVar[Guidance | None] = ContextVar("lightner_guidance", default=None)
 _record: ContextVar[Record | None] = ContextVar("lightner_record", default=None)
+_dropout: ContextVar[float] = ContextVar("lightner_dropout", default=0.0)
 
 
 @contextmanager
@@ -63,26 +64,17 @@ def recording() -> Iterator[Record]:
 
 
 @contextmanager
-def dropping(model: PreTrainedModel, share: float) -> Iterator[None]:
-    """Within this context the model trains with `share` as its residual dropout; 0 leaves it in evaluation mode.
+def dropping(share: float) -> Iterator[None]:
+    """Within this context forward passes of an installed model drop out `share` of what each block adds.
 
-    Attention and activation dropout are the model's own.
+    They also drop out of attention and activations what the model's own configuration says, as in its training mode;
+    no layer is left out. 0 drops nothing. The model itself stays in evaluation mode, so that others may read with it.
     """
-    if not share:
-        yield
-        return
-    stacks = [model.get_encoder(), model.get_decoder()]
-    blocks = [block for stack in stacks for block in (stack, *stack.layers)]
-    before = [block.dropout for block in blocks]
-    model.train()
-    for block in blocks:
-        block.dropout = share
+    token = _dropout.set(share)
     try:
         yield
     finally:
-        model.eval()
-        for block, own in zip(blocks, before, strict=True):
-            block.dropout = own
+        _dropout.reset(token)
 
 
 def install(model: PreTrainedModel) -> PromptShape:
@@ -100,12 +92,15 @@ def install(model: PreTrainedModel) -> PromptShape:
     model.set_attn_implementation(IMPLEMENTATION)
     encoder, decoder = model.get_encoder(), model.get_decoder()
     for index, layer in enumerate(encoder.layers):
-        layer.self_attn.lightner_place = ("encoder", index)
-        _widen(layer, "encoder", index)
+        _prepare_attention(layer.self_attn, ("encoder", index))
+        _prepare_feed_forward(layer, ("encoder", index))
     for index, layer in enumerate(decoder.layers):
-        layer.self_attn.lightner_place = ("decoder", index)
-        layer.encoder_attn.lightner_place = ("cross", index)
-        _widen(layer, "decoder", index)
+        _prepare_attention(layer.self_attn, ("decoder", index))
+        _prepare_attention(layer.encoder_attn, ("cross", index))
+        _prepare_feed_forward(layer, ("decoder", index))
+    for stack in (encoder, decoder):
+        norm = stack.layernorm_embedding
+        _replace(stack, "layernorm_embedding", DroppedNorm(norm.normalized_shape, eps=norm.eps, device="meta"))
     below, above = len(encoder.layers), len(decoder.layers)
     heads = {"encoder": model.config.encoder_attention_heads, "decoder": model.config.decoder_attention_heads}
     return PromptShape(
@@ -114,6 +109,20 @@ def install(model: PreTrainedModel) -> PromptShape:
         heads={**heads, "cross": heads["decoder"]},
         width=model.config.d_model,
     )
+
+
+class DroppedNorm(nn.LayerNorm):
+    """The embedding's normalisation; within `dropping` its output is dropped out, as the stock model does after it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return _dropped(super().forward(input), _dropout.get())
+
+
+class DroppedLinear(nn.Linear):
+    """A block's last layer; within `dropping` its output is dropped out, as the stock model does after it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return _dropped(super().forward(input), _dropout.get())
 
 
 class WidenedIn(nn.Linear):
@@ -130,16 +139,28 @@ class WidenedIn(nn.Linear):
 
 
 class WidenedOut(nn.Linear):
-    """A feed-forward block's second layer with slot values as further columns: `h W + b + h_slots V`."""
+    """A feed-forward block's second layer with slot values as further columns: `h W + b + h_slots V`.
+
+    Within `dropping` its input and its output are dropped out, as the stock model does before and after it.
+    """
 
     place: tuple[str, int]
+    activation_dropout: float
 
     def forward(self, input: Tensor) -> Tensor:
+        share = _dropout.get()
+        return _dropped(self._widened(_dropped(input, self.activation_dropout if share else 0.0)), share)
+
+    def _widened(self, input: Tensor) -> Tensor:
         slots = _slots(_values, self.place)
         if slots is None:
             return super().forward(input)
         own, extra = torch.split(input, [self.in_features, slots.shape[-2]], dim=-1)
         return super().forward(own) + extra @ slots.to(input.dtype)
+
+
+def _dropped(states: Tensor, share: float) -> Tensor:
+    return F.dropout(states, share) if share else states
 
 
 def _keys(guidance: Guidance) -> Mapping[str, Tensor]:
@@ -158,14 +179,27 @@ def _slots(which: Callable[[Guidance], Mapping[str, Tensor]], place: tuple[str, 
     return which(guidance)[stack][layer]
 
 
-def _widen(layer: nn.Module, stack: str, index: int) -> None:
-    for name, kind in (("fc1", WidenedIn), ("fc2", WidenedOut)):
-        old = getattr(layer, name)
-        with torch.device("meta"):
-            new = kind(old.in_features, old.out_features)
-        new.weight, new.bias, new.place = old.weight, old.bias, (stack, index)
-        new.train(old.training)
-        setattr(layer, name, new)
+def _prepare_attention(attention: Any, place: tuple[str, int]) -> None:
+    attention.lightner_place = place
+    old = attention.out_proj
+    _replace(attention, "out_proj", DroppedLinear(old.in_features, old.out_features, device="meta"))
+
+
+def _prepare_feed_forward(layer: Any, place: tuple[str, int]) -> None:
+    first = WidenedIn(layer.fc1.in_features, layer.fc1.out_features, device="meta")
+    second = WidenedOut(layer.fc2.in_features, layer.fc2.out_features, device="meta")
+    first.place = second.place = place
+    second.activation_dropout = layer.activation_dropout
+    _replace(layer, "fc1", first)
+    _replace(layer, "fc2", second)
+
+
+def _replace(parent: nn.Module, name: str, new: nn.Module) -> None:
+    """Put `new` in place of a child, with the child's own parameters."""
+    old = getattr(parent, name)
+    new.weight, new.bias = old.weight, old.bias
+    new.train(old.training)
+    setattr(parent, name, new)
 
 
 def _attention(
@@ -175,6 +209,8 @@ def _attention(
     record = _record.get()
     if record is not None and place is not None:
         record[place] = (key, value)
+    if _dropout.get():
+        rest["dropout"] = module.dropout
     if query.dtype == torch.bfloat16 and query.device.type == "cpu":
         # Measured with torch 2.13: the CPU kernel's backward pass in bf16 takes four times as long as in fp32.
         with torch.autocast("cpu", enabled=False):

@@ -77,8 +77,8 @@ class Backbone:
         return int(self.model.config.max_position_embeddings)
 
     def dropping(self, share: float) -> AbstractContextManager[None]:
-        """A context in which the model trains with `share` as its residual dropout; 0 changes nothing."""
-        return _attention.dropping(self.model, share)
+        """A context in which this thread's forward passes have `share` as residual dropout; 0 changes nothing."""
+        return _attention.dropping(share)
 
     @cached_property
     def input_scale(self) -> float:

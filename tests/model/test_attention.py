@@ -337,25 +337,55 @@ def test_recording_leaves_keys_and_values_of_every_site_and_layer() -> None:
     assert sizes == {(site, layer): size for site, size in per_site.items() for layer in range(2)}
 
 
-def test_dropout_has_the_given_share_and_ends_with_the_context() -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_dropout_is_the_stock_models_own_in_training_bit_for_bit(family: str) -> None:
+    shares = {"dropout": 0.4, "attention_dropout": 0.2, "activation_dropout": 0.3}
+    kind = {"bart": BartModel, "mbart": MBartModel}[family]
+    plain = tiny_backbone(5, family).model
+    stock, installed = (kind(type(plain.config)(**{**plain.config.to_dict(), **shares})) for _ in range(2))
+    for model in (stock, installed):
+        model.load_state_dict(plain.state_dict())
+    install(installed.eval())
+    ids, mask = padded()
+
+    def passed(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(3)
+        written = torch.full((3, 9), 7)
+        found = model(input_ids=ids, attention_mask=mask, decoder_input_ids=written)
+        return found.encoder_last_hidden_state, found.last_hidden_state
+
+    with torch.no_grad(), dropping(0.4):
+        ours = passed(installed)
+    theirs, undropped = passed(stock.train()), passed(stock.eval())
+    for mine, its, plainly in zip(ours, theirs, undropped, strict=True):
+        assert torch.equal(mine, its)
+        assert not torch.equal(mine, plainly)
+
+
+def test_dropout_ends_with_the_context_and_changes_no_module() -> None:
     backbone = tiny_backbone()
     plain = states(backbone)
-    own = backbone.model.config.dropout
-
-    def shares() -> set[float]:
-        stacks = (backbone.model.get_encoder(), backbone.model.get_decoder())
-        return {block.dropout for stack in stacks for block in (stack, *stack.layers)}
 
     def fail() -> None:
-        with dropping(backbone.model, 0.4):
-            assert shares() == {0.4}
+        with dropping(0.4):
             assert not torch.equal(states(backbone), plain)
+            assert not any(module.training for module in backbone.model.modules())
             raise RuntimeError("stop")
 
-    with dropping(backbone.model, 0.0):
+    with dropping(0.0):
         assert torch.equal(states(backbone), plain)
     with pytest.raises(RuntimeError, match="stop"):
         fail()
-    assert shares() == {own}
-    assert not any(module.training for module in backbone.model.modules())
     assert torch.equal(states(backbone), plain)
+
+
+def test_a_thread_that_reads_does_not_see_the_dropout_of_one_that_trains() -> None:
+    backbone = tiny_backbone()
+    plain = states(backbone)
+    found: list[Tensor] = []
+    with dropping(0.4):
+        reader = threading.Thread(target=lambda: found.append(states(backbone)))
+        reader.start()
+        reader.join(timeout=60)
+        assert not torch.equal(states(backbone), plain)
+    assert [torch.equal(one, plain) for one in found] == [True]
