@@ -29,6 +29,7 @@ class DecoderCache:
     def __init__(self, model: PreTrainedModel, hidden: Tensor, attention_mask: Tensor, guidance: Guidance) -> None:
         """Shape: hidden [B, S, D] and attention_mask [B, S], the encoder's output and its real places."""
         self._decoder, self._hidden, self._places = model.get_decoder(), hidden, [0] * len(hidden)
+        self._last_position = model.config.max_position_embeddings - 1
         rows, layers = len(hidden), len(self._decoder.layers)
         prompts = [_prompt_cache(guidance, site, hidden, layers) for site in ("decoder", "cross")]
         self._cache = EncoderDecoderCache(*prompts)
@@ -51,7 +52,9 @@ class DecoderCache:
         """
         rows, places = inputs.shape[:2]
         at = torch.tensor([place for first in self._places for place in range(first, first + places)])
-        positions: Tensor = self._decoder.embed_positions(inputs, position_ids=at.to(inputs.device))
+        # A row near its last position is padded to the row with the longest draft; what it reads there is retracted.
+        at = at.clamp(max=self._last_position).to(inputs.device)
+        positions: Tensor = self._decoder.embed_positions(inputs, position_ids=at)
         states: Tensor = self._decoder.layernorm_embedding(inputs + positions.view(rows, places, -1))
         own = self._own_mask(places)
         self._places = [first + places for first in self._places]

@@ -14,7 +14,7 @@ from lightner.model._decoder import DecoderCache
 from lightner.model.backbone import Backbone
 from lightner.model.decoding import Decoded, greedy, greedy_reference
 from lightner.model.drafts import Draft
-from lightner.model.forward import IGNORE, decode, legal_mask, log_probabilities, shift
+from lightner.model.forward import IGNORE, Encoded, decode, legal_mask, log_probabilities, shift
 from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, Grammar, Space
 from lightner.model.prompts import Guidance
 from lightner.tagger import Row
@@ -178,16 +178,22 @@ def test_a_guidance_shared_by_all_rows_stays_shared_while_rows_leave() -> None:
         assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
-def test_decoding_without_end_stops_at_the_decoders_positions(grammar: Grammar) -> None:
-    backbone = double_backbone(10)
+def endless(backbone: Backbone, *, rows: int) -> tuple[Encoded, Guidance]:
+    """Rows of 100 words each of which becomes an entity, so that decoding ends where the decoder's positions do."""
     words = ("ada", "lives", "in", "rome") * 25
-    together, guidance = encoded(backbone, [Row(domains(backbone)[0], words)])
+    together, guidance = encoded(backbone, [Row(domains(backbone)[0], words)] * rows)
     # Decoder states now sum to something positive, and candidates are multiples of ones: the earliest word always wins.
     backbone.model.get_decoder().layers[-1].final_layer_norm.bias.data += 10
     liking = torch.tensor([0, 1, 2, *range(len(words) + 1, 1, -1)], dtype=torch.float64)
     candidates = liking[None, :, None].expand_as(together.candidates) / len(words)
-    found = greedy(backbone, replace(together, candidates=candidates), guidance, grammar)[0]
+    return replace(together, candidates=candidates), guidance
+
+
+@pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
+def test_decoding_without_end_stops_at_the_decoders_positions(grammar: Grammar) -> None:
+    backbone = double_backbone(10)
+    together, guidance = endless(backbone, rows=1)
+    found = greedy(backbone, together, guidance, grammar)[0]
     assert len(found.ids) == backbone.max_pieces // 3 * 3 == 126
     starts = [span.start for span, _ in found.spans(["a", "b"], together.space)]
     assert starts == ([0] * 42 if grammar.nested else list(range(42)))
@@ -262,6 +268,25 @@ def test_a_right_draft_takes_one_pass(monkeypatch: pytest.MonkeyPatch, passes: l
     monkeypatch.setattr(decoding, "GUESSED_IDS", 1000)
     drafted = greedy(backbone, together, guidance)
     assert len(passes) == alone + 1
+    assert [row.ids for row in drafted] == [row.ids for row in plain]
+    for mine, its in zip(drafted, plain, strict=True):
+        assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_row_at_the_last_positions_waits_for_one_with_a_long_draft(
+    family: str, monkeypatch: pytest.MonkeyPatch, passes: list[int]
+) -> None:
+    backbone = double_backbone(12, family)
+    together, guidance = endless(backbone, rows=2)
+    plain = greedy(backbone, together, guidance)
+    assert [len(row.ids) for row in plain] == [backbone.max_pieces // 3 * 3] * 2
+    right = draft_of(plain[0], together.space)
+    always_wrong = Draft(tuple((word, word + 1) for word in range(0, together.space.words - 1, 2)), right.classes)
+    monkeypatch.setattr(decoding, "draft", lambda *_: [right, always_wrong])
+    passes.clear()
+    drafted = greedy(backbone, together, guidance)
+    assert max(passes) == 1 + decoding.GUESSED_IDS
     assert [row.ids for row in drafted] == [row.ids for row in plain]
     for mine, its in zip(drafted, plain, strict=True):
         assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)
