@@ -11,20 +11,22 @@ never sooner than it asks for (`Retry-After`), until the client's patience ends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from numbers import Real
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import httpx
 from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from lightner.types import Entity, InputError, check_key, check_name, check_texts
+from lightner.types import Entity, InputError, check_key, check_name
+from lightner.words import checked_list, checked_text, checked_texts, has_lone_surrogate
 
 LIVE = "live"
 
@@ -40,9 +42,6 @@ _PASSING = frozenset({408, 429, 503, 504})
 _PASSING_UNEXPLAINED = frozenset({500, 502})
 _PAUSES = wait_random_exponential(multiplier=0.2, max=10)
 _log = logging.getLogger(__name__)
-
-# A text as it is, or as pre-split words: then its characters are those of the words with one space between each two.
-Text: TypeAlias = str | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Item:
     """A text and the domain that reads it; `prompt` is an alias or a version, None for the live one."""
 
     domain: str
-    text: Text
+    text: str | Sequence[str]
     prompt: str | None = None
 
 
@@ -166,29 +165,31 @@ class Client:
         self._http.close()
 
     def tag(
-        self, domain: str, texts: Sequence[Text], *, threshold: float = 0.0, prompt: str | None = None
+        self, domain: str, texts: Iterable[str | Sequence[str]], *, threshold: float = 0.0, prompt: str | None = None
     ) -> list[Tagged]:
         """Entities of each text, in the order of the texts. As many requests as it takes, one after another: where an
         alias moves meanwhile, each `Tagged` says which version it is of."""
         path = f"/v1/domains/{check_name(domain, 'domain')}/entities"
-        check_texts(texts)
+        given = checked_texts(texts)
+        options = {"threshold": _checked_threshold(threshold), "prompt": _checked_prompt(prompt, "prompt")}
+        sizes = [_characters(text, f"texts[{place}]") for place, text in enumerate(given)]
         found: list[Tagged] = []
-        for start, end in _portions([_characters(text, place) for place, text in enumerate(texts)], self._most):
-            body = {"texts": [_sendable(text) for text in texts[start:end]], "threshold": threshold, "prompt": prompt}
+        for start, end in _portions(sizes, self._most):
+            body = {"texts": given[start:end], **options}
             answer = self._asked("POST", path, json=body)
             with _expected():
                 found += [_tagged({**answer, **result}) for result in answer["results"]]
         return found
 
-    def tag_mixed(self, items: Sequence[Item], *, threshold: float = 0.0) -> list[Tagged | Problem]:
+    def tag_mixed(self, items: Iterable[Item], *, threshold: float = 0.0) -> list[Tagged | Problem]:
         """Entities of texts of any domains, read together; a problem in the place of what one domain could not read."""
+        given = [_checked_item(item, f"items[{place}]") for place, item in enumerate(checked_list(items, "items"))]
+        least = _checked_threshold(threshold)
+        sizes = [_characters(item.text, f"items[{place}].text") for place, item in enumerate(given)]
         found: list[Tagged | Problem] = []
-        for start, end in _portions([_characters(item.text, place) for place, item in enumerate(items)], self._most):
-            body = [
-                {"domain": item.domain, "text": _sendable(item.text), "prompt": item.prompt}
-                for item in items[start:end]
-            ]
-            answer = self._asked("POST", "/v1/entities", json={"items": body, "threshold": threshold})
+        for start, end in _portions(sizes, self._most):
+            body = {"items": [asdict(item) for item in given[start:end]], "threshold": least}
+            answer = self._asked("POST", "/v1/entities", json=body)
             with _expected():
                 found += [
                     _problem(result["problem"]) if "problem" in result else _tagged(result)
@@ -278,15 +279,31 @@ def _retry_after_s(text: str) -> float | None:
         return None
 
 
-def _characters(text: Text, place: int) -> int:
+def _checked_item(item: object, where: str) -> Item:
+    if not isinstance(item, Item):
+        raise InputError(f"{where}: found {item!r:.80} ({type(item).__name__}), expected an Item")
+    check_name(item.domain, f"{where}.domain")
+    _checked_prompt(item.prompt, f"{where}.prompt")
+    return replace(item, text=checked_text(item.text, f"{where}.text"))
+
+
+def _checked_prompt(prompt: str | None, where: str) -> str | None:
+    return None if prompt is None else check_name(prompt, where)
+
+
+def _checked_threshold(threshold: object) -> float:
+    if not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
+        raise InputError(f"threshold: found {threshold!r}, expected a number from 0 to 1")
+    return float(threshold)
+
+
+def _characters(text: str | Sequence[str], where: str) -> int:
     """Characters of a text, if the service would take it."""
     joined = text if isinstance(text, str) else " ".join(text)
     if len(joined) > MAX_TEXT_CHARACTERS:
-        raise InputError(
-            f"text {place}: found {len(joined)} characters, expected at most {MAX_TEXT_CHARACTERS}; split it"
-        )
-    if any("\ud800" <= character <= "\udfff" for character in joined):
-        raise InputError(f"text {place}: found half of a surrogate pair, expected text that UTF-8 can hold")
+        raise InputError(f"{where}: found {len(joined)} characters, expected at most {MAX_TEXT_CHARACTERS}; split it")
+    if has_lone_surrogate(joined):
+        raise InputError(f"{where}: found half of a surrogate pair, expected text that UTF-8 can hold")
     return len(joined)
 
 
@@ -300,10 +317,6 @@ def _portions(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
         characters += size
     if start < len(sizes):
         yield start, len(sizes)
-
-
-def _sendable(text: Text) -> str | list[str]:
-    return text if isinstance(text, str) else list(text)
 
 
 def _tagged(found: Mapping[str, Any]) -> Tagged:

@@ -8,7 +8,7 @@ computed offline.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from os import PathLike
@@ -23,8 +23,8 @@ from lightner.model.batching import Batch, Example
 from lightner.model.decoding import Decoded, greedy
 from lightner.model.pointers import Space
 from lightner.model.prompts import Guidance, Prompt, stack
-from lightner.types import Entity, InputError, Span, TaggedText, check_texts
-from lightner.words import Text, Word, join_words, spans_to_entities, split_words, windows
+from lightner.types import Entity, InputError, Span, TaggedText
+from lightner.words import Text, Word, checked_texts, join_words, spans_to_entities, split_words, windows
 
 WINDOW_WORDS = 120
 WINDOW_OVERLAP = 30
@@ -120,10 +120,14 @@ class Tagger:
         tagger: Tagger = lightner.load(folder, backbone=backbone, device=device, dtype=dtype)
         return tagger
 
-    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Entities of each text, in order of position, with character offsets; InputError for a single string."""
-        check_texts(texts)
-        return [list(tagged.entities) for tagged in tag_texts(self.backbone, [(self.prompt, text) for text in texts])]
+    def tag(self, texts: Iterable[str | Sequence[str]]) -> list[list[Entity]]:
+        """Entities of each text, in order of position, with character offsets; a text may be given as its words.
+
+        Raises:
+            InputError: `texts` are no texts; the message names the first place and what was found there.
+        """
+        pairs = [(self.prompt, text) for text in checked_texts(texts)]
+        return [list(tagged.entities) for tagged in tag_texts(self.backbone, pairs)]
 
 
 def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[TaggedText]:

@@ -121,7 +121,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 def check_name(name: str, what: str) -> str:
     """`name`, if it may stand in a path or an URL; otherwise InputError, which says `what` it names."""
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InputError(
             f"{what}: found {name!r}, expected lower-case letters, digits, '.', '_' and '-', a letter or digit first, "
             "at most 128 in all"
@@ -133,12 +133,6 @@ def check_key(key: str, what: str) -> None:
     """Raises InputError, which says `what` it is and not the key, where no HTTP header can hold it."""
     if not (key.isascii() and key.isprintable() and key == key.strip()):
         raise InputError(f"{what}: found white space around it or characters beyond ASCII, expected neither")
-
-
-def check_texts(texts: object) -> None:
-    """InputError for a single text where several are expected: a string is a sequence of strings, too."""
-    if isinstance(texts, str):
-        raise InputError(f"texts: found the string {texts[:40]!r}, expected a list of texts")
 
 
 @dataclass(frozen=True, slots=True)

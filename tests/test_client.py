@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import pandas
 import pytest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -33,6 +35,7 @@ from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from lightner.types import InputError
+from lightner.words import WORD_PATTERN
 from tests.conftest import free_port
 from tests.support.served import PATIENCE_S, Process, hold, listening
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage
@@ -137,18 +140,68 @@ class TestTagging:
         assert (contract.MAX_TEXTS, contract.MAX_TEXT_CHARACTERS, contract.MAX_TOTAL_CHARACTERS) == (
             schemas.MAX_TEXTS, schemas.MAX_TEXT_CHARACTERS, schemas.MAX_TOTAL_CHARACTERS,
         )  # fmt: skip
+        assert WORD_PATTERN == schemas.WORD_PATTERN
 
     def test_what_no_service_takes_is_refused_here_and_named(self, client: Client) -> None:
-        with pytest.raises(InputError, match="text 1: found 100001 characters"):
+        with pytest.raises(InputError, match=r"texts\[1\]: found 100001 characters"):
             client.tag("movies", ["a", "a" * 100_001])
-        with pytest.raises(InputError, match="text 0: found half of a surrogate pair"):
+        with pytest.raises(InputError, match=r"texts\[0\]\[1\]: found half of a surrogate pair"):
             client.tag("movies", [["a", "\ud83c"]])
+        with pytest.raises(InputError, match=r"texts\[0\]: found half of a surrogate pair"):
+            client.tag("movies", ["a \ud83c"])
         with pytest.raises(InputError, match=r"domain: found '\.\./domains'"):
             client.tag("../domains", ["a"])
         with pytest.raises(InputError, match="url: found 'localhost:8000'"):
             Client("localhost:8000")
         with pytest.raises(InputError, match="texts_per_request: found 257"):
             Client("http://localhost:8000", texts_per_request=257)
+
+    def test_texts_come_from_any_iterable(self, client: Client, place: Place) -> None:
+        series = pandas.Series(TEXTS[:3], index=[5, 6, 7])
+        expected_ones = [expected(place, "movies", text) for text in TEXTS[:3]]
+        assert client.tag("movies", series) == client.tag("movies", (text for text in series)) == expected_ones
+        assert client.tag_mixed(Item("movies", text) for text in series) == expected_ones
+
+    @pytest.mark.parametrize(
+        ("texts", "said"),
+        [
+            (None, "texts: found None, expected a list of texts"),
+            (pandas.DataFrame({"text": ["a"]}), "texts: found a DataFrame, expected a list of texts"),
+            (["a", math.nan], "texts[1]: found nan (float), expected a string or a list of words"),
+            ([["a", 3]], "texts[0][1]: found 3 (int), expected a word as a string"),
+        ],
+    )
+    def test_what_is_no_text_is_named_with_its_place(self, client: Client, texts: Any, said: str) -> None:
+        with pytest.raises(InputError) as caught:
+            client.tag("movies", texts)
+        assert str(caught.value).startswith(said)
+
+    @pytest.mark.parametrize(
+        ("items", "said"),
+        [
+            ({"domain": "movies"}, "items: found a dict, expected a list of items"),
+            ([("movies", "a")], "items[0]: found ('movies', 'a') (tuple), expected an Item"),
+            ([Item("movies", "a"), Item("movies", math.nan)], "items[1].text: found nan (float), expected a string"),  # type: ignore[arg-type]
+            ([Item("Movies!", "a")], "items[0].domain: found 'Movies!', expected lower-case"),
+            ([Item("movies", "a", 3)], "items[0].prompt: found 3, expected lower-case"),  # type: ignore[arg-type]
+            ([Item("movies", "a" * 100_001)], "items[0].text: found 100001 characters"),
+        ],
+    )
+    def test_what_is_no_item_is_named_with_its_place(self, client: Client, items: Any, said: str) -> None:
+        with pytest.raises(InputError) as caught:
+            client.tag_mixed(items)
+        assert str(caught.value).startswith(said)
+
+    @pytest.mark.parametrize("threshold", [math.nan, -0.1, 2, "0.5", None])
+    def test_a_threshold_is_a_probability(self, client: Client, threshold: Any) -> None:
+        with pytest.raises(InputError, match=r"threshold: found .*, expected a number from 0 to 1"):
+            client.tag("movies", ["a"], threshold=threshold)
+        with pytest.raises(InputError, match=r"threshold: found .*, expected a number from 0 to 1"):
+            client.tag_mixed([Item("movies", "a")], threshold=threshold)
+
+    def test_a_prompt_is_a_name(self, client: Client) -> None:
+        with pytest.raises(InputError, match=r"prompt: found '\.\./live', expected lower-case"):
+            client.tag("movies", ["a"], prompt="../live")
 
 
 class TestAdministration:
@@ -180,9 +233,11 @@ class TestErrors:
             with pytest.raises(ProblemError, match="502 Unusable prompt") as caught:
                 client.tag("damaged", ["mary"])
             assert caught.value.problem.prompt_version == "v000001"
+            assert time.monotonic() - began < 30
+        with Client(url, key=ADMIN, patience_s=60) as client:
             with pytest.raises(ProblemError) as caught:
-                client.tag("movies", [["mary", ""]])
-            assert list(caught.value.problem.errors) == ["body.texts.0.1"]
+                client.set_alias("movies", "no version")
+            assert list(caught.value.problem.errors) == ["body.version"]
             assert caught.value.retry_after_s is None
             assert time.monotonic() - began < 30
 

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tuning": {"types", "words", "data", "model", "tagger", "evaluation"},
     "store": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
     "pretraining": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
-    "client": {"types"},
+    "client": {"types", "words"},
 }
 _LIBRARY = set(MAY_IMPORT) - {"client"}
 MAY_IMPORT |= {"jobs": _LIBRARY, "service": _LIBRARY, "cli": {*_LIBRARY, "client", "jobs", "service"}}

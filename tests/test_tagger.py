@@ -6,7 +6,9 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas
 import pytest
 import torch
 from hypothesis import given, settings
@@ -255,10 +257,31 @@ def test_a_tagger_answers_as_its_parts_do() -> None:
         assert [(entity.start, entity.end, entity.label) for entity in entities] == expected
 
 
-def test_a_single_string_is_no_list_of_texts() -> None:
+def test_a_tagger_takes_strings_and_lists_of_words_from_any_iterable() -> None:
+    backbone = double_backbone(4)
+    tagger = Tagger(backbone, prompt_of(backbone))
+    words = ["ada", "lives", "in", "new york"]
+    series = pandas.Series(["mary of rome", words, "emil"], index=[3, 2, 1])
+    found = tagger.tag(series)
+    assert found == tagger.tag(each for each in series)
+    for text, entities in zip(("mary of rome", tuple(words), "emil"), found, strict=True):
+        expected = tag_texts(backbone, [(tagger.prompt, text)])[0].entities
+        assert [replace(each, score=0) for each in entities] == [replace(each, score=0) for each in expected]
+    assert any(found)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("ada lives", "texts: found the string 'ada lives', expected a list of texts"),
+        (pandas.DataFrame({"text": ["ada"]}), "texts: found a DataFrame, expected a list of texts"),
+        (["ada", math.nan], r"texts\[1\]: found nan \(float\), expected a string or a list of words"),
+    ],
+)
+def test_a_tagger_names_what_is_no_text_and_its_place(texts: Any, said: str) -> None:
     backbone = tiny_backbone()
-    with pytest.raises(InputError, match="found the string 'ada lives', expected a list of texts"):
-        Tagger(backbone, prompt_of(backbone)).tag("ada lives")
+    with pytest.raises(InputError, match=said):
+        Tagger(backbone, prompt_of(backbone)).tag(texts)
 
 
 def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) -> None:
