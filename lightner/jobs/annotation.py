@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Condition
 from typing import Any, BinaryIO
+
+from cachetools import LRUCache, cached
 
 from lightner.jobs.rows import InputRow, read_rows
 from lightner.model import backbone as backbones
@@ -29,7 +32,8 @@ from lightner.words import Text
 # A block is what a kill costs at most, and what a worker takes at a time; so many of them are enough for any file.
 BLOCK_BYTES = 2**16
 MOST_BLOCKS = 4096
-PROMPTS_HELD = 256
+# Of prompts that a worker keeps in memory, as the service does by default; what is used longest ago makes room.
+PROMPT_BYTES = 2**30
 STATE = ".annotate"
 # What an output row has beside the input's fields, of which those with such a name are kept under one that tells them.
 _WRITTEN = ("prompt_version", "entities", "windows")
@@ -213,7 +217,9 @@ class Annotator:
     def __init__(self, backbone: str | None, registry: str, device: str) -> None:
         self._backbone = backbones.load(backbone, device=device)
         self._registry = Registry.open(registry)
-        self._prompt = lru_cache(PROMPTS_HELD)(self._load)
+        held: LRUCache[object, Prompt] = LRUCache(PROMPT_BYTES, getsizeof=lambda prompt: prompt.nbytes)
+        # With a condition, whoever asks for a prompt that is being loaded waits for it.
+        self._prompt = cached(held, condition=Condition())(self._load)
         self._plan = lru_cache(8)(read_plan)
 
     def annotate(self, target: Target, index: int) -> int:
@@ -233,26 +239,42 @@ class Annotator:
         rows = list(read_rows(io.BytesIO(content), request.source, request.kind, line=block.line))
         if len(rows) != block.rows:
             raise InputError(f"{request.source}: found it changed, expected a file that stays as it is")
-        domains = [_domain(row, request) for row in rows]
-        prompts = [self._prompt(domain, plan.versions[domain]) for domain in domains]
-        lines = [
-            json.dumps({**carried, "domain": domain, "prompt_version": plan.versions[domain], **found}) + "\n"
-            for carried, domain, found in zip(
-                (_carried(row, request) for row in rows), domains, self._read(rows, prompts, request), strict=True
-            )
-        ]
+        tagged = self._tagged(rows, plan)
         with whole(target.part(index)) as stream:
-            stream.write("".join(lines).encode())
+            for place, row in enumerate(rows):
+                domain = _domain(row, request)
+                reader = {"domain": domain, "prompt_version": plan.versions[domain]}
+                record = {**_carried(row, request), **reader, **_found(row, tagged[place])}
+                stream.write(f"{json.dumps(record)}\n".encode())
         return len(rows)
 
-    def _read(self, rows: Sequence[InputRow], prompts: Sequence[Prompt], request: Request) -> list[dict[str, Any]]:
+    def _tagged(self, rows: Sequence[InputRow], plan: AnnotationPlan) -> dict[int, TaggedText]:
+        """Each row by its number; read together are as many as PROMPT_BYTES of prompts allow."""
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            places.setdefault(_domain(row, plan.request), []).append(place)
+        tagged: dict[int, TaggedText] = {}
+        portion: list[tuple[int, Prompt]] = []
+        size = 0
+        for domain, own in places.items():
+            prompt = self._prompt(domain, plan.versions[domain])
+            if portion and size + prompt.nbytes > PROMPT_BYTES:
+                tagged |= self._read(rows, portion, plan.request)
+                portion, size = [], 0
+            portion += [(place, prompt) for place in own]
+            size += prompt.nbytes
+        return tagged | self._read(rows, portion, plan.request)
+
+    def _read(
+        self, rows: Sequence[InputRow], portion: Sequence[tuple[int, Prompt]], request: Request
+    ) -> dict[int, TaggedText]:
         """What the service answers, by the function that reads texts for it, too."""
-        pairs = [(prompt, _text(row)) for prompt, row in zip(prompts, rows, strict=True)]
+        pairs = [(prompt, _text(rows[place])) for place, prompt in portion]
         try:
             tagged = tag_texts(self._backbone, pairs)
         except InputError:
-            tagged = [self._alone(row, pair, request) for row, pair in zip(rows, pairs, strict=True)]
-        return [_found(row, those) for row, those in zip(rows, tagged, strict=True)]
+            tagged = [self._alone(rows[place], pair, request) for (place, _), pair in zip(portion, pairs, strict=True)]
+        return {place: those for (place, _), those in zip(portion, tagged, strict=True)}
 
     def _alone(self, row: InputRow, pair: tuple[Prompt, Text], request: Request) -> TaggedText:
         try:

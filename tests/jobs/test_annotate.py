@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,12 @@ from lightner.jobs import annotate, annotation, rows
 from lightner.jobs.annotation import Annotator, Request, Target, make_plan, write_plan
 from lightner.jobs.on_ray import local, session
 from lightner.jobs.rows import CONLL, JSONL, TEXT, kind_of, read_rows
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
 from lightner.service.messages import Answer, Ask
 from lightner.service.replica import BackboneReplica
+from lightner.store.artifact import PromptArtifact
+from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.types import Entity, InputError, TaggedText
 from lightner.words import Text
@@ -188,6 +194,55 @@ def test_blocks_cover_the_file_and_annotate_to_what_is_served(
     assert {record["prompt_version"] for record in records} == {"v000001"}
     assert check_served(place, records) > 40
     assert sorted(each.name for each in target.state.iterdir()) == ["plan.json"]
+
+
+@pytest.fixture
+def mixed(place: Place, tmp_path: Path) -> Target:
+    """The planned annotation of one block whose rows take turns among all domains."""
+    source = tmp_path / "turns.jsonl"
+    source.write_text("".join(json.dumps({"text": text, "domain": each}) + "\n" for text in TEXTS for each in DOMAINS))
+    write_plan(make_plan(request(place, source), place.registry), target := Target(tmp_path / "turns.jsonl.jsonl"))
+    return target
+
+
+def test_prompts_in_memory_are_bounded_by_their_bytes(
+    place: Place, mixed: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Annotator(str(place.folder), place.registry.url, "cpu").annotate(mixed, 0)
+    expected = [json.loads(line) for line in mixed.part(0).read_text().splitlines()]
+    loaded: list[weakref.ref[Prompt]] = []
+    alive: list[int] = []
+
+    def watched(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
+        loaded.append(weakref.ref(prompt := prompt_for(artifact, backbone)))
+        alive.append(sum(each() is not None for each in loaded))
+        return prompt
+
+    sizes = [prompt_for(place.artifact(each), place.backbone).nbytes for each in DOMAINS]
+    monkeypatch.setattr(annotation, "prompt_for", watched)
+    monkeypatch.setattr(annotation, "PROMPT_BYTES", max(sizes))
+    Annotator(str(place.folder), place.registry.url, "cpu").annotate(mixed, 0)
+    found = [json.loads(line) for line in mixed.part(0).read_text().splitlines()]
+    assert check_served(place, found) > 20
+    assert [(each["domain"], each["text"]) for each in found] == [(each["domain"], each["text"]) for each in expected]
+    assert alive == [1, 2, 2]  # the one that rows are read with and the one that takes its place
+
+
+def test_a_prompt_is_loaded_once_for_all_blocks_that_want_it_at_one_time(
+    place: Place, mixed: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def slow(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
+        loaded.append(artifact.card.domain)
+        time.sleep(0.2)
+        return prompt_for(artifact, backbone)
+
+    monkeypatch.setattr(annotation, "prompt_for", slow)
+    annotator = Annotator(str(place.folder), place.registry.url, "cpu")
+    with ThreadPoolExecutor(4) as users:
+        assert len({each.result() for each in [users.submit(annotator.annotate, mixed, 0) for _ in range(4)]}) == 1
+    assert sorted(loaded) == sorted(DOMAINS)
 
 
 def test_given_words_stay_words(place: Place, tmp_path: Path) -> None:
