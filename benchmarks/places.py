@@ -54,8 +54,9 @@ def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
     place = folder / "tuned"
     if not place.exists():
         model = learned(base, steps=steps)
-        made = bare(name(0), base, model.labels, folded_tensors(model))
-        artifacts.save(with_drafts(base, made, read(EXAMPLES / "train.conll")), place)
+        sentences = read(EXAMPLES / "train.conll")
+        made = bare(name(0), base, model.labels, folded_tensors(model), sentences=sentences)
+        artifacts.save(with_drafts(base, made, sentences), place)
     return artifacts.load(place)
 
 

@@ -23,11 +23,22 @@ from lightner.model.batching import Batch, Example
 from lightner.model.decoding import Decoded, greedy
 from lightner.model.pointers import Space
 from lightner.model.prompts import Guidance, Prompt, stack
-from lightner.types import Entity, InputError, Span, TaggedText
-from lightner.words import Text, Word, checked_texts, join_words, spans_to_entities, split_words, windows
+from lightner.types import Entity, InputError, Reach, Span, TaggedText
+from lightner.words import (
+    ReadWords,
+    Text,
+    Word,
+    checked_texts,
+    join_words,
+    read_words,
+    sentence_ranges,
+    spans_to_entities,
+    split_words,
+    windows,
+)
 
-WINDOW_WORDS = 120
 WINDOW_OVERLAP = 30
+"""Words that neighbouring windows share, at most; a quarter of a window where that is less."""
 BATCH_SIZE = 32
 
 ScoredSpans = list[tuple[Span, float]]
@@ -67,32 +78,41 @@ class Inferred:
 class WindowedText:
     """A text, its words, and the windows `[start, end)` of words in which it is read.
 
-    `presplit`: the words were given, so entities are answered in words too.
+    `read` are the words that the model sees. They are those of the text; where words were given (`given`), in which
+    the answer is, they are those split as text would be.
     """
 
     text: str
     words: tuple[Word, ...]
+    read: tuple[str, ...]
     windows: tuple[tuple[int, int], ...]
-    presplit: bool
+    given: ReadWords | None
 
     @classmethod
-    def of(cls, given: Text) -> Self:
-        """The text `given`, split into words unless it was given as words."""
-        text, words = (given, split_words(given)) if isinstance(given, str) else join_words(given)
-        return cls(text, words, cut(len(words)), presplit=not isinstance(given, str))
+    def of(cls, given: Text, reach: Reach) -> Self:
+        """The text `given`, as a string or as words, in windows of a prompt's `reach`."""
+        if isinstance(given, str):
+            words = split_words(given)
+            return cls(given, words, tuple(word.text for word in words), cut(given, words, reach), None)
+        text, words = join_words(given)
+        read = read_words(given)
+        return cls(text, words, tuple(word.text for word in read.words), cut(read.text, read.words, reach), read)
 
     def rows(self, prompt: Prompt) -> list[Row]:
         """One row per window, for `prompt` to read."""
-        return [Row(prompt, tuple(word.text for word in self.words[start:end])) for start, end in self.windows]
+        return [Row(prompt, self.read[start:end]) for start, end in self.windows]
 
     def spans(self, found: Sequence[ScoredSpans]) -> ScoredSpans:
         """Spans in the words of the whole text, from those found in each of its rows."""
-        return merge(self.windows, found)
+        spans = merge(self.windows, found)
+        if self.given is None or self.given.same:
+            return spans
+        return _likeliest([(self.given.given(span), score) for span, score in spans])
 
     def tagged(self, spans: ScoredSpans) -> TaggedText:
         """The text's answer, from spans in its words."""
         entities = spans_to_entities(self.text, self.words, spans)
-        if self.presplit:
+        if self.given is not None:
             entities = [
                 replace(entity, start_word=span.start, end_word=span.end)
                 for entity, (span, _) in zip(entities, spans, strict=True)
@@ -132,7 +152,7 @@ class Tagger:
 
 def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[TaggedText]:
     """Entities of texts, each read with its own prompt; long texts in overlapping windows, merged."""
-    windowed = [(prompt, WindowedText.of(text)) for prompt, text in texts]
+    windowed = [(prompt, WindowedText.of(text, prompt.reach)) for prompt, text in texts]
     found = find_spans(backbone, windowed)
     return [text.tagged(spans) for (_, text), spans in zip(windowed, found, strict=True)]
 
@@ -141,7 +161,7 @@ def tag_words(
     backbone: Backbone, sentences: Sequence[tuple[Prompt, tuple[str, ...]]], *, batch_size: int = BATCH_SIZE
 ) -> list[ScoredSpans]:
     """Scored spans of pre-split sentences of any length, each with its own prompt, in their order."""
-    windowed = [(prompt, WindowedText.of(words)) for prompt, words in sentences]
+    windowed = [(prompt, WindowedText.of(words, prompt.reach)) for prompt, words in sentences]
     return find_spans(backbone, windowed, batch_size=batch_size)
 
 
@@ -163,9 +183,30 @@ def find_spans(
     return [text.spans(list(islice(found, len(text.windows)))) for _, text in texts]
 
 
-def cut(words: int) -> tuple[tuple[int, int], ...]:
-    """Windows `[start, end)` in which a text of so many words is read."""
-    return windows(words, WINDOW_WORDS, WINDOW_OVERLAP)
+def cut(text: str, words: Sequence[Word], reach: Reach) -> tuple[tuple[int, int], ...]:
+    """Windows `[start, end)` of a text's words, none of more than a prompt's reach.
+
+    Whole sentences share a window as far as the reach allows; only a sentence that is longer is cut, into windows that
+    overlap.
+    """
+    if not reach.sentences:
+        return windows(len(words), reach.words, _overlap(reach.words))
+    found: list[tuple[int, int]] = []
+    sentences = 0
+    for start, end in sentence_ranges(text, words):
+        fits = found and sentences < reach.sentences and end - found[-1][0] <= reach.words
+        if fits:
+            found[-1] = (found[-1][0], end)
+            sentences += 1
+            continue
+        parts = windows(end - start, reach.words, _overlap(reach.words))
+        found += [(start + first, start + last) for first, last in parts]
+        sentences = 1 if len(parts) == 1 else reach.sentences
+    return tuple(found)
+
+
+def _overlap(words: int) -> int:
+    return min(WINDOW_OVERLAP, words // 4)
 
 
 def prepare(backbone: Backbone, rows: Sequence[Row]) -> Work:

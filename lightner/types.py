@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+MOST_WORDS = 120
+"""Words that are read at once, at most."""
+
 
 class InputError(ValueError):
     """The caller's mistake. The message names the file, line or field, what was found and what was expected."""
@@ -98,6 +101,17 @@ class LabelSet:
         if unknown:
             raise InputError(f"label words: found labels {unknown}, expected only {list(ordered)}")
         return cls(ordered, tuple(given.get(name) or label_words(name) for name in ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How much text a prompt reads at once: as much as it learned from, so that it is not asked for more.
+
+    At most `words` words, and at most `sentences` sentences (0: however many there are).
+    """
+
+    words: int = MOST_WORDS
+    sentences: int = 0
 
 
 _WORD_IN_LABEL = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)|[^\W\d_]+|\d+")

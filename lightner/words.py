@@ -1,4 +1,4 @@
-"""Raw text to words with character offsets, and back from spans of words to entities of characters.
+"""Raw text to words and sentences with character offsets, and back from spans of words to entities of characters.
 
 The one place that knows raw text. It knows no file format, no sub-words and no model.
 """
@@ -8,13 +8,17 @@ from __future__ import annotations
 import re
 import reprlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise, zip_longest
 from typing import TypeAlias
 
-from lightner.types import Entity, InputError, Span
+import sentencex
+
+from lightner.types import Entity, InputError, Sentence, Span
 
 Text: TypeAlias = str | tuple[str, ...]
 """A text as it is, or as pre-split words: then its characters are those of the words with a space between each two."""
@@ -100,6 +104,76 @@ def join_words(words: Sequence[str]) -> tuple[str, tuple[Word, ...]]:
     return " ".join(words), tuple(placed)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadWords:
+    """Given words as the model reads them: split as raw text would be, so that learning and reading see the same words.
+
+    `words` are those that are read, in a `text` made of the given ones. Read word n belongs to the given words
+    `[origin[n][0], origin[n][1])`; given word m to the read words `[place[m][0], place[m][1])`.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    origin: tuple[tuple[int, int], ...]
+    place: tuple[tuple[int, int], ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether every given word is read as it is."""
+        return len(self.origin) == len(self.place) and all(
+            each == (number, number + 1) for number, each in enumerate(self.origin)
+        )
+
+    def read(self, span: Span) -> Span:
+        """A span of given words, in read words."""
+        return Span(self.place[span.start][0], self.place[span.end - 1][1], span.label)
+
+    def given(self, span: Span) -> Span:
+        """A span of read words, in given words: those that it is in, whole."""
+        return Span(self.origin[span.start][0], self.origin[span.end - 1][1], span.label)
+
+
+def read_words(given: Sequence[str], *, joined: bool = True) -> ReadWords:
+    """Split each given word as raw text is split: `v2.0.1` is five words, whoever wrote it as one.
+
+    With `joined` a clitic that treebanks part from its word (`do n't`) is put back first. A word without a visible
+    character stays one word.
+    """
+    starts: list[int] = []
+    text = ""
+    for number, word in enumerate(given):
+        attached = joined and word.lower() in _CLITICS and number > 0 and given[number - 1][-1:].isalpha()
+        text += word if attached or not number else " " + word
+        starts.append(len(text) - len(word))
+    bounds = [(start, start + len(word)) for start, word in zip(starts, given, strict=True)]
+    words = _with_invisible(split_words(text), text, bounds)
+    origin, place = _overlaps(words, bounds), _overlaps([Word("", *each) for each in bounds], words)
+    return ReadWords(text, words, origin, place)
+
+
+def as_read(sentence: Sentence) -> Sentence:
+    """A sentence in the words that the model reads (`read_words`); its spans follow, and stay apart."""
+    for joined in (True, False):
+        read = read_words(sentence.words, joined=joined)
+        spans = sorted(map(read.read, sentence.spans))
+        overlapping = any(other.start < one.end for one, other in pairwise(spans))
+        if not overlapping or not joined:  # each given word by itself: then no two spans can meet
+            return Sentence(tuple(word.text for word in read.words), tuple(spans))
+    raise AssertionError("the second turn always returns")
+
+
+def sentence_ranges(text: str, words: Sequence[Word]) -> tuple[tuple[int, int], ...]:
+    """Ranges `[start, end)` of `words` (those of `text`, in order) that are sentences; together they cover all words.
+
+    Ends of sentences are those of the library sentencex, and line breaks that end a paragraph or an item of a list. A
+    line break in running text, as in a text that was wrapped at some width, ends none.
+    """
+    ends = [end for _, end in _chunks(text)]
+    last = [bisect_left(words, end, key=lambda word: word.start) for end in ends]
+    bounds = sorted({0, *last, len(words)})
+    return tuple((start, end) for start, end in pairwise(bounds) if start < end)
+
+
 def windows(count: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
     """Ranges `[start, end)` of at most `size` words that cover `count` words; neighbours share `overlap` or more.
 
@@ -155,6 +229,10 @@ _ALONE = (  # letters of scripts without spaces between words, as code points, b
 )
 _VARIATION_SELECTORS = ((0x034F, 0x034F), (0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 _ZERO_WIDTH_SPACE = "\u200b"
+_CLITICS = frozenset({"n't", "n\u2019t"})
+# A line break ends a sentence before a blank line, before an item of a list, and after a line too short to be wrapped.
+_LIST_ITEM = re.compile(r"\s*(?:[-*\u2022\u2013\u2014]|\(?\w{1,3}[.)])\s")
+_WRAPPED_FROM = 40  # characters
 
 
 @lru_cache(maxsize=8192)
@@ -179,3 +257,54 @@ def _kind(char: str) -> str:
 
 def _in(char: str, ranges: Iterable[tuple[int, int]]) -> bool:
     return any(first <= ord(char) <= last for first, last in ranges)
+
+
+def _with_invisible(words: Sequence[Word], text: str, bounds: Sequence[tuple[int, int]]) -> tuple[Word, ...]:
+    """The words of `text` and, of those given at `bounds`, the ones of which splitting left nothing."""
+    found = list(words)
+    for start, end in bounds:
+        at = bisect_left(words, end, key=lambda word: word.start)
+        if start < end and (at == 0 or words[at - 1].end <= start):
+            found.append(Word(text[start:end], start, end))
+    return tuple(sorted(found, key=lambda word: word.start)) if len(found) > len(words) else tuple(words)
+
+
+def _overlaps(those: Sequence[Word], others: Sequence[Word] | Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """For each of `those` the range of `others` that it shares characters with; both are in order."""
+    ranges = [(each.start, each.end) if isinstance(each, Word) else each for each in others]
+    found, first = [], 0
+    for each in those:
+        while first < len(ranges) and ranges[first][1] <= each.start:
+            first += 1
+        last = first
+        while last < len(ranges) and ranges[last][0] < each.end:
+            last += 1
+        found.append((first, max(last, first + 1)))
+    return tuple(found)
+
+
+def _chunks(text: str) -> Iterator[tuple[int, int]]:
+    """Characters `[start, end)` of each sentence of a text, white space after it included."""
+    start = end = 0
+    for block in _blocks(text):
+        for sentence in sentencex.segment("en", block):
+            end += len(sentence)
+            if not _LIST_ITEM.fullmatch(text, start, end):  # `1. ` belongs to the item after it
+                yield start, end
+                start = end
+    if start < end:
+        yield start, end
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """The text cut after line breaks that end a sentence by themselves."""
+    block = ""
+    lines = text.splitlines(keepends=True)
+    for line, following in zip_longest(lines, lines[1:], fillvalue=""):
+        block += line
+        ends = not following.strip() or _LIST_ITEM.match(following) or len(line.strip()) < _WRAPPED_FROM
+        if ends and line.strip():
+            yield block
+            block = ""
+    if block:
+        yield block

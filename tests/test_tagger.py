@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,11 @@ from lightner.store import artifact
 from lightner.store.loading import prompt_for
 from lightner.tagger import (
     WINDOW_OVERLAP,
-    WINDOW_WORDS,
     Row,
     ScoredSpans,
     Tagger,
+    WindowedText,
     _likeliest,
-    cut,
     finish,
     infer,
     merge,
@@ -34,7 +34,7 @@ from lightner.tagger import (
     tag_texts,
     tag_words,
 )
-from lightner.types import Entity, InputError, LabelSet, Span
+from lightner.types import MOST_WORDS, Entity, InputError, LabelSet, Reach, Span
 from lightner.words import split_words, windows
 from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
 from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
@@ -99,7 +99,7 @@ def test_given_words_are_read_as_they_are_and_answered_in_words_too(given: tuple
         for entity in tagged.entities:
             words = given[entity.start_word : entity.end_word]
             assert text[entity.start : entity.end] == entity.text == " ".join(words)
-        assert tagged.windows == max(1, len(cut(len(given))))
+        assert tagged.windows == max(1, len(windows(len(given) + given.count("New York"), MOST_WORDS, WINDOW_OVERLAP)))
     assert bool(given) == any(spans)
 
 
@@ -158,13 +158,13 @@ def test_a_long_text_is_its_windows_merged(count: int) -> None:
     backbone = double_backbone(2)
     prompt = prompt_of(backbone)
     words = tuple(split.text for split in split_words(LONG))[:count]
-    ranges = cut(len(words))
+    ranges = windows(len(words), MOST_WORDS, WINDOW_OVERLAP)
     alone = []
     for start, end in ranges:
         work = prepare(backbone, [Row(prompt, words[start:end])])
         alone += finish(work, infer(backbone, work))
     close(tag_words(backbone, [(prompt, words)]), [merge(ranges, alone)])
-    assert len(ranges) == 1 + max(0, math.ceil((count - WINDOW_WORDS) / (WINDOW_WORDS - WINDOW_OVERLAP)))
+    assert len(ranges) == 1 + max(0, math.ceil((count - MOST_WORDS) / (MOST_WORDS - WINDOW_OVERLAP)))
     tagged = tag_texts(backbone, [(prompt, " ".join(words))])[0]
     assert tagged.windows == len(ranges)
     assert_exact(" ".join(words), tagged.entities, prompt.labels)
@@ -174,7 +174,7 @@ def test_a_long_text_is_its_windows_merged(count: int) -> None:
 def annotated(draw: st.DrawFn) -> tuple[int, tuple[Span, ...]]:
     """A text's word count and entities of at most half an overlap, some of them at the borders of windows."""
     count = draw(st.integers(1, 400))
-    borders = sorted({edge for window in cut(count) for edge in window})
+    borders = sorted({edge for window in windows(count, MOST_WORDS, WINDOW_OVERLAP) for edge in window})
     near = st.builds(lambda edge, shift: max(0, edge + shift), st.sampled_from(borders), st.integers(-40, 20))
     spans: list[Span] = []
     for start in sorted(draw(st.lists(st.one_of(near, st.integers(0, count - 1)), max_size=40))):
@@ -188,7 +188,7 @@ def annotated(draw: st.DrawFn) -> tuple[int, tuple[Span, ...]]:
 @given(annotated())
 def test_no_entity_is_lost_or_doubled_at_the_borders_of_windows(text: tuple[int, tuple[Span, ...]]) -> None:
     count, gold = text
-    ranges = cut(count)
+    ranges = windows(count, MOST_WORDS, WINDOW_OVERLAP)
     chance = torch.Generator().manual_seed(count)
     found: list[ScoredSpans] = []
     for start, end in ranges:
@@ -298,3 +298,68 @@ def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) ->
     artifact.save(tiny_artifact(tiny_backbone(1)), tmp_path / "other")
     with pytest.raises(InputError, match=rf"found backbone .*{plain.fingerprint}.*expected 'tiny-bart-1'"):
         Tagger.load(tmp_path / "other", backbone=str(tmp_path / "backbone"))
+
+
+SENTENCES_IN_ONE = "Ada lives in Rome. Emil likes soup! Mary came on Monday."
+
+
+def read_in(text: str | tuple[str, ...], reach: Reach) -> list[str]:
+    windowed = WindowedText.of(text, reach)
+    return [" ".join(windowed.read[start:end]) for start, end in windowed.windows]
+
+
+def test_a_prompt_that_learned_single_sentences_reads_single_sentences() -> None:
+    alone = ["Ada lives in Rome .", "Emil likes soup !", "Mary came on Monday ."]
+    assert read_in(SENTENCES_IN_ONE, Reach(40, 1)) == alone
+    assert read_in(tuple(word.text for word in split_words(SENTENCES_IN_ONE)), Reach(40, 1)) == alone
+    assert read_in(SENTENCES_IN_ONE, Reach(40, 2)) == [" ".join(alone[:2]), alone[2]]
+    assert read_in(SENTENCES_IN_ONE, Reach(7, 2)) == alone
+    assert read_in(SENTENCES_IN_ONE, Reach()) == [" ".join(alone)]
+
+
+def test_a_sentence_longer_than_any_learned_one_is_read_in_windows_of_the_learned_length() -> None:
+    windowed = WindowedText.of(f"Short one. {'word ' * 50}. End.", Reach(20, 1))
+    assert windowed.windows[0] == (0, 3)
+    assert windowed.windows[-1] == (54, 56)
+    assert all(end - start <= 20 for start, end in windowed.windows)
+    middle = windowed.windows[1:-1]
+    assert (middle[0][0], middle[-1][1]) == (3, 54)
+    assert all(later[0] < earlier[1] for earlier, later in pairwise(middle))
+
+
+@pytest.mark.parametrize("together", [2, 4, 8])
+def test_sentences_of_one_text_are_answered_as_each_alone(together: int) -> None:
+    backbone = double_backbone(2)
+    prompt = replace(prompt_of(backbone), reach=Reach(30, 1))
+    sentences = [
+        "Ada lives in Rome and Oslo.",
+        "Emil likes the soup of Paris!",
+        "Mary came on Monday.",
+        "Who is Ada?",
+    ] * 2
+    alone = tag_texts(backbone, [(prompt, text) for text in sentences[:together]])
+    text = " ".join(sentences[:together])
+    [found] = tag_texts(backbone, [(prompt, text)])
+    starts = [sum(len(each) + 1 for each in sentences[:n]) for n in range(together)]
+    expected = [
+        (start + e.start, start + e.end, e.label)
+        for start, one in zip(starts, alone, strict=True)
+        for e in one.entities
+    ]
+    assert [(entity.start, entity.end, entity.label) for entity in found.entities] == expected != []
+    assert found.windows == together
+
+
+def test_given_words_are_read_as_text_would_be_and_answered_whole() -> None:
+    windowed = WindowedText.of(("the", "AX-13.3", "runs", "v2.0.1"), Reach())
+    assert windowed.read == ("the", "AX", "-", "13", ".", "3", "runs", "v2", ".", "0", ".", "1")
+    found: list[ScoredSpans] = [
+        [(Span(1, 6, "device"), 0.9), (Span(7, 8, "version"), 0.5), (Span(9, 12, "version"), 0.7)]
+    ]
+    spans = windowed.spans(found)
+    assert spans == [(Span(1, 2, "device"), 0.9), (Span(3, 4, "version"), 0.7)]
+    entities = windowed.tagged(spans).entities
+    assert [(e.start, e.end, e.text, e.start_word, e.end_word) for e in entities] == [
+        (4, 11, "AX-13.3", 1, 2),
+        (17, 23, "v2.0.1", 3, 4),
+    ]

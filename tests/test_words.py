@@ -14,8 +14,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lightner.types import Entity, InputError, Span
-from lightner.words import Word, checked_texts, join_words, spans_to_entities, split_words, windows
+from lightner.types import Entity, InputError, Sentence, Span
+from lightner.words import (
+    Word,
+    as_read,
+    checked_texts,
+    join_words,
+    read_words,
+    sentence_ranges,
+    spans_to_entities,
+    split_words,
+    windows,
+)
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
@@ -227,3 +237,76 @@ def test_what_is_no_list_of_texts_is_named_with_its_place(texts: object, said: s
     with pytest.raises(InputError) as caught:
         checked_texts(texts)
     assert str(caught.value).startswith(said)
+
+
+def ranges_of(text: str) -> list[str]:
+    words = split_words(text)
+    return [text[words[start].start : words[end - 1].end] for start, end in sentence_ranges(text, words)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (
+            "Dr. Smith lives in the U.S. He left at 3.5 p.m. Why?",
+            ["Dr. Smith lives in the U.S.", "He left at 3.5 p.m.", "Why?"],
+        ),
+        ("First line of a list\nsecond line\nthird", ["First line of a list", "second line", "third"]),
+        ("Mix:\n1. flour\n2. eggs\n- salt and\n* pepper", ["Mix:", "1. flour", "2. eggs", "- salt and", "* pepper"]),
+        ("A title\n\nThe text of it.", ["A title", "The text of it."]),
+        (
+            "This is running text that was wrapped at some width by an editor, as in New\nYork, and goes on here. End.",
+            [
+                "This is running text that was wrapped at some width by an editor, as in New\nYork, and goes on here.",
+                "End.",
+            ],
+        ),
+        ("我住在北京。你呢？", ["我住在北京。", "你呢？"]),
+        ("no end of a sentence at all", ["no end of a sentence at all"]),
+    ],
+)
+def test_sentences_end_where_text_says_so(text: str, sentences: list[str]) -> None:
+    assert ranges_of(text) == sentences
+
+
+@given(st.text(max_size=80))
+def test_sentences_cover_every_word_once_and_in_order(text: str) -> None:
+    words = split_words(text)
+    ranges = sentence_ranges(text, words)
+    assert [position for start, end in ranges for position in range(start, end)] == list(range(len(words)))
+
+
+words_given = st.lists(
+    st.text(st.characters(exclude_categories=("Z", "Cc", "Cs")), min_size=1, max_size=6), min_size=1, max_size=8
+)
+
+
+@given(words_given, st.data())
+def test_given_words_are_split_as_their_text_and_spans_come_back(given_words: list[str], data: st.DataObject) -> None:
+    read = read_words(given_words)
+    assert len(read.place) == len(given_words)
+    assert len(read.origin) == len(read.words)
+    start = data.draw(st.integers(0, len(given_words) - 1))
+    span = Span(start, data.draw(st.integers(start + 1, len(given_words))), "x")
+    back = read.given(read.read(span))
+    assert back.start <= span.start < span.end <= back.end
+    if "n't" not in given_words:
+        assert back == span
+
+
+def test_given_words_are_read_as_raw_text_splits_them() -> None:
+    given_words = ("We", "ca", "n't", "run", "v2.0.1", "on", "AX-13.3", "\u200b", "!")
+    read = read_words(given_words)
+    assert read.text == "We can't run v2.0.1 on AX-13.3 \u200b !"
+    visible = [word.text for word in read.words if word.text != "\u200b"]
+    assert visible == [word.text for word in split_words("We can't run v2.0.1 on AX-13.3 !")]
+    assert read.read(Span(4, 5, "version")) == Span(5, 10, "version")
+    assert read.given(Span(11, 16, "device")) == Span(6, 7, "device")
+
+
+def test_a_sentence_to_learn_from_keeps_its_spans_apart() -> None:
+    sentence = Sentence(("I", "do", "n't", "know"), (Span(1, 2, "verb"), Span(2, 3, "negation")))
+    read = as_read(sentence)
+    assert read.words == ("I", "do", "n", "'", "t", "know")
+    assert read.spans == (Span(1, 2, "verb"), Span(2, 5, "negation"))
+    assert as_read(Sentence(("I", "do", "n't", "know"))).words == ("I", "don", "'", "t", "know")

@@ -26,7 +26,9 @@ from lightner.store.loading import artifact_of, prompt_for, with_draft_tagger
 from lightner.store.registry import Registry, UnknownPrompt
 from lightner.tuning.cross_validation import Fold, held_in, measured_on
 from lightner.tuning.draft_learning import draft_tagger
+from lightner.tuning.training import learned_reach
 from lightner.types import InputError, LabelSet, Scores, Sentence
+from lightner.words import as_read
 
 BUDGET = "budget_minutes"
 _PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
@@ -70,6 +72,7 @@ def make(
         backbone,
         final.labels,
         outcome.tensors,
+        sentences=everything,
         tuning={**_tuning(outcome, budget), "scan": [_row(trial) for trial in outcome.scan.trials], "run": key},
         metrics=_metrics(outcome),
         data={
@@ -84,9 +87,15 @@ def make(
 
 
 def bare(
-    domain: str, backbone: Backbone, labels: LabelSet, tensors: Mapping[str, Tensor], **told: Any
+    domain: str,
+    backbone: Backbone,
+    labels: LabelSet,
+    tensors: Mapping[str, Tensor],
+    *,
+    sentences: Sequence[Sentence],
+    **told: Any,
 ) -> PromptArtifact:
-    """The artefact of learned tensors, without drafts; `told` are the free parts of its card, JSON objects."""
+    """The artefact of tensors learned from `sentences`, without drafts; `told` are the free parts of its card."""
     lengths = {name: tensors[name].shape[-2] for name in ("key.encoder", "slot_key.encoder") if name in tensors}
     card = Card(
         domain=domain,
@@ -96,6 +105,7 @@ def bare(
         backbone_fingerprint=backbone.fingerprint,
         length=lengths.get("key.encoder", 0),
         slots=lengths.get("slot_key.encoder", 0),
+        reach=learned_reach([as_read(sentence) for sentence in sentences]),
         **told,
     )
     return artifact_of(card, tensors)

@@ -155,7 +155,7 @@ def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices
     for source, plan in {choice.source: choice.plan for choice in by_length}.items():  # the longest of each source
         prompt = source.prompt if source else None
         tuned = fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
-        to_files(publish.bare(domain, base, material.labels, folded_tensors(tuned)))
+        to_files(publish.bare(domain, base, material.labels, folded_tensors(tuned), sentences=material.everything))
 
 
 def _parser() -> argparse.ArgumentParser:

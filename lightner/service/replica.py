@@ -38,7 +38,7 @@ from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import LIVE, Registry, RegistryUnavailable
 from lightner.tagger import Row, ScoredSpans, WindowedText, finish, infer, prepare
-from lightner.types import InputError, LabelSet, TaggedText
+from lightner.types import InputError, LabelSet, Reach, TaggedText
 from lightner.words import Text
 
 MAX_REPORTED = 1000
@@ -178,7 +178,7 @@ class BackboneReplica:
                 return found
             version = found.version
             # Long texts take a while to split; the loop has other requests to serve.
-            texts = await asyncio.to_thread(_windowed, ask.texts)
+            texts = await asyncio.to_thread(_windowed, ask.texts, found.value.prompt.reach)
             rows = tuple(row for text in texts for row in text.rows(found.value.prompt))
         except Exception:
             return _failed(ask.domain, version)
@@ -232,8 +232,8 @@ def _failed(domain: str, version: str | None) -> Refusal:
     return Refusal(Reason.FAILED, domain, version)
 
 
-def _windowed(texts: Sequence[Text]) -> list[WindowedText]:
-    return list(map(WindowedText.of, texts))
+def _windowed(texts: Sequence[Text], reach: Reach) -> list[WindowedText]:
+    return [WindowedText.of(text, reach) for text in texts]
 
 
 def _tagged(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from lightner.types import InputError, LabelSet, Scores, check_name
+from lightner.types import MOST_WORDS, InputError, LabelSet, Reach, Scores, check_name
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -27,6 +27,8 @@ _OBJECTS = ("tuning", "metrics", "data", "versions")
 class Card:
     """All about a prompt but its numbers. `length` and `slots` count its attention and its feed-forward slots.
 
+    `reach`: how much text it reads at once; of format version 1 up to 120 words, whatever sentences they are.
+
     `tuning` (prompt_length, learning_rate, scan, steps, seed, ...), `metrics` (see `metrics_of`), `data` (sha256 of the
     training file, sentences, mentions per type, warnings) and `versions` are free JSON objects. `created` is an
     ISO 8601 time in UTC. Raises InputError for a field that is none of this.
@@ -39,6 +41,7 @@ class Card:
     backbone_fingerprint: str
     length: int
     slots: int
+    reach: Reach = Reach()  # noqa: RUF009 a frozen value
     tuning: Mapping[str, JSON] = field(default_factory=dict)
     metrics: Mapping[str, JSON] = field(default_factory=dict)
     data: Mapping[str, JSON] = field(default_factory=dict)
@@ -81,7 +84,7 @@ _NESTED = {
     "prompt": {"length": "length", "slots": "slots"},
 }
 _INSIDE = {name for keys in _NESTED.values() for name in keys.values()}
-_FLAT = sorted({each.name for each in fields(Card)} - _INSIDE)
+_FLAT = sorted({each.name for each in fields(Card)} - _INSIDE - {"reach"})
 _NUMBERS = ("format_version", "length", "slots")
 
 
@@ -89,13 +92,15 @@ def to_json(card: Card) -> bytes:
     """The card as `card.json` holds it; `from_json` is the inverse."""
     flat = {name: getattr(card, name) for name in _FLAT}
     nested = {group: {key: getattr(card, name) for key, name in keys.items()} for group, keys in _NESTED.items()}
-    return write_json({**flat, **nested})
+    reach = {} if card.format_version == 1 else {"reach": asdict(card.reach)}
+    return write_json({**flat, **nested, **reach})
 
 
 def from_json(content: bytes) -> Card:
     """The card in the text of a `card.json`; InputError names the key that is unknown, missing or wrong."""
     found = read_json(content)
-    _check_keys(found, [*_FLAT, *_NESTED], "top level")
+    first = isinstance(found, dict) and repr(found.get("format_version")) == "1"  # True is no version
+    _check_keys(found, [*_FLAT, *_NESTED, *([] if first else ["reach"])], "top level")
     values = {name: found[name] for name in _FLAT}
     for group, keys in _NESTED.items():
         _check_keys(found[group], list(keys), group)
@@ -103,10 +108,20 @@ def from_json(content: bytes) -> Card:
     for name in set(values) - {"labels", "label_words"}:
         kind = int if name in _NUMBERS else dict if name in _OBJECTS else str
         _expect(type(values[name]) is kind, name, values[name], f"a value of type {kind.__name__}")
+    if not first:
+        values["reach"] = _reach(found["reach"])
     values["labels"] = _texts(values["labels"], "labels")
     _expect(isinstance(values["label_words"], list), "label_words", values["label_words"], "a list of lists of text")
     values["label_words"] = tuple(_texts(words, "label_words") for words in values["label_words"])
     return Card(**values)
+
+
+def _reach(found: object) -> Reach:
+    _check_keys(found, [each.name for each in fields(Reach)], "reach")
+    match found:
+        case {"words": int(words), "sentences": int(sentences)} if 1 <= words <= MOST_WORDS and sentences >= 0:
+            return Reach(words, sentences)
+    raise InputError(f"reach: found {found!r}, expected 1 to {MOST_WORDS} words, and sentences of at least 0")
 
 
 def read_json(content: bytes) -> Any:

@@ -72,7 +72,7 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     tagger = artifact.tensors.get(DRAFT_TAGGER)
     moved_tagger = None if tagger is None else torch.from_numpy(tagger).to(device, dtype)
     vectors = _label_vectors(artifact, backbone).to(device, dtype)
-    return Prompt(card.label_set, guidance_of(artifact).to(device, dtype), vectors, moved_tagger)
+    return Prompt(card.label_set, guidance_of(artifact).to(device, dtype), vectors, moved_tagger, card.reach)
 
 
 def _label_vectors(artifact: PromptArtifact, backbone: Backbone) -> Tensor:

@@ -15,8 +15,9 @@ from torch import Tensor
 from lightner.model import forward
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
-from lightner.tagger import BATCH_SIZE, WINDOW_WORDS, Row, prepare
+from lightner.tagger import BATCH_SIZE, Row, prepare
 from lightner.types import LabelSet, Sentence
+from lightner.words import as_read
 
 SENTENCES = 500
 """Sentences at most from which a draft tagger learns."""
@@ -31,10 +32,10 @@ def draft_tagger(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentenc
     Of a long sentence the first window counts. Shape: [1 + 2 K, D + 1], fp32, on the CPU.
     """
     drawn = sorted(random.Random(0).sample(range(len(sentences)), min(len(sentences), SENTENCES)))
-    chosen = [sentences[index] for index in drawn]
+    chosen = [as_read(sentences[index]) for index in drawn]
     words: list[Tensor] = []
     for begin in range(0, len(chosen), BATCH_SIZE):
-        cropped = [sentence.words[:WINDOW_WORDS] for sentence in chosen[begin : begin + BATCH_SIZE]]
+        cropped = [sentence.words[: prompt.reach.words] for sentence in chosen[begin : begin + BATCH_SIZE]]
         work = prepare(backbone, [Row(prompt, those) for those in cropped])
         with torch.no_grad():
             encoded = forward.encode(backbone, work.batch, work.guidance, work.labels)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from lightner.types import InputError, Sentence
+from lightner.types import MOST_WORDS, InputError, Reach, Sentence
 
 PROMPT_LENGTHS = (8, 16)
 LEARNING_RATES = (1e-2, 3e-2)
@@ -22,6 +22,7 @@ _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from t
 _SMOOTHED = 1  # rounds on either side
 _COMPARED = (4, 2)  # after these parts of the rounds
 _MOST_CPUS = 4
+_USUAL, _FEWEST_WORDS = 0.95, 20
 _SHARE_A_GPU = ((250_000_000, 4), (500_000_000, 2))  # below so many parameters, so many runs
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1, "folds": 1, "workers": 1}
 _BELOW = {"dropout": 1}
@@ -192,6 +193,16 @@ def rounds_of_scan(milestones: Sequence[int], trials: int) -> int:
     for last in milestones:
         total, done, trials = total + trials * (last - done), last, math.ceil(trials / 2)
     return total
+
+
+def reach(words: Sequence[int], sentences: Sequence[int]) -> Reach:
+    """How much text a prompt reads at once, by how many words and sentences each of its training texts has.
+
+    As many words as the longest has, as many sentences as 19 in 20 have at most: a prompt that learned single sentences
+    is asked for single sentences.
+    """
+    usual = sorted(sentences)[math.ceil(_USUAL * len(sentences)) - 1]
+    return Reach(min(MOST_WORDS, max(_FEWEST_WORDS, *words)), max(1, usual))
 
 
 def runs_per_gpu(parameters: int) -> int:

@@ -24,9 +24,11 @@ from lightner.model.pointers import Space, encode_spans
 from lightner.model.prompts import Prompt, PromptEncoder
 from lightner.model.starts import read_labels, start_guidance, transferred_residual, transferred_start
 from lightner.model.verbalizer import Verbalizer
+from lightner.tuning import rules
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.rules import Plan, rate_share, round_end
-from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
+from lightner.types import Counts, InputError, LabelSet, Reach, Scores, Sentence
+from lightner.words import as_read, join_words, sentence_ranges
 
 PROMPT = "prompt.safetensors"
 _CLIP = 1.0
@@ -65,10 +67,18 @@ class PromptModel(nn.Module):
     It starts from the `source` prompt of another domain where one is given; the plan must have its lengths.
     """
 
-    def __init__(self, backbone: Backbone, labels: LabelSet, plan: Plan, source: Prompt | None = None) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        labels: LabelSet,
+        plan: Plan,
+        source: Prompt | None = None,
+        *,
+        reach: Reach = Reach(),  # noqa: B008 a frozen value
+    ) -> None:
         super().__init__()
         torch.manual_seed(plan.seed)
-        self.backbone, self.labels = backbone, labels
+        self.backbone, self.labels, self.reach = backbone, labels, reach
         states = read_labels(backbone, labels)
         self.verbalizer = Verbalizer(states.pieces, states.mask)
         if source is None:
@@ -101,7 +111,14 @@ class PromptModel(nn.Module):
         """The learned prompt as plain tensors."""
         with torch.no_grad():
             vectors = self.verbalizer()
-        return Prompt(self.labels, self.prompt.fold(), vectors)
+        return Prompt(self.labels, self.prompt.fold(), vectors, reach=self.reach)
+
+
+def learned_reach(sentences: Sequence[Sentence]) -> Reach:
+    """How much text at once a prompt reads that learns from these sentences, in words as they are read."""
+    texts = [join_words(sentence.words) for sentence in sentences]
+    counts = [len(sentence_ranges(text, words)) for text, words in texts]
+    return rules.reach([len(sentence.words) for sentence in sentences], counts)
 
 
 def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space) -> Tensor:
@@ -133,10 +150,11 @@ class Tuning:
         resume: Path | None = None,
         source: Prompt | None = None,
     ) -> None:
-        self._backbone, self._train, self._dev, self._plan = backbone, train, dev, plan
+        self._backbone, self._dev, self._plan = backbone, dev, plan
+        self._train = [as_read(sentence) for sentence in train]
         self._worker = worker or Worker()
-        self._examples = _examples(backbone, labels, train)
-        self.tuned = PromptModel(backbone, labels, plan, source)
+        self._examples = _examples(backbone, labels, self._train)
+        self.tuned = PromptModel(backbone, labels, plan, source, reach=learned_reach(self._train))
         _assert_trainable(self.tuned)
         self._optimizer = _optimizer(self.tuned, plan)
         self._done = 0 if resume is None else _resume(self.tuned, self._optimizer, resume)

@@ -44,7 +44,7 @@ def good() -> PromptArtifact:
     plan = replace(SHORT, learning_rate=3e-2, batch_size=8, steps=60, rounds=2, feed_forward_slots=0, dropout=0.0)
     tensors = folded_tensors(fit(BASE, LABELS, EIGHT, (), plan))
     data = traces(OTHERS, counted(OTHERS, right=True))
-    return publish.bare("movies", BASE, LABELS, tensors, metrics={"f1": 0.5}, data=data)
+    return publish.bare("movies", BASE, LABELS, tensors, sentences=EIGHT, metrics={"f1": 0.5}, data=data)
 
 
 def test_the_first_version_goes_live() -> None:

@@ -98,7 +98,7 @@ def test_a_source_that_knows_the_task_wins_the_scan(local_ray: LocalRay, place: 
     plan = rules.plan(barns, prompt_length=4, learning_rate=3e-2)
     tensors = folded_tensors(fit(base, labels, barns, (), replace(plan, steps=200, dropout=0.0)))
     data: Mapping[str, JSON] = {"sentences": 20, **traces(barns, Measured((), ()))}
-    registry.publish(publish.bare("barns", base, labels, tensors, data=data))
+    registry.publish(publish.bare("barns", base, labels, tensors, sentences=barns, data=data))
 
     log = tmp_path / "log"
     arguments = words(place, "picked", "--from", "auto", "--registry", str(tmp_path / "registry"))
