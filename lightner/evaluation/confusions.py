@@ -1,4 +1,4 @@
-"""What is wrong where an entity is not right: its type, its words, that it is there, or that it is not.
+"""Sorts prediction errors: wrong type, wrong boundaries, spurious, missed.
 
 Each gold and each predicted entity is counted once; spans only, as in `metrics`.
 """

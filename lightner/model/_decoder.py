@@ -19,9 +19,9 @@ from lightner.model.prompts import Guidance
 
 
 class DecoderCache:
-    """What the decoder has read of one batch: a prompt's keys and values in front, behind them those of the places.
+    """What the decoder has read of one batch: a prompt's keys and values first, then those of the places.
 
-    The prompt stands in the cache, where the attention function would put it at every pass. Positions are counted
+    The prompt is in the cache, where the attention function would put it at every pass. Positions are counted
     here, so that it does not shift them, and row by row, as `retract` may leave rows with different numbers of places.
     Feed-forward slots go the usual way.
     """
@@ -33,7 +33,7 @@ class DecoderCache:
         rows, layers = len(hidden), len(self._decoder.layers)
         prompts = [_prompt_cache(guidance, site, hidden, layers) for site in ("decoder", "cross")]
         self._cache = EncoderDecoderCache(*prompts)
-        # The first pass still has to put the encoder's keys and values behind the prompt's.
+        # The first pass still has to put the encoder's keys and values after the prompt's.
         self._cache.is_updated = dict.fromkeys(range(layers), False)
         self._slots = Guidance(slot_key=_of_decoder(guidance.slot_key), slot_value=_of_decoder(guidance.slot_value))
         prompt = _prompt_mask(guidance, rows, hidden.device)

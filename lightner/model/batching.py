@@ -45,7 +45,7 @@ class Batch:
 def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> list[Example]:
     """Sub-words of pre-split sentences.
 
-    A word that the tokenizer leaves nothing of (a lone control character) stands as the unknown token, so that every
+    A word that the tokenizer leaves nothing of (a lone control character) becomes the unknown token, so that every
     word can be pointed at.
 
     Raises:
@@ -87,7 +87,7 @@ def by_length(lengths: Sequence[int]) -> list[tuple[int, int]]:
     """Where to cut a batch with rows of these lengths, so that little of what is computed is padding: [begin, end).
 
     Of all ways to cut, the one of the fewest padded places, where each group counts as `_GROUP_COST` places more. Rows
-    that stand in the order of their lengths are cut best.
+    that are sorted by length are cut best.
     """
     cheapest: list[tuple[int, int]] = [(0, 0)]  # for so many rows: cost, begin of the last group
     for end in range(1, len(lengths) + 1):

@@ -52,7 +52,7 @@ class _DecodingRow:
         return self.draft.follow(self.ids, space)[:room] if self.draft else []
 
     def take(self, guess: Sequence[int], choices: Sequence[int], log_p: Sequence[float]) -> int:
-        """Write what was chosen at each place, eos too, as long as what stands before it is no wrong guess.
+        """Write what was chosen at each place, eos too, as long as no guess before it was wrong.
 
         Returns how many places were read rightly.
         """
@@ -139,7 +139,7 @@ def _decoded(row: _DecodingRow) -> Decoded:
 
 
 def _allowed(encoded: Encoded, written: Sequence[list[int]], guesses: Sequence[list[int]], grammar: Grammar) -> Tensor:
-    """What may stand behind each row's ids, and behind each id of its guess [B, T, C]."""
+    """What may follow each row's ids, and each id of its guess [B, T, C]."""
     space, places = encoded.space, 1 + max(map(len, guesses))
     low, phase = [], []
     for ids, guess in zip(written, guesses, strict=True):

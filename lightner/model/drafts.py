@@ -1,6 +1,6 @@
 """Drafts of what decoding will write, by a linear tagger over the candidates: they save passes and change no output.
 
-Decoding reads a draft behind what it has written, in one pass, and keeps what it would have written anyway
+Decoding reads a draft after what it has written, in one pass, and keeps what it would have written anyway
 (docs/decisions/0008; greedy speculative decoding, Leviathan et al. 2023). Tags of K labels: 0 outside, 1 + 2 c the
 first word of class c, 2 + 2 c a further one. Legend: B batch, W words, D width, K labels.
 """
@@ -26,7 +26,7 @@ class Draft:
     classes: Sequence[int]
 
     def follow(self, ids: Sequence[int], space: Space) -> list[int]:
-        """Candidate ids, without eos, that may come after `ids`: the rest of an entity begun, then those behind it."""
+        """Candidate ids, without eos, that may come after `ids`: the rest of an entity begun, then later ones."""
         phase = len(ids) % STEPS_PER_ENTITY
         begun = [each - space.first_word for each in ids[len(ids) - phase :]]
         guess: list[int] = []
@@ -34,11 +34,11 @@ class Draft:
             start = begun[0]
             end = begun[1] if phase == 2 else max([b for a, b in self.entities if a <= start <= b], default=start)
             guess = self._triple(start, end, space)[phase:]
-            behind = end + 1
+            after = end + 1
         else:
-            behind = ids[-2] - space.first_word + 1 if ids else 0
+            after = ids[-2] - space.first_word + 1 if ids else 0
         for start, end in self.entities:
-            if start >= behind:
+            if start >= after:
                 guess += self._triple(start, end, space)
         return guess
 
@@ -67,7 +67,7 @@ def draft(taggers: Sequence[Tensor | None], words: Tensor, real: Tensor) -> list
 
 
 def _entities(tags: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last words of entities: a further word of any class goes on with the entity before it."""
+    """First and last words of entities: a further word of any class continues the entity before it."""
     start = None
     for place, tag in enumerate([*tags, _OUTSIDE]):
         begins, inside = tag % 2 == 1, tag != _OUTSIDE and tag % 2 == 0

@@ -151,7 +151,7 @@ def shift(targets: Tensor) -> Tensor:
 def legal_mask(targets: Tensor, real: Tensor, space: Space, grammar: Grammar = FLAT) -> Tensor:
     """What the grammar allows at each step of `targets` [B, T], given the steps before -> [B, T, C].
 
-    The fast form of `pointers.legal`. Steps behind the end (`IGNORE`) allow eos, so that no row is empty.
+    The fast form of `pointers.legal`. Steps after the end (`IGNORE`) allow eos, so that no row is empty.
     """
     steps = targets.shape[1]
     columns = torch.arange(space.size, device=targets.device)

@@ -36,7 +36,7 @@ class Space:
 class Grammar:
     """What may follow what: `start | eos`, then `end >= start`, then a class.
 
-    Flat output also wants the next start behind the last end; nested output only wants starts not to fall back.
+    In flat output the next entity starts after the last one's end; in nested output not before its start.
     """
 
     nested: bool = False
@@ -78,7 +78,7 @@ def encode_spans(
 
 
 def decode_ids(ids: Sequence[int], names: Sequence[str], space: Space) -> tuple[Span, ...]:
-    """Spans that legal `ids` stand for; the inverse of `encode_spans`."""
+    """The spans that legal `ids` encode; the inverse of `encode_spans`."""
     body = ids[: ids.index(EOS)] if EOS in ids else ids
     assert len(body) % STEPS_PER_ENTITY == 0, f"{len(body)} ids before eos are no whole triples"
     triples = zip(body[::3], body[1::3], body[2::3], strict=True)

@@ -1,4 +1,4 @@
-"""Prompts as values: keys/values that stand before a frozen backbone's own, and how they are learned.
+"""Prompts as values: keys/values placed before a frozen backbone's own, and how they are learned.
 
 `Guidance` is data handed to each forward pass, never an attribute of the backbone. Knows no transformers.
 Legend: B batch, L layers, H heads, P prompt slots, N feed-forward slots, D width, K labels.

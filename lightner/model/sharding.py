@@ -1,6 +1,6 @@
 """A frozen backbone too large for one device: its layers' weights lie in parts on all data-parallel workers (FSDP2).
 
-Each layer is put together when it computes, forward and backward, and taken apart behind it. What is computed stays the
+Each layer is put together when it computes, forward and backward, and taken apart after it. What is computed stays the
 same; every worker then has to run as many forward passes as the others, evaluation included.
 """
 

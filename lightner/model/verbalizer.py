@@ -1,8 +1,8 @@
 """The answer space: one vector per label, a learned weighted average of its label words, and a learned residual.
 
 Source: paper, section 3.2 ("semantic-aware answer space"). There is no label-specific classifier. Label words are read
-in context (`label_states`), so that a label is more than a bag of words; the residual, which begins at zero, tells
-labels apart whose words are equal. Legend: K labels, J label-word pieces, D width.
+in context (`label_states`), so that a label is more than a bag of words; the residual, which begins at zero, separates
+labels whose words are equal. Legend: K labels, J label-word pieces, D width.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Letter case for an uncased tokenizer: a mark behind every word that begins with a capital or is all capitals.
+"""Letter case for an uncased tokenizer: a mark after every word that begins with a capital or is all capitals.
 
-MiniLM's vocabulary is lower-cased, and case is a signal for names. The marks stand in the tokenizer itself, as a
+MiniLM's vocabulary is lower-cased, and case is a signal for names. The marks are in the tokenizer itself, as a
 sub-word of the word that they follow: whoever uses the checkpoint needs no code for them, a word's first sub-word
 stays its own, and offsets are kept. Knows words that are already split, as `batching.encode` gives them.
 """
@@ -45,9 +45,9 @@ def with_case_marks(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFa
 
 
 def _mark(others: str, mark: str, *, fewest: int) -> normalizers.Replace:
-    """Put `mark` behind a word that is one capital and then `others`.
+    """Put `mark` after a word that is one capital and then `others`.
 
-    What is replaced is the empty string at the end of the word, seen from behind it: nothing of the word is touched.
+    What is replaced is the empty string at the end of the word, seen from after it: nothing of the word is touched.
     The regular expressions at hand look behind only over alternatives of fixed lengths, hence one for each.
     """
     lengths = "|".join(rf"\A\p{{Lu}}{others * count}" for count in range(fewest, _LONGEST))

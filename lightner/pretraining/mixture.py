@@ -18,6 +18,7 @@ from lightner.data.formats import labels_of, read
 from lightner.pretraining import raw, wordnet
 from lightner.pretraining.open_text import OpenText, draw_group, draw_passages
 from lightner.types import InputError, LabelSet, Sentence, Span, label_words
+from lightner.words import as_read
 
 WEAK, OPEN = "wordnet", "open"
 PARAPHRASES = Path(__file__).parent / "paraphrases.json"
@@ -88,7 +89,7 @@ def load_sets(folder: Path, *, leave_out: Sequence[str] = ()) -> tuple[LabelledS
     """
     found = []
     for directory in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in leave_out):
-        unique = {s.words: s for file in sorted(directory.glob("*.conll")) for s in read(file)}
+        unique = {s.words: as_read(s) for file in sorted(directory.glob("*.conll")) for s in read(file)}
         short = [sentence for sentence in unique.values() if len(sentence.words) <= _MOST_WORDS]
         filled = tuple(sentence for sentence in short if sentence.spans)
         empty = tuple(sentence for sentence in short if not sentence.spans)

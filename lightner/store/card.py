@@ -1,4 +1,4 @@
-"""The card of a prompt: what it finds, on which backbone it stands, how it was tuned and how good it is.
+"""The card of a prompt: what it finds, on which backbone, how it was tuned and how good it is.
 
 As a value, as strict JSON and as a README for people. Knows neither tensors nor files.
 """

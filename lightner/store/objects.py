@@ -71,7 +71,7 @@ def open_objects(url: str, *, timeout_s: float) -> Objects:
     parts = urlsplit(url)
     if parts.query or parts.fragment or parts.scheme not in SCHEMES:
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # what is left out may be secret
-        more = " and ? or # behind it" if parts.query or parts.fragment else ""
+        more = " and ? or # after it" if parts.query or parts.fragment else ""
         raise InputError(
             f"registry: found {shown!r}{more}, expected a folder or <scheme>://<bucket>/<prefix>, {SCHEMES}"
         )

@@ -100,7 +100,7 @@ class Registry:
         return Published(domain, version, alias, sum(len(content) for content in files.values()))
 
     def resolve(self, domain: str, ref: str = LIVE) -> str:
-        """The version that `ref`, an alias or a version, stands for."""
+        """The version that `ref` names, an alias or a version."""
         check_name(domain, "domain")
         if VERSION.fullmatch(ref):
             return self._existing(domain, ref)
@@ -119,7 +119,7 @@ class Registry:
         return self._named(domain, ref, stored.content if stored else None)
 
     def fetch(self, domain: str, ref: str = LIVE) -> tuple[str, PromptArtifact]:
-        """The version that `ref` stands for, and its verified prompt."""
+        """The version that `ref` names, and its verified prompt."""
         check_name(domain, "domain")
         version = ref if VERSION.fullmatch(ref) else self.resolve(domain, ref)
         found = [self._objects.get(_path(domain, version, name), limit) for name, limit in FILES.items()]

@@ -39,8 +39,8 @@ def draft_tagger(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentenc
         work = prepare(backbone, [Row(prompt, those) for those in cropped])
         with torch.no_grad():
             encoded = forward.encode(backbone, work.batch, work.guidance, work.labels)
-        behind = encoded.candidates[:, encoded.space.first_word :]
-        words += [behind[place, : len(those)] for place, those in zip(work.places, cropped, strict=True)]
+        candidates = encoded.candidates[:, encoded.space.first_word :]
+        words += [candidates[place, : len(those)] for place, those in zip(work.places, cropped, strict=True)]
     return learn(words, chosen, prompt.labels)
 
 

@@ -32,7 +32,7 @@ _BELOW = {"dropout": 1}
 class Plan:
     """One tuning run, fixed before it starts.
 
-    `prompt_length` free slots stand behind one slot per label; `feed_forward_slots` rows join each feed-forward block
+    `prompt_length` free slots follow one slot per label; `feed_forward_slots` rows join each feed-forward block
     and learn at `slot_rate` times the rate, label residuals at `residual_rate` times it; a run of `steps` is reported
     in `rounds`. `bf16`: compute in bfloat16 on devices made for it; what is learned stays in float32.
     """
@@ -71,7 +71,7 @@ class Plan:
 class Scheme:
     """How the trials of a scan are measured and run, beside the plan of each.
 
-    `folds` of a cross-validation; 1 stands for a single split. `early_stopping`: the worse half of the trials ends at
+    `folds` of a cross-validation; 1 means a single split. `early_stopping`: the worse half of the trials ends at
     each of the `milestones`. `workers`: how many share a run's batches.
     """
 
@@ -121,7 +121,7 @@ def plan(
 ) -> Plan:
     """The plan for tuning on `sentences` with the two scanned values.
 
-    An expert's `pins` stand in place of any of them, and what a rule derives from a pinned setting follows it. Raises
+    An expert's `pins` replace any of them, and what a rule derives from a pinned setting follows it. Raises
     InputError as `Plan.with_pins` does.
     """
     pins = pins or {}
@@ -161,7 +161,7 @@ def scheme(different: int, *, dev: bool) -> Scheme:
 
 
 def fold_count(sentences: int) -> int:
-    """Folds of a cross-validation on so many different sentences; 1 stands for a hold-out of the share HELD_OUT.
+    """Folds of a cross-validation on so many different sentences; 1 means a hold-out of the share HELD_OUT.
 
     Raises:
         InputError: there are fewer than two.
@@ -172,9 +172,9 @@ def fold_count(sentences: int) -> int:
 
 
 def milestones(rounds: int, trials: int) -> tuple[int, ...]:
-    """The rounds to which all trials that are left come together: as many as it takes to leave one, then the last.
+    """Rounds at which surviving trials are compared; the last entry is the final round.
 
-    Behind each but the last the better half of those that came to it goes on (lightner/jobs/halving.py).
+    After each but the last the better half of the surviving trials continues (lightner/jobs/halving.py).
     """
     needed = min(len(_COMPARED), math.ceil(math.log2(trials)))
     compared = {rounds // part for part in _COMPARED[len(_COMPARED) - needed :]}
@@ -182,7 +182,7 @@ def milestones(rounds: int, trials: int) -> tuple[int, ...]:
 
 
 def better_half(f1: Sequence[float]) -> tuple[int, ...]:
-    """Of trials with these F1 the places of those that go on, in order; between equals the earlier one does."""
+    """Places of the trials, by F1, that survive a comparison, in order; of equals the earlier one survives."""
     best = sorted(range(len(f1)), key=lambda place: -f1[place])
     return tuple(sorted(best[: math.ceil(len(f1) / 2)]))
 
@@ -211,7 +211,7 @@ def runs_per_gpu(parameters: int) -> int:
 
 
 def cpus_per_run(cpus: int, runs: int) -> int:
-    """How many CPUs each of so many runs has, side by side on a machine of one's own."""
+    """How many CPUs each of so many runs has, side by side on a machine that only this job uses."""
     return max(1, min(_MOST_CPUS, cpus // runs))
 
 
@@ -222,12 +222,12 @@ def in_proportion(whole: Plan, *, learned: float, of: int) -> Plan:
 
 
 def round_end(plan: Plan, number: int) -> int:
-    """The step behind which round `number`, from 1 on, of a plan ends."""
+    """The step after which round `number`, from 1 on, of a plan ends."""
     return plan.steps * number // plan.rounds
 
 
 def rate_share(plan: Plan, step: int) -> float:
-    """The share of its rate that a step, from 1 on, takes: linear warm-up, then linear decay to zero behind the end."""
+    """The share of its rate that a step, from 1 on, takes: linear warm-up, then linear decay to zero after the end."""
     rising = step / max(1, plan.warm_up_steps)
     falling = (plan.steps - step + 1) / max(1, plan.steps - plan.warm_up_steps)
     return min(1.0, rising, falling)

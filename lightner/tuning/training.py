@@ -233,7 +233,7 @@ def _examples(backbone: Backbone, labels: LabelSet, sentences: Sequence[Sentence
 
 
 def _resume(tuned: PromptModel, optimizer: torch.optim.Optimizer, folder: Path) -> int:
-    """Take up the state in `folder` and return the step that it was written behind."""
+    """Take up the state in `folder` and return the step after which it was written."""
     weights, counters = load_state(folder, optimizer)
     expected = {name: tuple(parameter.shape) for name, parameter in tuned.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
