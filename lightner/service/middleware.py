@@ -1,6 +1,7 @@
-"""What stands before the routes, as ASGI: who may ask, how much at once, for how long, and how large a body.
+"""ASGI middleware before the routes: who may ask, how much at once, for how long, and how large a body.
 
-All of it acts before anything of the body is parsed.
+All of it acts before anything of the body is parsed. Paths are those below the service's own address, as its routes
+are: under a `route_prefix` of Ray Serve or another root path they are the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lightner.service import problems
@@ -24,9 +26,10 @@ from lightner.service.problems import ProblemError
 from lightner.service.schemas import Problem
 
 # Health, and the page with its files: they say nothing that is not public, and answer however busy the service is.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"})
+# The empty path is the service's own address without its last slash.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "", "/", "/page.css", "/page.js", "/icon.svg"})
 METRICS_PATH = "/metrics"
-# Who looks after a busy service must see how busy it is.
+# Whoever looks after a busy service must see how busy it is.
 UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}
 
 _ADMINISTRATION = "lightner.administration"
@@ -41,6 +44,31 @@ class Keys:
     admin: str | None = field(repr=False)
 
 
+def path_below_root(scope: Scope) -> str:
+    """The path that the routes see, exactly as starlette's router finds it: a difference would open closed routes.
+
+    Servers give the whole path, of which the root path is a part; some proxies give what is left without it.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    below = path.removeprefix(root)
+    return below if not below or below.startswith("/") else path
+
+
+class RootSlash:
+    """Redirects the service's own address without its last slash to the one with it: the page's links are relative."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not path_below_root(scope):
+            # Without host and scheme, which a proxy may have changed.
+            await RedirectResponse(f"{scope.get('root_path', '')}/")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 class BearerKey:
     """Refuses requests without `Authorization: Bearer <key>`, unless reading needs none; `OPEN_PATHS` are open."""
 
@@ -50,7 +78,7 @@ class BearerKey:
         self._admin = _digest(keys.admin.encode()) if keys.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or path_below_root(scope) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         given = _bearer(scope)
@@ -92,7 +120,7 @@ class RequestLimit:
         self._in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in UNCOUNTED_PATHS:
+        if scope["type"] != "http" or path_below_root(scope) in UNCOUNTED_PATHS:
             await self._app(scope, receive, send)
             return
         if self._in_hand >= self._limit:

@@ -1,4 +1,4 @@
-"""The HTTP face of a `Reader`, put together: guards, routes, page and OpenAPI document. Knows neither ray nor torch."""
+"""The HTTP side of a `Reader`, put together: middleware, routes, page and OpenAPI document. Knows no ray, no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from lightner.service import entities, page, problems
 from lightner.service.messages import Named, Reader, Refusal
-from lightner.service.middleware import METRICS_PATH, AdminRoute, BearerKey, BodyLimit, Keys, RequestLimit, TimeLimit
+from lightner.service.middleware import (
+    METRICS_PATH,
+    AdminRoute,
+    BearerKey,
+    BodyLimit,
+    Keys,
+    RequestLimit,
+    RootSlash,
+    TimeLimit,
+)
 from lightner.service.openapi import ADMIN_KEY, READ_KEY, DomainPath, PromptQuery, documented
 from lightner.service.problems import NoInternalText, ProblemError, answered
 from lightner.service.prometheus import exposition
@@ -45,6 +54,7 @@ def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits) -> FastAPI:
     app.add_middleware(TimeLimit, limit_s=limits.timeout_s)
     app.add_middleware(RequestLimit, limit=limits.max_at_once)
     app.add_middleware(BearerKey, keys=keys)
+    app.add_middleware(RootSlash)
     app.add_middleware(NoInternalText)
     return app
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette._utils import get_route_path
 
 from lightner.service.messages import Answer, Ask, Family, Named, Refusal
+from lightner.service.middleware import path_below_root
 from lightner.service.replica import BackboneReplica
 from lightner.service.settings import RequestLimits
 from lightner.types import TaggedText
@@ -55,6 +59,53 @@ class Slow:
 
     async def backbone(self) -> str:
         return "slow"
+
+
+class TestBelowARootPath:
+    """As behind a `route_prefix` of Ray Serve, which gives whole paths, and behind proxies that take it off."""
+
+    @pytest.mark.parametrize(
+        ("root", "below"),
+        [("/ner", "/ner"), ("/team/ner", "/team/ner"), ("/healthz", "/healthz"), ("/ner", ""), ("/team/ner", "")],
+    )
+    async def test_what_is_open_stays_open_and_all_else_needs_the_key(self, root: str, below: str) -> None:
+        async with connect(Slow(), read=READ, root_path=root) as client:
+            address = f"http://service{below}"
+            for path in ("/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"):
+                assert (await client.get(address + path)).status_code == 200, path
+            for path in ("/v1/domains", "/metrics", "/docs", "/openapi.json", "/healthz/x", "//healthz", "/x" + root):
+                problem(await client.get(address + path), 401, "unauthorized")
+                problem(await client.get(address + path, headers=bearer("wrong")), 401, "unauthorized")
+            assert (await client.get(f"{address}/v1/domains", headers=bearer(READ))).status_code == 200
+            assert f"'{root}/openapi.json'" in (await client.get(f"{address}/docs", headers=bearer(READ))).text
+
+    async def test_paths_outside_it_are_no_routes_and_need_the_key(self) -> None:
+        async with connect(Slow(), read=READ, root_path="/ner") as client:
+            for path in ("/nerd", "/ner-healthz", "/nerhealthz", "/x/healthz"):
+                problem(await client.get(path), 401, "unauthorized")
+                problem(await client.get(path, headers=bearer(READ)), 404, "not-found")
+
+    async def test_health_the_page_and_metrics_are_not_counted(self) -> None:
+        reader = Slow()
+        async with connect(reader, limits=RequestLimits(max_at_once=1), root_path="/ner") as client:
+            held = asyncio.create_task(client.post(f"/ner{ENTITIES}", json={"texts": ["a"]}))
+            await reader.asked.acquire()
+            problem(await client.get("/ner/v1/domains"), 429, "too-many-requests")
+            for path in ("", "/", "/healthz", "/readyz", "/page.css", "/metrics"):
+                assert (await client.get(f"/ner{path}", follow_redirects=True)).status_code == 200, path
+            reader.open.set()
+            assert (await held).status_code == 200
+
+    async def test_the_services_own_address_without_a_slash_leads_to_the_one_with_it(self) -> None:
+        async with connect(Slow(), read=READ, root_path="/ner") as client:
+            answer = await client.get("/ner")
+            assert (answer.status_code, answer.headers["location"]) == (307, "/ner/")
+
+    @given(st.from_regex(r"(/[ab]?){0,3}", fullmatch=True), st.from_regex(r"(/?[ab/]){0,5}", fullmatch=True))
+    def test_a_path_is_taken_from_the_scope_as_the_router_does(self, root: str, path: str) -> None:
+        for given_path in (path, root + path):
+            scope = {"type": "http", "path": given_path, "root_path": root}
+            assert path_below_root(scope) == get_route_path(scope)
 
 
 class TestReadKey:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from starlette.types import Receive, Scope, Send
 
 from lightner.service.messages import Reader
 from lightner.service.middleware import Keys
@@ -114,6 +115,39 @@ def plain(page: Page) -> str:
         "m => [...m.childNodes].map(n => n.nodeType === 3 ? n.data : n.firstChild.data).join('')"
     )
     return text
+
+
+@pytest.fixture(scope="module")
+def below(reader: BackboneReplica) -> Iterator[str]:
+    """The service at `/ner` of a server, as behind a `route_prefix` of Ray Serve."""
+    app = app_of(reader)
+
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": "/ner"}, receive, send)
+
+    with listening(mounted) as url:
+        yield f"{url}/ner"
+
+
+class TestBelowARootPath:
+    @pytest.mark.parametrize("slash", ["", "/"])
+    def test_the_page_finds_its_files_and_its_service(self, page: Page, below: str, slash: str) -> None:
+        watched = Watched(page)
+        page.goto(below + slash)
+        page.get_by_label("Domain").select_option("movies")
+        find(page, TEXT)
+        expected = answer_of(below, "movies", TEXT)["results"][0]["entities"]
+        assert marks(page) == marked_as(expected) != []
+        page.get_by_role("button", name="Copy curl").click()
+        expect(page.locator("#copy-curl")).to_have_text("Copied")
+        assert f"{below}/v1/domains/movies/entities" in page.evaluate("navigator.clipboard.readText()")
+        assert {address for address in watched.addresses if not address.startswith(f"{below}/")} <= {below}
+
+    def test_its_link_leads_to_the_documentation(self, page: Page, below: str) -> None:
+        page.goto(below)
+        page.get_by_role("link", name="API").click()
+        expect(page).to_have_url(f"{below}/docs")
+        expect(page.locator(".opblock-summary-path").first).to_be_visible()
 
 
 class TestFinding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import signal
@@ -23,7 +24,8 @@ from tests.support.serving import DOMAINS, TEXTS, Place, entities_of, prepare
 pytestmark = pytest.mark.ray
 CONFIG = CHECKOUT / "serve" / "config.yaml"
 PATIENCE_S = 180.0
-ADMIN = "admin key"
+ADMIN, READ = "admin key", "read key"
+PREFIX = "/team/ner"
 
 
 class Service:
@@ -46,11 +48,22 @@ class Service:
         """What `serve deploy` does; returns when all of it runs."""
         answer = httpx.put(f"{self._dashboard}/api/serve/applications/", json=self.config, timeout=60)
         assert answer.status_code == 200, answer.text
-        wait_until(lambda: self.application()["status"] == "RUNNING", lambda: self.application().get("message"))
+        names = [each["name"] for each in self.config["applications"]]
+        wait_until(
+            lambda: all(self.application(name)["status"] == "RUNNING" for name in names),
+            lambda: [self.application(name).get("message") for name in names],
+        )
 
-    def application(self) -> dict[str, Any]:
+    def add_below_prefix(self) -> None:
+        """A second application over the same place, at PREFIX, that wants the key READ."""
+        second = copy.deepcopy(self.config["applications"][0])
+        second |= {"name": "keyed", "route_prefix": PREFIX, "runtime_env": {"env_vars": {"LIGHTNER_READ_KEY": READ}}}
+        second["args"]["num_cpus"] = 0.1
+        self.config["applications"].append(second)
+
+    def application(self, name: str = "lightner") -> dict[str, Any]:
         found = httpx.get(f"{self._dashboard}/api/serve/applications/", timeout=60).json()
-        application: dict[str, Any] = found["applications"]["lightner"]
+        application: dict[str, Any] = found["applications"][name]
         return application
 
     def backbone_pid(self) -> int:
@@ -74,6 +87,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service(local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("a place")))
+    service.add_below_prefix()
     service.deploy()
     yield service
     service.delete()
@@ -157,6 +171,25 @@ def test_the_page_is_there(service: Service) -> None:
         answer = service.http.get(path)
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_below_a_prefix_health_and_the_page_need_no_key_and_all_else_does(service: Service) -> None:
+    for path in ("/healthz", "/readyz", "/", "/page.js", "/page.css", "/icon.svg"):
+        assert service.http.get(PREFIX + path).status_code == 200, path
+    without_slash = service.http.get(PREFIX)
+    assert (without_slash.status_code, without_slash.headers["location"]) == (307, f"{PREFIX}/")
+    for path in ("/v1/domains", "/metrics", "/docs", "/openapi.json", "/healthz/x"):
+        assert service.http.get(PREFIX + path).status_code == 401, path
+    shown = service.http.get(f"{PREFIX}/docs", headers={"authorization": f"Bearer {READ}"}).text
+    assert f"{PREFIX}/static-offline-docs/swagger-ui-bundle.js" in shown
+    assert service.http.get("/v1/domains").status_code == 200  # the other application stays open
+    for slash in ("", "/"):
+        with Client(f"{service.http.base_url}{PREFIX}{slash}", key=READ) as client:
+            assert set(client.domains()) >= set(DOMAINS)
+            (tagged,) = client.tag("movies", [TEXTS[0]])
+            assert [each.text for each in tagged.entities] == [
+                each.text for each in service.place.offline("movies", TEXTS[0]).entities
+            ]
 
 
 def test_metrics_are_of_every_replica_or_not_to_be_had(service: Service) -> None:

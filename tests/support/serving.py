@@ -110,11 +110,16 @@ def entities_of(tagged: TaggedText) -> list[dict[str, object]]:
 
 
 def connect(
-    reader: Reader, *, read: str | None = None, admin: str | None = None, limits: RequestLimits | None = None
+    reader: Reader,
+    *,
+    read: str | None = None,
+    admin: str | None = None,
+    limits: RequestLimits | None = None,
+    root_path: str = "",
 ) -> httpx.AsyncClient:
-    """A client of the service over `reader`, in this process."""
+    """A client of the service over `reader`, in this process; the service's own address is below `root_path`."""
     app = create_app(reader, keys=Keys(read, admin), limits=limits or RequestLimits())
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path=root_path), base_url="http://service")
 
 
 def bearer(key: str) -> dict[str, str]:
