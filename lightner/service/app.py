@@ -14,7 +14,7 @@ from lightner.service.ingress import READ_KEY, Ingress
 from lightner.service.ray_metrics import metrics_observer
 from lightner.service.replica import BackboneReplica
 from lightner.service.routing import PromptRouter
-from lightner.service.settings import Limits, Settings
+from lightner.service.settings import PLACEHOLDER, Limits, Settings
 from lightner.types import InputError
 
 # Requests wait in the replica's own queue, where they can be batched and counted, not in Ray's router.
@@ -28,13 +28,18 @@ def build(args: dict[str, Any]) -> Application:
     """The service for `settings.Settings` given as a mapping.
 
     Raises:
-        InputError: an unknown key or a bad value; the message names it.
+        InputError: an unknown key, a bad value, or a registry that nobody has set; the message names it.
     """
     try:
         settings = Settings.model_validate(args)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise InputError(f"service: {'; '.join(faults)}; expected {sorted(Settings.model_fields)}") from error
+    if PLACEHOLDER in settings.registry:
+        raise InputError(
+            f"service: registry: found the placeholder {settings.registry!r}, expected the address that prompts are "
+            "published to (--registry of the tuning job), as `registry` in the file that is deployed"
+        )
     # What goes away ends what it was asked; it is ended itself only after the longest request has been.
     patience_s = settings.requests.timeout_s + SHUTDOWN_MARGIN_S
     backbone = ray_serve.deployment(

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lightner.service.schemas import NAME_PATTERN
 
+PLACEHOLDER = "CHANGE-ME"
+"""In place of a bucket in serve/config.yaml and cluster/; stores refuse capitals, so it can be nobody's."""
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 ShortTime = Annotated[float, Field(ge=0, le=10)]
 Count = Annotated[int, Field(ge=1)]

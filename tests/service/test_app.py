@@ -112,10 +112,19 @@ class TestConfig:
 
     def test_its_arguments_and_limits_are_those_of_the_service(self, config: dict[str, Any]) -> None:
         (application,) = config["applications"]
-        build(application["args"])
+        build({**application["args"], "registry": "s3://bucket/registry"})
         backbone, ingress = application["deployments"]
         assert (backbone["name"], ingress["name"]) == ("Backbone", "Ingress")
         Limits.model_validate(backbone["user_config"])
+
+    @pytest.mark.parametrize("file", ["serve/config.yaml", "cluster/kuberay/base/ray-service.yaml"])
+    def test_as_it_is_the_service_says_what_to_set_and_asks_no_store(self, file: str) -> None:
+        document = yaml.safe_load((CHECKOUT / file).read_text())
+        served = yaml.safe_load(document["spec"]["serveConfigV2"]) if "spec" in document else document
+        with pytest.raises(
+            InputError, match=r"registry: found the placeholder 's3://CHANGE-ME/registry', expected the"
+        ):
+            build(served["applications"][0]["args"])
 
 
 def requires_key(application: Any) -> bool:
