@@ -1,11 +1,11 @@
-"""A client of the service: texts in, entities out, over HTTP. Needs httpx and tenacity; imports neither ray nor torch.
+"""An HTTP client of the service: texts in, entities out. Needs httpx and tenacity; imports neither ray nor torch.
 
     with Client("http://localhost:8000") as client:
         for tagged in client.tag("recipes", ["Whisk 150 g of sugar."]):
             print(tagged.entities)
 
-What may pass is waited for: a service that starts, is overloaded or was killed is asked again, with growing pauses and
-never sooner than it asks for (`Retry-After`), until the client's patience ends.
+Temporary failures are retried: while the service starts, is overloaded or was killed, requests are sent again after
+growing pauses, never sooner than its `Retry-After` says, until the client's patience ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lightner.words import checked_list, checked_text, checked_texts, has_lone_s
 
 LIVE = "live"
 
-# What the service takes in one request.
+# Limits of one request, as in the service.
 MAX_TEXTS = 256
 MAX_TEXT_CHARACTERS = 100_000
 MAX_TOTAL_CHARACTERS = 400_000
@@ -38,7 +38,7 @@ MAX_TOTAL_CHARACTERS = 400_000
 CONNECT_TIMEOUT_S = 5.0
 _PROBLEM = "application/problem+json"
 _PASSING = frozenset({408, 429, 503, 504})
-# From something between here and the service, or from a process that died: the service itself explains its problems.
+# Without a problem document these come from a proxy or from a process that died, as the service explains its own.
 _PASSING_UNEXPLAINED = frozenset({500, 502})
 _PAUSES = wait_random_exponential(multiplier=0.2, max=10)
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """A text's entities, the version of the prompt that found them, and in how many windows the text was read."""
+    """A text's entities, the prompt version that found them, and in how many windows the text was read."""
 
     domain: str
     prompt_version: str
@@ -65,7 +65,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A domain's card and the version that it belongs to."""
+    """The card of one version of a domain's prompt."""
 
     domain: str
     prompt_version: str
@@ -95,19 +95,19 @@ class Problem:
 
 
 class ClientError(Exception):
-    """The service could not be asked or did not do what was asked."""
+    """The service could not be reached or refused a request."""
 
 
 class UnreachableError(ClientError):
-    """No answer came: nobody listens, the connection broke, or it took longer than the timeout."""
+    """No answer came: no connection, a broken one, or the timeout."""
 
 
 class UnexpectedAnswerError(ClientError):
-    """The answer is none of this service's."""
+    """The answer is not from this service: its form is another one."""
 
 
 class ProblemError(ClientError):
-    """The service refused. `retry_after_s` is how soon it may be asked again, where it said so."""
+    """The service refused a request. `retry_after_s` is after how long it may be sent again, if the service said so."""
 
     def __init__(self, problem: Problem, *, retry_after_s: float | None, passing: bool) -> None:
         super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
@@ -117,10 +117,10 @@ class ProblemError(ClientError):
 
 
 class Client:
-    """A connection to the service at `url`; to be closed, or used in a `with` block. May be used from several threads.
+    """A connection to the service at `url`. Use it in a `with` block or close it; several threads may share it.
 
-    `timeout_s` bounds each wait of a try, `patience_s` all tries of one request together. All methods raise ClientError
-    in one of its forms, and InputError for what no service would take.
+    `timeout_s` bounds each wait of one attempt, `patience_s` all attempts of a request together. Methods raise kinds of
+    ClientError, and InputError for arguments that no service would accept.
     """
 
     def __init__(
@@ -167,8 +167,11 @@ class Client:
     def tag(
         self, domain: str, texts: Iterable[str | Sequence[str]], *, threshold: float = 0.0, prompt: str | None = None
     ) -> list[Tagged]:
-        """Entities of each text, in the order of the texts. As many requests as it takes, one after another: where an
-        alias moves meanwhile, each `Tagged` says which version it is of."""
+        """Entities of each text, in the order of the texts.
+
+        Long lists take several requests, one after another. If an alias moves meanwhile, each `Tagged` says which
+        version it is of.
+        """
         path = f"/v1/domains/{check_name(domain, 'domain')}/entities"
         given = checked_texts(texts)
         options = {"threshold": _checked_threshold(threshold), "prompt": _checked_prompt(prompt, "prompt")}
@@ -182,7 +185,7 @@ class Client:
         return found
 
     def tag_mixed(self, items: Iterable[Item], *, threshold: float = 0.0) -> list[Tagged | Problem]:
-        """Entities of texts of any domains, read together; a problem in the place of what one domain could not read."""
+        """Entities of texts of any domains, read together; a text that could not be read has a problem in its place."""
         given = [_checked_item(item, f"items[{place}]") for place, item in enumerate(checked_list(items, "items"))]
         least = _checked_threshold(threshold)
         sizes = [_characters(item.text, f"items[{place}].text") for place, item in enumerate(given)]
@@ -204,21 +207,21 @@ class Client:
             return list(answer["domains"])
 
     def describe(self, domain: str, prompt: str | None = None) -> Described:
-        """A domain's card: labels, backbone, how it was tuned, how good it is."""
+        """A domain's card: labels, backbone, how its prompt was tuned and how good it is."""
         query = {"prompt": prompt} if prompt else {}
         answer = self._asked("GET", f"/v1/domains/{check_name(domain, 'domain')}", params=query)
         with _expected():
             return Described(answer["domain"], answer["prompt_version"], answer["card"])
 
     def set_alias(self, domain: str, version: str, *, alias: str = LIVE) -> Named:
-        """Let an alias name a published version; wants the admin key."""
+        """Let an alias name a published version; needs the admin key."""
         path = f"/v1/domains/{check_name(domain, 'domain')}/alias"
         return _named(self._asked("PUT", path, json={"alias": alias, "version": version}))
 
     def rollback(self, domain: str, *, alias: str = LIVE) -> Named:
-        """Let an alias name again what it named before; wants the admin key.
+        """Let an alias name again the version that it named before; needs the admin key.
 
-        Tried once: after an error look at the domain before asking again, for twice goes back twice.
+        Never retried, since a second call would go back once more: after an error, look which version is live.
         """
         path = f"/v1/domains/{check_name(domain, 'domain')}/rollback"
         return _named(self._asked_once("POST", path, json={"alias": alias}))
@@ -244,7 +247,7 @@ def _expected() -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnexpectedAnswerError(f"found an answer that is none of this service's: {error!r}") from error
+        raise UnexpectedAnswerError(f"found an answer in another form than this service's: {error!r}") from error
 
 
 def _refused(answer: httpx.Response) -> ProblemError:
@@ -264,10 +267,10 @@ def _passes(error: BaseException) -> bool:
 
 
 def _pause_s(state: RetryCallState) -> float:
-    # Both together: clients that were told the same time do not all come back in the same moment.
+    # The random pause comes on top, so that clients with the same Retry-After do not all return at the same moment.
     error = state.outcome.exception() if state.outcome else None
-    told_s = error.retry_after_s if isinstance(error, ProblemError) else None
-    return _PAUSES(state) + (told_s or 0.0)
+    wanted_s = error.retry_after_s if isinstance(error, ProblemError) else None
+    return _PAUSES(state) + (wanted_s or 0.0)
 
 
 def _retry_after_s(text: str) -> float | None:
@@ -298,7 +301,7 @@ def _checked_threshold(threshold: object) -> float:
 
 
 def _characters(text: str | Sequence[str], where: str) -> int:
-    """Characters of a text, if the service would take it."""
+    """The number of characters of a text. Raises InputError if the service would not accept it."""
     joined = text if isinstance(text, str) else " ".join(text)
     if len(joined) > MAX_TEXT_CHARACTERS:
         raise InputError(f"{where}: found {len(joined)} characters, expected at most {MAX_TEXT_CHARACTERS}; split it")

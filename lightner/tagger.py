@@ -56,7 +56,7 @@ class Row:
 class Work:
     """A batch ready for the model: rows of any prompts, padded and stacked on the backbone's device.
 
-    They stand in the order of their lengths; `places[n]` is where the caller's row n stands.
+    Rows are sorted by length; `places[n]` is the index of the caller's row n among them.
     """
 
     rows: tuple[Row, ...]
@@ -68,7 +68,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Inferred:
-    """Decoded rows of a `Work` and the candidate space their ids belong to."""
+    """The decoded rows of a `Work`, and the candidate space of their ids."""
 
     decoded: tuple[Decoded, ...]
     space: Space
@@ -229,7 +229,7 @@ def prepare(backbone: Backbone, rows: Sequence[Row]) -> Work:
 
 
 def infer(backbone: Backbone, work: Work) -> Inferred:
-    """The model's part: encode, then decode under the grammar."""
+    """Run the model: encode, then decode under the grammar."""
     with torch.inference_mode():
         encoded = forward.encode(backbone, work.batch, work.guidance, work.labels)
         taggers = [row.prompt.draft_tagger for row in work.rows]
@@ -237,17 +237,17 @@ def infer(backbone: Backbone, work: Work) -> Inferred:
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
-    """Scored spans of each of the caller's rows, in the words of that row."""
+    """Scored spans of each row in the caller's order, in the words of that row."""
     return [
         inferred.decoded[place].spans(work.rows[place].prompt.labels.names, inferred.space) for place in work.places
     ]
 
 
 def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> ScoredSpans:
-    """Spans of overlapping windows in the words of the whole text.
+    """Spans found in overlapping windows, in the words of the whole text.
 
-    In an overlap each half belongs to the window that sees more around it, and an entity across the middle to both,
-    so that none is lost where windows disagree. Where two entities overlap, the likelier one stays.
+    In an overlap each half belongs to the window that has more context there; an entity across its middle belongs to
+    both, so that none is lost where windows disagree. Of entities that overlap, the likelier one stays.
     """
     kept: ScoredSpans = []
     for index, ((start, end), spans) in enumerate(zip(ranges, found, strict=True)):
@@ -261,29 +261,29 @@ def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> Sc
 
 
 def _likeliest(spans: ScoredSpans) -> ScoredSpans:
-    """In order, without those that overlap a likelier one. Of a long text there are tens of thousands."""
+    """The spans in order, without those that overlap a likelier one; fast for the tens of thousands of a long text."""
     chosen: ScoredSpans = []
     for span, score in sorted(spans, key=lambda pair: (-pair[1], pair[0])):
         place = bisect_left(chosen, span.start, key=lambda pair: pair[0].start)
-        around = chosen[max(0, place - 1) : place + 1]  # no two of the chosen overlap, so only neighbours can
+        around = chosen[max(0, place - 1) : place + 1]  # chosen spans do not overlap, so only neighbours can
         if all(span.end <= other.start or other.end <= span.start for other, _ in around):
             chosen.insert(place, (span, score))
     return chosen
 
 
 def _fitted(example: Example, most: int, special: int) -> Example:
-    """The example within the encoder's positions, by shortening its longest words to fewer sub-words.
+    """The example, cut to the encoder's `most` positions by dropping the last sub-words of its longest words.
 
-    A window of words only overflows where words are no words (base64, long URLs); each stays one that can be
-    pointed at. The tokenizer's `special` tokens stay.
+    A window only overflows if it holds very long words (base64, URLs). Each word keeps at least one sub-word, so that
+    it can be pointed at; the tokenizer's `special` tokens stay.
     """
     if len(example.pieces) <= most:
         return example
     room = most - special
     if len(example.word_first) > room:
         raise InputError(f"sentence: found {len(example.word_first)} words, expected at most {room}")
-    behind = special - example.word_first[0]
-    bounds = [*example.word_first, len(example.pieces) - behind]
+    trailing = special - example.word_first[0]
+    bounds = [*example.word_first, len(example.pieces) - trailing]
     sizes = [after - before for before, after in pairwise(bounds)]
     limit = max(size for size in range(1, room + 1) if sum(min(size, s) for s in sizes) <= room)
     pieces: list[int] = [*example.pieces[: bounds[0]]]

@@ -175,10 +175,10 @@ def sentence_ranges(text: str, words: Sequence[Word]) -> tuple[tuple[int, int], 
 
 
 def windows(count: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:
-    """Ranges `[start, end)` of at most `size` words that cover `count` words; neighbours share `overlap` or more.
+    """Ranges `[start, end)` of at most `size` words that cover `count` words; neighbours share at least `overlap`.
 
-    The last window is moved back to be full, so that its words have as much context as any. No words, no windows.
-    Raises InputError unless 0 <= overlap < size.
+    The last window is moved back to be full, so that its words have as much context as others. Without words there are
+    no windows. Raises InputError unless 0 <= overlap < size.
     """
     if not 0 <= overlap < size:
         raise InputError(f"windows: found size {size} and overlap {overlap}, expected 0 <= overlap < size")

@@ -335,7 +335,7 @@ class TestBetween:
     @pytest.mark.parametrize("body", ["<html>", "[]", '{"domain": []}', '{"domains": 3}'])
     def test_an_answer_of_something_else_is_told_as_such(self, body: str) -> None:
         app = Scripted(Response(body, media_type="application/json"))
-        with listening(app) as url, Client(url) as client, pytest.raises(UnexpectedAnswerError, match="none of this"):
+        with listening(app) as url, Client(url) as client, pytest.raises(UnexpectedAnswerError, match="another form"):
             client.domains()
 
     def test_a_service_that_does_not_answer_in_time_is_unreachable(self) -> None:

@@ -1,6 +1,6 @@
-"""A file to be annotated as blocks of rows, what is known of it on disk, and the worker that does a block.
+"""Annotating a file in blocks of rows: the plan, its state on disk, and the worker that annotates one block.
 
-Beside the output lies a folder of state: the plan, written once, and a part for each block that is done. Knows no Ray.
+The state is in a folder next to the output: the plan, written once, and a part for each finished block. Knows no Ray.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from lightner.tagger import tag_texts
 from lightner.types import InputError, TaggedText
 from lightner.words import Text
 
-# A block is what a kill costs at most, and what a worker takes at a time; so many of them are enough for any file.
+# A worker takes one block at a time, and a kill loses at most the blocks in progress. Large files get larger blocks.
 BLOCK_BYTES = 2**16
 MOST_BLOCKS = 4096
-# Of prompts that a worker keeps in memory, as the service does by default; what is used longest ago makes room.
+# Bytes of prompts that a worker keeps in memory, as the service does by default; the least recently used are evicted.
 PROMPT_BYTES = 2**30
 STATE = ".annotate"
-# What an output row has beside the input's fields, of which those with such a name are kept under one that tells them.
+# Fields that are added to a row; the row's own fields of these names are kept under names that begin with OWN.
 _WRITTEN = ("prompt_version", "entities", "windows")
 OWN = "own_"
 _GROWING = f".{'[0-9a-f]' * 16}.part"
@@ -43,7 +43,7 @@ _GROWING = f".{'[0-9a-f]' * 16}.part"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Bytes `[start, end)` of a file, the number of its first line, and how many rows are in it."""
+    """Bytes `[start, end)` of a file, the number of the first line in them, and how many rows they hold."""
 
     start: int
     end: int
@@ -53,7 +53,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a file is to be annotated with; a started output is only gone on with by an equal one."""
+    """A file and how it is annotated; a started output is resumed by an equal request only."""
 
     source: str
     size: int
@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class AnnotationPlan:
-    """A request, the version that each domain's prompt had when it began, and its blocks."""
+    """A request, the version of each domain's prompt when it began, and its blocks."""
 
     request: Request
     versions: Mapping[str, str]
@@ -80,7 +80,7 @@ class AnnotationPlan:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a file's output and its state are."""
+    """The paths of a file's output and of its state."""
 
     output: Path
 
@@ -97,11 +97,11 @@ class Target:
 
 
 def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
-    """Read the whole file once, so that whatever is wrong with it is said before time is spent.
+    """Plan a file's annotation; reads the whole file once, so that its faults are reported before any work is done.
 
     Raises:
-        InputError: a row cannot be read, names no domain or has a field and what it would be kept as; a domain is not
-            published; the file is not the one of the request.
+        InputError: a row cannot be read, names no domain, or has a field and also the name it would be kept under; a
+            domain is not published; the file has changed since the request.
         RegistryUnavailable: the registry does not answer.
         OSError: the file cannot be read.
     """
@@ -126,7 +126,7 @@ def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
 
 
 def write_plan(plan: AnnotationPlan, target: Target) -> None:
-    """Write the plan, whole or not at all."""
+    """Write the plan, completely or not at all."""
     target.state.mkdir(parents=True, exist_ok=True)
     with whole(target.plan) as stream:
         stream.write(json.dumps(asdict(plan), indent=1).encode())
@@ -140,10 +140,10 @@ def read_plan(target: Target) -> AnnotationPlan:
 
 
 def assemble(plan: AnnotationPlan, target: Target) -> None:
-    """Put the parts together, in the input's order; the output is there whole or not at all.
+    """Put the parts together in the input's order; the output appears complete or not at all.
 
     Raises:
-        InputError: the file that was annotated has changed since.
+        InputError: the file has changed since it was annotated.
         OSError: a part cannot be read, or the output not be written.
     """
     _check_same(plan.request, os.stat(plan.request.source))
@@ -159,21 +159,21 @@ def assemble(plan: AnnotationPlan, target: Target) -> None:
 
 
 def begun(target: Target) -> bool:
-    """Whether any block is done."""
+    """Whether any block is finished."""
     return target.output.exists() or any(target.state.glob("part-*.jsonl"))
 
 
 def clear(target: Target) -> None:
-    """Remove what a killed job was writing, and the parts of a finished output; for who holds the folder alone."""
-    beside = target.output.parent.glob(f".{glob.escape(target.output.name)}{_GROWING}")
+    """Remove unfinished files of a killed job, and the parts of a finished output; no other job may use the folder."""
+    unfinished = target.output.parent.glob(f".{glob.escape(target.output.name)}{_GROWING}")
     parts = target.state.glob("part-*.jsonl") if target.output.exists() else ()
-    for left in [*beside, *target.state.glob(f".*{_GROWING}"), *parts]:
+    for left in [*unfinished, *target.state.glob(f".*{_GROWING}"), *parts]:
         left.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its place at `path` when all of it is on the disk. Raises OSError that names it."""
+    """A file to write that appears at `path` once all of it is on disk. Raises OSError that names it."""
     growing = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with named(path):
@@ -188,7 +188,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """An OSError from within names its file: of a full disk, only opening a file tells which."""
+    """Add `path` to an OSError that names no file, as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -199,7 +199,7 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(request: Request) -> Iterator[BinaryIO]:
-    """The file to annotate. Raises InputError where it is not that of the request, at the beginning or at the end."""
+    """The file to annotate. Raises InputError if it has changed since the request, before or while it is read."""
     with named(Path(request.source)), open(request.source, "rb") as stream:
         _check_same(request, os.fstat(stream.fileno()))
         yield stream
@@ -212,22 +212,22 @@ def _check_same(request: Request, about: os.stat_result) -> None:
 
 
 class Annotator:
-    """One backbone and the prompts that its blocks need. Raises InputError where the backbone is no good."""
+    """One backbone and the prompts that its blocks name. Raises InputError if the backbone cannot be loaded."""
 
     def __init__(self, backbone: str | None, registry: str, device: str) -> None:
         self._backbone = backbones.load(backbone, device=device)
         self._registry = Registry.open(registry)
         held: LRUCache[object, Prompt] = LRUCache(PROMPT_BYTES, getsizeof=lambda prompt: prompt.nbytes)
-        # With a condition, whoever asks for a prompt that is being loaded waits for it.
+        # With a condition, threads that need a prompt that is being loaded wait for it.
         self._prompt = cached(held, condition=Condition())(self._load)
         self._plan = lru_cache(8)(read_plan)
 
     def annotate(self, target: Target, index: int) -> int:
-        """Write the part of a block; returns its rows.
+        """Annotate a block and write its part; returns the number of its rows.
 
         Raises:
-            InputError: a prompt is unusable, the file has changed, or a row cannot be read by the backbone; the message
-                names file and line.
+            InputError: a prompt is unusable, the file has changed, or the backbone cannot read a row; the message names
+                file and line.
             RegistryUnavailable: the registry does not answer.
             OSError: the file cannot be read, or the part not be written.
         """
@@ -249,7 +249,7 @@ class Annotator:
         return len(rows)
 
     def _tagged(self, rows: Sequence[InputRow], plan: AnnotationPlan) -> dict[int, TaggedText]:
-        """Each row by its number; read together are as many as PROMPT_BYTES of prompts allow."""
+        """The rows' answers by row number; reads as many rows together as PROMPT_BYTES of prompts allow."""
         places: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
             places.setdefault(_domain(row, plan.request), []).append(place)
@@ -268,7 +268,7 @@ class Annotator:
     def _read(
         self, rows: Sequence[InputRow], portion: Sequence[tuple[int, Prompt]], request: Request
     ) -> dict[int, TaggedText]:
-        """What the service answers, by the function that reads texts for it, too."""
+        """The answers of some rows; if one cannot be read, each is read alone to find out which."""
         pairs = [(prompt, _text(rows[place])) for place, prompt in portion]
         try:
             tagged = tag_texts(self._backbone, pairs)
@@ -294,7 +294,7 @@ def _domain(row: InputRow, request: Request) -> str:
 
 
 def _carried(row: InputRow, request: Request) -> dict[str, Any]:
-    """What the row says beside its text; what the output says by the same name, such as gold entities, as its own."""
+    """The row's further fields; where the output adds a field of the same name, the row's gets OWN before its name."""
     for name in _WRITTEN:
         if name in row.others and OWN + name in row.others:
             raise InputError(

@@ -1,7 +1,8 @@
-"""The decoder's own layers, pass after pass over kept keys and values; knows candidates and grammar no more than HF.
+"""Runs the stock decoder's layers over a cache of keys and values that begins with the prompt's.
 
 What the stock decoder does around its layers at every step (masks, output records, joining prompts to keys) costs as
-much as the layers of a small backbone; here it is done once per batch. docs/decisions/0007 says why.
+much as the layers of a small backbone; here it is done once per batch. docs/decisions/0007 says why. Knows neither
+candidates nor grammar.
 Legend: B batch, T places of one pass, S sub-words, P prompt slots, D width.
 """
 
@@ -19,11 +20,11 @@ from lightner.model.prompts import Guidance
 
 
 class DecoderCache:
-    """What the decoder has read of one batch: a prompt's keys and values first, then those of the places.
+    """Keys and values of what the decoder has read of a batch: first the prompt's, then those of the places.
 
-    The prompt is in the cache, where the attention function would put it at every pass. Positions are counted
-    here, so that it does not shift them, and row by row, as `retract` may leave rows with different numbers of places.
-    Feed-forward slots go the usual way.
+    The attention function finds the prompt in the cache and does not join it again at every pass. Positions are counted
+    here: the prompt does not shift them, and each row has its own, since `retract` may leave rows with different
+    numbers of places. Feed-forward slots reach the layers through `guided`.
     """
 
     def __init__(self, model: PreTrainedModel, hidden: Tensor, attention_mask: Tensor, guidance: Guidance) -> None:
@@ -33,7 +34,7 @@ class DecoderCache:
         rows, layers = len(hidden), len(self._decoder.layers)
         prompts = [_prompt_cache(guidance, site, hidden, layers) for site in ("decoder", "cross")]
         self._cache = EncoderDecoderCache(*prompts)
-        # The first pass still has to put the encoder's keys and values after the prompt's.
+        # The first pass still has to add the encoder's keys and values after the prompt's.
         self._cache.is_updated = dict.fromkeys(range(layers), False)
         self._slots = Guidance(slot_key=_of_decoder(guidance.slot_key), slot_value=_of_decoder(guidance.slot_value))
         prompt = _prompt_mask(guidance, rows, hidden.device)
@@ -41,7 +42,7 @@ class DecoderCache:
         if "cross" in guidance.key:
             cross = torch.cat([prompt, cross], dim=1)
         self._cross = None if bool(cross.all()) else cross[:, None, None]
-        # Which of the cache's columns count, in each row.
+        # Which of the cache's columns are real in each row.
         self._real = prompt if "decoder" in guidance.key else prompt[:, :0]
         self._all_real = bool(self._real.all())
 

@@ -1,4 +1,4 @@
-"""Greedy decoding under the grammar: a fast exact form and, beside it, a slow obvious reference.
+"""Greedy decoding under the grammar: a fast exact form and a slow obvious reference.
 
 Legend: B batch, T steps, C candidates.
 """
@@ -21,7 +21,7 @@ from lightner.model.prompts import Guidance
 from lightner.types import Span
 
 GUESSED_IDS = 24
-"""Ids of a draft read in one pass, at most: one row of many entities would make all others wait for places."""
+"""The most ids of a draft that are read in one pass: a row with many entities would pad all other rows of its batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,21 @@ class Decoded:
 
 @dataclass(slots=True)
 class _DecodingRow:
-    """A row under way: what it may hold, if there is a draft, and what it has written."""
+    """A row that is being decoded: its draft, if there is one, and what it has written so far."""
 
     draft: Draft | None
     ids: list[int] = field(default_factory=list)
     log_p: list[float] = field(default_factory=list)
 
     def guess(self, space: Space, most: int) -> list[int]:
-        """Ids to read together with the last one; the pass may write one id more, `most` in all."""
+        """Draft ids to read together with the last one; a pass writes at most one id more, and a row `most` in all."""
         room = min(GUESSED_IDS, most - len(self.ids) - 1)
         return self.draft.follow(self.ids, space)[:room] if self.draft else []
 
     def take(self, guess: Sequence[int], choices: Sequence[int], log_p: Sequence[float]) -> int:
-        """Write what was chosen at each place, eos too, as long as no guess before it was wrong.
+        """Write the chosen id of each place, eos included, up to the first place that comes after a wrong guess.
 
-        Returns how many places were read rightly.
+        Returns the number of places written.
         """
         right = next((place for place, each in enumerate(guess) if choices[place] != each), len(guess)) + 1
         self.ids += choices[:right]
@@ -139,7 +139,7 @@ def _decoded(row: _DecodingRow) -> Decoded:
 
 
 def _allowed(encoded: Encoded, written: Sequence[list[int]], guesses: Sequence[list[int]], grammar: Grammar) -> Tensor:
-    """What may follow each row's ids, and each id of its guess [B, T, C]."""
+    """The candidates that may follow each row's ids, and each id of its guess [B, T, C]."""
     space, places = encoded.space, 1 + max(map(len, guesses))
     low, phase = [], []
     for ids, guess in zip(written, guesses, strict=True):

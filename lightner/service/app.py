@@ -1,4 +1,4 @@
-"""`serve run serve.app:build registry=...` and `serve deploy serve/config.yaml`: the two deployments, put together."""
+"""Build the Ray Serve application, an ingress and a backbone: what `serve deploy serve/config.yaml` imports."""
 
 from __future__ import annotations
 
@@ -28,19 +28,10 @@ def build(args: dict[str, Any]) -> Application:
     """The service for `settings.Settings` given as a mapping.
 
     Raises:
-        InputError: an unknown key, a bad value, or a registry that nobody has set; the message names it.
+        InputError: an unknown key, a bad value, or a registry that has not been set; the message names it.
     """
-    try:
-        settings = Settings.model_validate(args)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise InputError(f"service: {'; '.join(faults)}; expected {sorted(Settings.model_fields)}") from error
-    if PLACEHOLDER in settings.registry:
-        raise InputError(
-            f"service: registry: found the placeholder {settings.registry!r}, expected the address that prompts are "
-            "published to (--registry of the tuning job), as `registry` in the file that is deployed"
-        )
-    # What goes away ends what it was asked; it is ended itself only after the longest request has been.
+    settings = _checked(args)
+    # A replica that is taken down finishes its requests; Ray ends it only after the longest request has ended.
     patience_s = settings.requests.timeout_s + SHUTDOWN_MARGIN_S
     backbone = ray_serve.deployment(
         BackboneReplica,
@@ -61,6 +52,20 @@ def build(args: dict[str, Any]) -> Application:
         graceful_shutdown_timeout_s=patience_s,
         ray_actor_options={"num_cpus": INGRESS_CPUS},
     )
-    # A key in the environment here means that the service is not to be open: nodes that lack it must not start.
+    # A key in the environment here means that the service must not be open: a node that lacks the key must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
     return ingress.bind(backbone.bind(settings, metrics_observer), limits=settings.requests, require_key=require_key)
+
+
+def _checked(args: dict[str, Any]) -> Settings:
+    try:
+        settings = Settings.model_validate(args)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise InputError(f"service: {'; '.join(faults)}; expected {sorted(Settings.model_fields)}") from error
+    if PLACEHOLDER in settings.registry:
+        raise InputError(
+            f"service: registry: found the placeholder {settings.registry!r}, expected the address that prompts are "
+            "published to (--registry of the tuning job), as `registry` in the file that is deployed"
+        )
+    return settings

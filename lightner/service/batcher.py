@@ -1,6 +1,7 @@
-"""Rows of concurrent requests to batches of about one length, one batch at a time in a thread of its own.
+"""The micro-batcher: puts rows of concurrent requests into batches of similar length and runs them one at a time.
 
-Knows neither prompts nor texts. Rows of any domains share a batch; a row that fails never fails another.
+Batches run in a thread of their own. Rows of all domains share them; a row that fails never makes another fail. Knows
+neither prompts nor texts.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Overloaded(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What a row has instead of an outcome."""
+    """A row's outcome where running it raised `error`."""
 
     error: Exception
 
@@ -42,15 +43,15 @@ class _Waiting(Generic[R, O]):
 
     @property
     def bucket(self) -> int:
-        """The power of two that the row is padded to at most, so that a batch is at least half full of words."""
+        """The row's length rounded up to a power of two. A batch has rows of one bucket, so at most half is padding."""
         return max(SHORTEST_BUCKET, 1 << (self.length - 1).bit_length()) if self.length > 0 else SHORTEST_BUCKET
 
 
 class Batcher(Generic[R, O]):
-    """Runs `run` on batches of rows; `length` says how long a row is, in the unit of `max_tokens`.
+    """Runs `run` on batches of rows; `length` returns a row's length in the unit of `max_tokens`.
 
-    Belongs to the event loop in which `submit` is first called. `limits` may be replaced at any time; `failing` says
-    whether no row of the last batch had an outcome.
+    Belongs to the event loop in which `submit` is first called. `limits` may be replaced at any time. `failing` is true
+    if every row of the last batch failed.
     """
 
     def __init__(
@@ -90,11 +91,11 @@ class Batcher(Generic[R, O]):
         self._waiting += new
         self._arrived.set()
         self._observer.on_queue(len(self._waiting))
-        # gather cancels the outcomes with the call: that is how the queue learns of it.
+        # When the call is cancelled, gather cancels the outcomes, and the queue drops rows with cancelled outcomes.
         return list(await asyncio.gather(*(each.outcome for each in new)))
 
     def check(self) -> None:
-        """Raises RuntimeError where no batch will be run any more, or one runs for longer than `stuck_s`."""
+        """Raise RuntimeError if the batching task has ended or a batch has been running for more than `stuck_s`."""
         if self._worker is not None and self._worker.done():
             raise _closed()
         if self._busy_since_s is not None:
@@ -103,7 +104,7 @@ class Batcher(Generic[R, O]):
                 raise RuntimeError(f"a forward pass has been running for {busy_s:.0f} s")
 
     async def close(self) -> None:
-        """Take no more batches; whoever still waits for a row gets RuntimeError."""
+        """Stop running batches; callers that still wait for a row get RuntimeError."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait({self._worker})
@@ -121,12 +122,12 @@ class Batcher(Generic[R, O]):
             while not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            await self._company()
+            await self._filled()
             if batch := self._take():
                 await self._execute(batch)
 
-    async def _company(self) -> None:
-        """Wait until a batch is full or its oldest row has waited long enough."""
+    async def _filled(self) -> None:
+        """Wait until a batch is full or the oldest row has waited for `max_wait_s`."""
         try:
             async with asyncio.timeout_at(self._waiting[0].since_s + self.limits.max_wait_s):
                 while len(self._waiting) < self.limits.max_rows:
@@ -136,7 +137,7 @@ class Batcher(Generic[R, O]):
             return
 
     def _take(self) -> list[_Waiting[R, O]]:
-        """The oldest row and those next to it in the queue that are about as long, as many as the limits allow."""
+        """Take the oldest row and the next ones of its bucket out of the queue, as many as the limits allow."""
         alive = [each for each in self._waiting if not each.outcome.done()]
         batch: list[_Waiting[R, O]] = []
         longest = 0
@@ -172,7 +173,7 @@ class Batcher(Generic[R, O]):
 
 
 def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> list[O | Failed]:
-    """Outcomes of a batch; where it fails, of its halves, so that only the rows at fault have none."""
+    """Outcomes of a batch. A batch that fails is halved and run again, so that only the rows at fault fail."""
     try:
         outcomes = list(run(rows))
         assert len(outcomes) == len(rows), f"found {len(outcomes)} outcomes of {len(rows)} rows"
@@ -186,7 +187,7 @@ def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> li
 
 
 def _abandon(rows: Sequence[_Waiting[R, O]]) -> None:
-    """Nobody may wait for what will not come."""
+    """End the waiting for rows that will not be run."""
     for each in rows:
         if not each.outcome.done():
             each.outcome.set_exception(_closed())

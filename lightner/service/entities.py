@@ -1,4 +1,4 @@
-"""The routes that read texts, and the forms in which entities are answered. Knows neither ray nor torch."""
+"""The routes that tag texts, and the two forms of an entity in an answer. Knows neither ray nor torch."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from lightner.types import Entity, TaggedText
 
 Given: TypeAlias = str | list[str]
 
-# What concerns the whole request, whichever domains it names.
+# Refusals of the whole request, whichever domains it names.
 _WHOLE = (Reason.OVERLOADED,)
 
 
 def router(reader: Reader) -> APIRouter:
-    """Texts of one domain, and texts of any domains."""
+    """The routes for texts of one domain and for texts that each name their domain."""
     routes = APIRouter(tags=["entities"], dependencies=[READ_KEY])
 
     @routes.post(
@@ -51,21 +51,26 @@ def router(reader: Reader) -> APIRouter:
 
     @routes.post("/v1/entities", responses=documented(401, 413, 422, 429, 503, 504), response_model_exclude_none=True)
     async def mixed_entities(request: MixedRequest) -> MixedResponse:
-        """Entities of texts that each name their own domain; a domain's problem is told at its items only."""
-        places: dict[tuple[str, str | None], list[int]] = {}
-        for place, item in enumerate(request.items):
-            places.setdefault((item.domain, item.prompt), []).append(place)
+        """Entities of texts that each name their own domain; a domain's problem is answered at its own items."""
+        places = _places(request)
         asks = [
-            Ask(domain, tuple(_frozen(request.items[place].text) for place in those), ref)
-            for (domain, ref), those in places.items()
+            Ask(domain, tuple(_frozen(request.items[place].text) for place in own), ref)
+            for (domain, ref), own in places.items()
         ]
-        outcomes = await reader.tag(asks)
         results: dict[int, ItemResult | ItemProblem] = {}
-        for those, outcome in zip(places.values(), outcomes, strict=True):
-            results.update(zip(those, _item_results(outcome, those, request), strict=True))
+        for own, outcome in zip(places.values(), await reader.tag(asks), strict=True):
+            results.update(zip(own, _item_results(outcome, own, request), strict=True))
         return MixedResponse(results=[results[place] for place in range(len(request.items))])
 
     return routes
+
+
+def _places(request: MixedRequest) -> dict[tuple[str, str | None], list[int]]:
+    """Which items ask for each domain and prompt, by their places."""
+    places: dict[tuple[str, str | None], list[int]] = {}
+    for place, item in enumerate(request.items):
+        places.setdefault((item.domain, item.prompt), []).append(place)
+    return places
 
 
 def _frozen(text: Given) -> str | tuple[str, ...]:

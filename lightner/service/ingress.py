@@ -1,4 +1,7 @@
-"""The HTTP deployment: `routes` over a deployment handle. Imports no torch, so that its processes stay small."""
+"""The ingress deployment: serves `routes` and passes requests to backbone replicas through a deployment handle.
+
+Imports no torch, so that its processes stay small.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,17 @@ from lightner.types import InputError, check_key
 
 READ_KEY = "LIGHTNER_READ_KEY"
 ADMIN_KEY = "LIGHTNER_ADMIN_KEY"
-# How long a request is asked again after replicas that died: about as long as a new one takes to start.
+# How long a request is retried when its replica died: about as long as a new replica takes to start.
 RETRY_S = 60.0
 PAUSE_S = 0.5
-# How long the replicas may take for their figures; Prometheus waits 10 s by default.
+# How long replicas may take to report their metrics; Prometheus waits 10 s by default.
 METRICS_TIMEOUT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
 @ray_serve.ingress()
 class Ingress:
-    """Does not start where a read key is required and this process has none (see `keys`)."""
+    """The HTTP application of one process. Does not start if a read key is required and not set (see `keys`)."""
 
     def __init__(self, backbone: DeploymentHandle, *, limits: RequestLimits, require_key: bool) -> None:
         self._reader = RemoteReader(backbone)
@@ -46,7 +49,10 @@ class Ingress:
 
 
 class RemoteReader:
-    """A `messages.Reader` behind Ray. What a dying replica left is asked again where asking twice does no harm."""
+    """A `messages.Reader` that calls replicas through Ray.
+
+    A call whose replica died is repeated on another one, unless repeating could do harm.
+    """
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
@@ -72,12 +78,12 @@ class RemoteReader:
         return outcome
 
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
-        # Once: whether the first call went back is unknown.
+        # Never repeated: if the first call moved the alias, a second one would move it once more.
         outcome: Named | Refusal = await self._handle.rollback.remote(domain, alias)
         return outcome
 
     async def metrics(self) -> list[Family]:
-        # Each question goes to every replica, past its queue: one at a time is enough, however many ask.
+        # A call reaches every replica, past its queue, so concurrent callers share one.
         return await self._counting.join(self._of_every_replica)
 
     async def backbone(self) -> str:
@@ -85,7 +91,7 @@ class RemoteReader:
         return name
 
     async def _of_every_replica(self) -> list[Family]:
-        """Raises where one that lives has not answered in time: a part would look like the whole."""
+        """The metrics of all replicas. Raises if a live one does not answer in time: a part would look complete."""
         async with asyncio.timeout(METRICS_TIMEOUT_S):
             while True:
                 try:
@@ -95,7 +101,7 @@ class RemoteReader:
                     await asyncio.sleep(PAUSE_S)
 
     async def _call(self, method: str, *parameters: Any, domain: str = "", drop: bool = False) -> Any:
-        """What a replica answers. With `drop` the work ends with this call; Ray would let it go on."""
+        """What a replica answers. With `drop` a cancelled call also cancels its work, which Ray would continue."""
         remote = getattr(self._handle.options(multiplexed_model_id=domain), method)
         last_try_s = time.monotonic() + RETRY_S
         while True:
@@ -114,10 +120,10 @@ class RemoteReader:
 
 
 def keys(*, required: bool) -> Keys:
-    """The keys in LIGHTNER_READ_KEY and LIGHTNER_ADMIN_KEY, where they are set.
+    """The keys in LIGHTNER_READ_KEY and LIGHTNER_ADMIN_KEY, as far as they are set.
 
     Raises:
-        InputError: a read key is required and not set; both are the same; a key has characters that no header can.
+        InputError: a read key is required and not set, both keys are equal, or no HTTP header could hold a key.
     """
     found = Keys(read=os.environ.get(READ_KEY) or None, admin=os.environ.get(ADMIN_KEY) or None)
     if required and found.read is None:

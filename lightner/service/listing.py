@@ -1,6 +1,6 @@
-"""The names of the published domains, asked for once by however many want to know, and known for a while.
+"""The names of the published domains, cached: concurrent callers share one listing of the store.
 
-A store lists object by object: with a thousand domains that takes seconds, and every web page that opens wants it.
+A store lists object by object, which takes seconds with a thousand domains, and every opened web page needs the list.
 Belongs to one event loop.
 """
 
@@ -13,7 +13,7 @@ from lightner.service.single_flight import Shared
 
 
 class Listing:
-    """What `ask`, which blocks, last answered; asked again where that is older than `ttl_s`, or was nothing."""
+    """The last answer of `ask`, a blocking function; asked again once the answer is older than `ttl_s`, or empty."""
 
     def __init__(self, ask: Callable[[], Sequence[str]]) -> None:
         self._ask = ask
@@ -22,7 +22,7 @@ class Listing:
         self._asking = Shared[tuple[str, ...]]()
 
     async def names(self, *, ttl_s: float) -> tuple[str, ...]:
-        """The names. Raises what `ask` raises; a failure is not remembered."""
+        """The names. Raises what `ask` raises; failures are not cached."""
         if asyncio.get_running_loop().time() < self._until_s:
             return self._names
         return await self._asking.join(lambda: self._refresh(ttl_s))
@@ -30,6 +30,6 @@ class Listing:
     async def _refresh(self, ttl_s: float) -> tuple[str, ...]:
         began_s = asyncio.get_running_loop().time()
         self._names = tuple(await asyncio.to_thread(self._ask))
-        # An empty store is quick to ask, and whoever looks at it waits for the first domain.
+        # An empty store is quick to list, and its user is waiting for the first domain to appear.
         self._until_s = began_s + ttl_s if self._names else -1.0
         return self._names

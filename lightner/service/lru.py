@@ -1,4 +1,4 @@
-"""A tier of the prompt cache: values by domain and version, bounded in bytes, least recently used first out."""
+"""A tier of the prompt cache: values by domain and version, bounded by bytes; the least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class Tier(Generic[V]):
-    """Immutable values and their sizes. One that is evicted lives on in the requests that hold it."""
+    """Immutable values with their sizes. Requests that hold an evicted value keep it alive."""
 
     def __init__(self, name: str, observer: CacheObserver) -> None:
         self.nbytes = 0
@@ -23,21 +23,21 @@ class Tier(Generic[V]):
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The least recently used first."""
+        """The keys of all values, the least recently used first."""
         return tuple(self._held)
 
     def __contains__(self, key: object) -> bool:
         return key in self._held
 
     def get(self, key: Key) -> V | None:
-        """The value, which counts as used."""
+        """The value, if it is held; it becomes the most recently used."""
         if key not in self._held:
             return None
         self._held.move_to_end(key)
         return self._held[key][0]
 
     def put(self, key: Key, value: V, size: int, *, max_bytes: int, pinned: Callable[[Key], bool]) -> bool:
-        """Hold a value of `size` bytes; False, and nothing evicted, where the pinned ones leave it no room."""
+        """Hold a value of `size` bytes. Returns False, and evicts nothing, if pinned values leave too little room."""
         self._drop(key)
         if self.nbytes + size > max_bytes:
             loose = [each for each in self._held if not pinned(each)]

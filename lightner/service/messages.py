@@ -1,7 +1,7 @@
-"""What the ingress and the backbone replica say to each other: plain frozen values, no ray, no torch, no HTTP.
+"""Messages between the ingress and the backbone replicas: frozen values that know no ray, no torch and no HTTP.
 
-A refusal is a value, not an exception, so that it crosses process borders whole and one domain's never touches
-another's answer.
+A refusal is a value instead of an exception, so that it crosses process borders whole and one domain's refusal leaves
+the answers of the others alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lightner.types import TaggedText
 from lightner.words import Text
 
 HELD_DOMAINS = "domains"
-"""Under which key a replica tells Ray's router what it holds."""
+"""The key of a replica's routing statistics under which Ray's router finds the domains that it holds."""
 
 
 class Reason(Enum):
@@ -31,7 +31,7 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What was refused and why; with the domain and the version of its prompt where they are known."""
+    """Why a request was refused, with the domain and its prompt's version as far as they are known."""
 
     reason: Reason
     domain: str | None = None
@@ -94,7 +94,7 @@ class Family:
 
 
 class Reader(Protocol):
-    """What HTTP is a face of: a backbone replica, in this process or behind Ray."""
+    """What the HTTP routes call: a backbone replica, in this process or through Ray."""
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         """An answer or a refusal for each ask, in their order."""
@@ -106,13 +106,13 @@ class Reader(Protocol):
         """Names of all published domains, sorted."""
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
-        """Let an alias name a published version; asking twice does no harm."""
+        """Let an alias name a published version; calling it twice does no harm."""
 
     async def rollback(self, domain: str, alias: str) -> Named | Refusal:
-        """Let an alias name again what it named before; asking twice goes back twice."""
+        """Let an alias name again what it named before; calling it twice goes back twice."""
 
     async def metrics(self) -> list[Family]:
-        """What has been counted, by every replica there is; raises where one of them does not say."""
+        """The metrics of all replicas; raises if one of them does not report."""
 
     async def backbone(self) -> str:
-        """The backbone's name; answers only where texts could be read."""
+        """The backbone's name; answers only once texts can be read."""

@@ -1,6 +1,6 @@
-"""What the service counts: an `observers.Observer` that turns what a replica tells into named values. Knows no ray.
+"""The service's metrics: an observer that turns a replica's events into named values, and hands them to sinks.
 
-Where they go is for others: `prometheus` keeps them in memory, `ray_metrics` gives them to Ray.
+Knows no ray. `prometheus` is a sink in memory, `ray_metrics` one that Ray exports.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 from lightner.service.messages import Family, Reason
 
 MAX_DOMAINS = 500
-"""Domains with a label of their own; those after them share `OTHER_DOMAINS`, or the label would grow without bound."""
+"""Domains with their own label; later ones share `OTHER_DOMAINS`, since labels must not grow without bound."""
 OTHER_DOMAINS = "(others)"
 UNKNOWN_DOMAIN = "(unknown)"
 ANSWERED = "answered"
@@ -59,29 +59,29 @@ class HasPrompt(Protocol):
 
 
 class Sink(Protocol):
-    """Where values go: a counter's are added, a gauge's replace the last one, a histogram's are observed."""
+    """Receives values: a counter's are added up, a gauge's replace the last one, a histogram's go into its buckets."""
 
     def record(self, name: str, value: float, labels: Mapping[str, str]) -> None:
         """A value of `METRICS[name]`."""
 
 
 class ReadableSink(Sink, Protocol):
-    """A sink that can be asked."""
+    """A sink whose values can be read back."""
 
     def families(self) -> list[Family]:
-        """All that was recorded."""
+        """Everything that was recorded."""
 
 
 class MetricsObserver:
-    """An `observers.Observer`; each process makes its own. What it says is what `memory` holds."""
+    """An `observers.Observer` of one process that records to `readable` and to `others`."""
 
-    def __init__(self, memory: ReadableSink, *others: Sink) -> None:
-        self._memory = memory
-        self._sinks: tuple[Sink, ...] = (memory, *others)
+    def __init__(self, readable: ReadableSink, *others: Sink) -> None:
+        self._readable = readable
+        self._sinks: tuple[Sink, ...] = (readable, *others)
         self._domains: set[str] = set()
 
     def families(self) -> list[Family]:
-        return self._memory.families()
+        return self._readable.families()
 
     def on_queue(self, rows: int) -> None:
         self._record("lightner_queue_rows", rows)
@@ -113,12 +113,12 @@ class MetricsObserver:
         label, outcome = self.label(domain), ANSWERED if reason is None else reason.value
         self._record("lightner_requests", 1, domain=label, outcome=outcome)
         self._record("lightner_request_seconds", seconds, outcome=outcome)
-        # Ray refuses to count nothing.
+        # Ray's counters refuse 0.
         if reason is None and texts:
             self._record("lightner_texts", texts, domain=label)
 
     def label(self, domain: str | None) -> str:
-        """What stands for a domain: its name for the first `MAX_DOMAINS`; no name can look like the other labels."""
+        """A domain's label: its name for the first `MAX_DOMAINS`. No name can look like the other labels."""
         if domain is None:
             return UNKNOWN_DOMAIN
         if domain not in self._domains and len(self._domains) >= MAX_DOMAINS:

@@ -37,8 +37,8 @@ _ADMINISTRATION = "lightner.administration"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The key for everything and the one for administration too. No read key: anyone may read; no admin key: nobody
-    may administer."""
+    """The read key and the admin key, which also reads. Without a read key anyone may read; without an admin key
+    nobody may administer."""
 
     read: str | None = field(repr=False)
     admin: str | None = field(repr=False)
@@ -70,7 +70,7 @@ class RootSlash:
 
 
 class BearerKey:
-    """Refuses requests without `Authorization: Bearer <key>`, unless reading needs none; `OPEN_PATHS` are open."""
+    """Refuses requests without `Authorization: Bearer <key>`, if a read key is set; `OPEN_PATHS` are always open."""
 
     def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
         self._app = app
@@ -92,12 +92,12 @@ class BearerKey:
     def _forbidden(self) -> Problem:
         if self._admin:
             return problems.of_status(HTTPStatus.FORBIDDEN, "this key may only read; the admin key is needed")
-        detail = "no admin key is set where the service runs, so nobody may administer it"
+        detail = "the service has no admin key, so nobody may administer it"
         return problems.of_status(HTTPStatus.FORBIDDEN, detail, kind="administration-disabled")
 
 
 class AdminRoute(APIRoute):
-    """A route that only the admin key opens, as `BearerKey` has found; refused before the body is parsed."""
+    """A route for the admin key only, which `BearerKey` has checked; refuses before the body is parsed."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -112,7 +112,10 @@ class AdminRoute(APIRoute):
 
 
 class RequestLimit:
-    """Refuses requests while `limit` others are in hand, so that their bodies fit in memory; not `UNCOUNTED_PATHS`."""
+    """Refuses requests while `limit` others are in progress, so that all bodies fit in memory.
+
+    `UNCOUNTED_PATHS` neither count nor are refused.
+    """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         self._app = app
@@ -124,7 +127,7 @@ class RequestLimit:
             await self._app(scope, receive, send)
             return
         if self._in_hand >= self._limit:
-            detail = f"as many requests are in hand as may be ({self._limit}); try again later"
+            detail = f"found {self._limit} requests in progress, which is the limit; try again later"
             await problems.response(problems.of_status(HTTPStatus.TOO_MANY_REQUESTS, detail))(scope, receive, send)
             return
         self._in_hand += 1
@@ -135,7 +138,7 @@ class RequestLimit:
 
 
 class TimeLimit:
-    """Ends requests that have no answer after `limit_s`, however slowly their body comes."""
+    """Ends requests that have no answer after `limit_s`, the time for sending their body included."""
 
     def __init__(self, app: ASGIApp, *, limit_s: float) -> None:
         self._app = app
@@ -203,7 +206,7 @@ def _bearer(scope: Scope) -> str:
 
 
 def _same(given: str, digest: bytes | None) -> bool:
-    # Digests have one length, and comparing them takes one time: neither tells anything of the key.
+    # Digests have the same length and comparing them takes constant time, so neither reveals anything about the key.
     return digest is not None and hmac.compare_digest(_digest(given.encode("latin-1")), digest)
 
 

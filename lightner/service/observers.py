@@ -1,6 +1,6 @@
-"""What the batcher, the cache and the replica tell whoever counts. Knows neither ray nor how it is counted.
+"""Interfaces through which batcher, cache and replica report events to metrics. Know neither ray nor any metric.
 
-A domain is only told once it is known to be published: what clients make up never becomes a label.
+A domain is reported once it is known to be published, so that names that clients make up never become labels.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ DEVICE, HOST = "device", "host"
 
 
 class BatchObserver(Protocol[R_contra]):
-    """Of the micro-batcher; called on its event loop."""
+    """Events of the micro-batcher; called on its event loop."""
 
     def on_queue(self, rows: int) -> None:
-        """So many rows wait now."""
+        """`rows` rows are waiting now."""
 
     def on_batch(self, rows: Sequence[R_contra], padding_share: float, seconds: float) -> None:
-        """A batch has run; `padding_share` of its places held no word."""
+        """A batch has run; `padding_share` of it was padding."""
 
 
 class CacheObserver(Protocol):
-    """Of the prompt cache; called on its event loop."""
+    """Events of the prompt cache; called on its event loop."""
 
     def on_lookup(self, *, hit: bool) -> None:
-        """A request asked for a prompt that is on the device (`hit`), or that has to be waited for."""
+        """A request needed a prompt; `hit`: it is on the device, otherwise the request has to wait."""
 
     def on_load(self, source: str, seconds: float) -> None:
-        """A prompt came onto the device, from `HOST` memory or from the "store"."""
+        """A prompt was loaded onto the device, from `HOST` memory or from the "store"."""
 
     def on_failure(self, reason: Reason) -> None:
-        """A prompt could not be had; what is remembered of it is not told again."""
+        """A prompt could not be loaded; a remembered failure is not reported again."""
 
     def on_eviction(self, tier: str) -> None:
-        """A prompt had to make room."""
+        """A prompt was evicted to make room."""
 
     def on_residents(self, tier: str, prompts: int, nbytes: int) -> None:
-        """So many prompts of so many bytes are in a tier now."""
+        """A tier holds `prompts` prompts of `nbytes` bytes now."""
 
 
 class AnswerObserver(Protocol):
-    """Of the replica; called on its event loop."""
+    """Events of the replica; called on its event loop."""
 
     def on_answer(self, domain: str | None, reason: Reason | None, texts: int, seconds: float) -> None:
-        """Texts of a domain (None: not known to be published) were answered, or refused for a `reason`."""
+        """Texts of a domain were answered, or refused for a `reason`; a domain of None is not known to be published."""
 
 
 class Observer(BatchObserver[R_contra], CacheObserver, AnswerObserver, Protocol[R_contra]):
-    """All that a replica tells, and what has been made of it."""
+    """All events of a replica, and the metrics that they add up to."""
 
     def families(self) -> list[Family]:
-        """What has been counted so far."""
+        """The metrics so far."""
 
 
 class Silent(Generic[R]):
-    """An `Observer` that counts nothing."""
+    """An `Observer` that ignores all events."""
 
     def on_queue(self, rows: int) -> None:
         pass

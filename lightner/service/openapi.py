@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of many routes: their parameters, their key and their problems."""
+"""Parts of the OpenAPI document that several routes share: parameters, keys and problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightner.service.schemas import NAME_PATTERN, Name, Problem
 DomainPath = Annotated[str, Path(pattern=NAME_PATTERN, description="name of a published domain")]
 PromptQuery = Annotated[Name | None, Query(description="alias or version of the prompt; nothing: the live one")]
 
-# Only documented here; `guards` is what enforces keys, before the body is read.
+# Documentation only: `middleware` enforces keys, before the body is read.
 READ_KEY: Dependency = Depends(
     HTTPBearer(scheme_name="key", auto_error=False, description="the service's read or admin key, where one is set")
 )

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents. What went wrong inside goes to the log, never into an answer."""
+"""Errors as RFC 9457 problem documents. Internal details go to the log, never into an answer."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class ProblemError(Exception):
 
 
 def answered(outcome: T | Refusal, *, field: str | None = None) -> T:
-    """The outcome; a refusal is raised as its problem, and `field` is the part of the request that it is about."""
+    """`outcome`, unless it is a refusal, which is raised as a problem about `field` of the request."""
     if isinstance(outcome, Refusal):
         raise ProblemError(of_refusal(outcome, field=field))
     return outcome
 
 
 def of_refusal(refusal: Refusal, *, field: str | None = None) -> Problem:
-    """The problem of a refusal; `field` is the part of the request that it is about."""
+    """The problem document of a refusal; `field` is the part of the request that it is about."""
     status, detail = _STATUS[refusal.reason], _DETAIL[refusal.reason]
     errors = None if field is None else [ProblemField(field=field, message=detail)]
     known = {"domain": refusal.domain, "prompt_version": refusal.version, "errors": errors}
@@ -65,12 +65,12 @@ def of_refusal(refusal: Refusal, *, field: str | None = None) -> Problem:
 
 
 def of_status(status: HTTPStatus, detail: str, *, kind: str = "") -> Problem:
-    """The problem of a request that the status alone describes, unless it is of a `kind` of its own."""
+    """A problem document named after its HTTP status, or after `kind`."""
     return _problem(kind or status.phrase.lower().replace(" ", "-").replace("'", ""), status, detail)
 
 
 def response(problem: Problem) -> Response:
-    """The document with its status and, where trying again may help, how soon."""
+    """The document as a response, with `Retry-After` if trying again may help."""
     headers = {}
     if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -81,14 +81,14 @@ def response(problem: Problem) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of `app` be answered with a problem document."""
+    """Answer every error of `app` with a problem document."""
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_status)
 
 
 class NoInternalText:
-    """ASGI: an exception that nothing else handled is logged, and answered with a problem that says nothing of it."""
+    """ASGI middleware that logs unhandled exceptions and answers with a problem document without details."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -124,7 +124,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _message(error: Mapping[str, Any], content_type: str) -> str:
-    """curl's own content type for a body is that of a form, and the body then is not read as JSON at all."""
+    """A field's message. By default curl sends a body as a form, which is not read as JSON at all: say that instead."""
     if tuple(error["loc"]) == ("body",) and "json" not in content_type.lower():
         return f"Content type should be application/json, found {content_type[:MAX_QUOTED]!r}"
     return str(error["msg"])
@@ -134,7 +134,7 @@ async def _on_status(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     if status == HTTPStatus.BAD_REQUEST:
-        # What FastAPI says of a body that is no UTF-8 or nested too deeply to be parsed.
+        # FastAPI's status for a body that is no UTF-8 or nested too deeply to be parsed.
         return _invalid([ProblemField(field="body", message="Input should be JSON in UTF-8, and not nested deeply")])
     answer = response(of_status(status, status.description or status.phrase))
     answer.headers.update(error.headers or {})

@@ -1,4 +1,4 @@
-"""What one replica has counted, in its own memory, and what several have counted as Prometheus' text.
+"""Metrics of one replica in its own memory, and metrics of several replicas as Prometheus' text format.
 
 Knows neither ray nor torch.
 """
@@ -17,7 +17,7 @@ _CREATED = "_created"
 
 
 class Figures:
-    """A `metrics.ReadableSink`. `labels` are those of this replica, and told with every figure."""
+    """A `metrics.ReadableSink`; `labels` name this replica and are part of every figure."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = tuple(labels.items())
@@ -34,7 +34,7 @@ class Figures:
         figures = (
             Figure(sample.name, (*self._labels, *sample.labels.items()), sample.value)
             for sample in exposed.samples
-            # When each series began: as many lines again, which Prometheus' text has no use for.
+            # The time at which each series began, which doubles the lines and which Prometheus does not need.
             if not sample.name.endswith(_CREATED)
         )
         return Family(exposed.name, exposed.type, exposed.documentation, tuple(figures))
@@ -51,7 +51,7 @@ def exposition(families: Iterable[Family]) -> str:
 
 
 class _Collected:
-    """A collector of what is already there."""
+    """A collector of metrics that have been collected already."""
 
     def __init__(self, exposed: Iterable[Exposed]) -> None:
         self._exposed = tuple(exposed)
@@ -61,7 +61,7 @@ class _Collected:
 
 
 def _recorder(name: str, metric: Metric, registry: CollectorRegistry) -> Callable[[float, Mapping[str, str]], None]:
-    """What records a value with labels; the library takes labels only where a metric has some."""
+    """A function that records a value with labels; the library accepts labels only for metrics that have some."""
     if metric.kind == "counter":
         counter = Counter(name, metric.description, metric.labels, registry=registry)
         return lambda by, labels: (counter.labels(**labels) if labels else counter).inc(by)

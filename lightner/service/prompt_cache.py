@@ -1,7 +1,7 @@
-"""Which prompts are on the device, which are being loaded, and which are known to be no good.
+"""The prompt cache: prompts on the device, loads in progress, and failures that are remembered for a while.
 
-On the device they are ready to use; beneath it, in host memory, artefacts may be kept that then need no store (on CPU
-both are the same memory, and one tier is enough). Knows no HTTP and no ray; it belongs to one event loop.
+Prompts on the device are ready to use. A second tier in host memory may keep artefacts, which then load without the
+store; on a CPU both tiers are the same memory and one is enough. Knows no HTTP and no ray; belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Sized(Protocol):
 
 
 class Store(Protocol):
-    """The part of `lightner.store.registry.Registry` that is needed here."""
+    """The methods of `lightner.store.registry.Registry` that are used here."""
 
     async def aresolve(self, domain: str, ref: str) -> str: ...
 
@@ -56,7 +56,7 @@ class Resident(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class _Until(Generic[T]):
-    """Something known, and the time on the loop's clock from when it has to be asked again."""
+    """A value and the time on the event loop's clock after which it has to be asked for again."""
 
     what: T
     until_s: float
@@ -65,9 +65,9 @@ class _Until(Generic[T]):
 class PromptCache(Generic[V]):
     """Prompts by domain and alias or version, loaded on first use. `limits` may be replaced at any time.
 
-    One load per prompt, whoever waits for it; different prompts load in parallel; a request that goes away stops no
-    load. An alias is asked again after `alias_ttl_s`; the version before answers until the new one is loaded, and for
-    as long as the store does not. A pinned domain's live version stays on the device from its first use on.
+    Concurrent requests share one load of a prompt, different prompts load in parallel, and a cancelled request cancels
+    no load. An alias is resolved again after `alias_ttl_s`; the previous version is used until the new one is loaded,
+    and while the store does not answer. A pinned domain's live version stays on the device from its first use.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class PromptCache(Generic[V]):
         return self._device.keys
 
     async def preload(self) -> None:
-        """Load the pinned domains and those of the preload list; what fails is logged, and loaded on first use."""
+        """Load the pinned domains and those to preload. Failures are logged; such prompts are loaded on first use."""
         turns = asyncio.Semaphore(PARALLEL_LOADS)
 
         async def load(domain: str) -> None:
@@ -113,7 +113,7 @@ class PromptCache(Generic[V]):
         await asyncio.gather(*map(load, dict.fromkeys((*self.limits.pinned, *self.limits.preload))))
 
     async def get(self, domain: str, ref: str) -> Resident[V] | Refusal:
-        """The prompt that `ref`, an alias or a version, stands for; a refusal where there is none to be had."""
+        """The prompt that `ref`, an alias or a version, names; a refusal if it cannot be loaded."""
         name = (domain, ref)
         known = self._versions.get(name)
         held = self._device.get((domain, known.what)) if known else None
@@ -128,24 +128,24 @@ class PromptCache(Generic[V]):
         outcome = task.result() if task.done() else Refusal(Reason.REGISTRY_UNAVAILABLE, domain)
         if isinstance(outcome, Resident):
             return self._used(outcome, ref)
-        if held and name in self._versions:  # the name still stands for something
+        if held and name in self._versions:  # the name still names a version
             if self._versions[name] is known:  # and has not been expired meanwhile
                 _put(self._versions, name, _Until(held.version, _now() + self.limits.alias_ttl_s))
             return self._used(held, ref)
         return outcome
 
     def expire(self, domain: str, ref: str) -> None:
-        """Ask the store again at the next request; until it answers, the version before does."""
+        """Resolve `ref` again at the next request; until the store answers, the previous version is used."""
         name = (domain, ref)
         self._refusals.pop(name, None)
-        self._refreshing.pop(name, None)  # it may have heard the store's answer before this
+        self._refreshing.pop(name, None)  # it may have the store's previous answer already
         if known := self._versions.get(name):
             self._versions[name] = _Until(known.what, _now())
 
     async def _refresh(self, domain: str, ref: str) -> Resident[V] | Refusal:
-        """Ask what `ref` stands for and have it loaded; only then do requests see it.
+        """Resolve `ref` and load its version; requests use it only after both.
 
-        What has been expired meanwhile answers those who wait for it, and is not kept.
+        If `ref` is expired meanwhile, the outcome answers those who wait for it and is not kept.
         """
         name = (domain, ref)
         version = await self._named(domain, ref)
@@ -161,7 +161,7 @@ class PromptCache(Generic[V]):
         return self._remember(name, outcome)
 
     async def _named(self, domain: str, ref: str) -> str | Refusal:
-        """The version that `ref` stands for; where host memory holds it, the store is needed as little as elsewhere."""
+        """The version that `ref` names. If host memory holds it, it is used while the store does not answer."""
         known = self._versions.get((domain, ref))
         in_host = known is not None and (domain, known.what) in self._host
         if known and in_host and _now() < known.until_s:
@@ -178,10 +178,11 @@ class PromptCache(Generic[V]):
             return self._refusal(error, domain, None)
 
     async def _version(self, domain: str, version: str) -> Resident[V] | Refusal:
-        """A version that the store has just named: whoever asked for it before it was published got a refusal."""
+        """The prompt of a version that the store has just named."""
         key = (domain, version)
         if resident := self._device.get(key):
             return resident
+        # That a version is unknown may be remembered from before it was published.
         if (refusal := self._remembered(key)) and refusal.reason is not Reason.UNKNOWN_PROMPT:
             return refusal
         return await asyncio.shield(_once(self._loading, key, self._load))
@@ -236,7 +237,7 @@ class PromptCache(Generic[V]):
 
 
 def refusal_of(error: Exception, domain: str, version: str | None) -> Refusal:
-    """What the registry's `error` about a prompt means to who asked; the log gets the rest."""
+    """The refusal that the registry's `error` about a prompt means; details go to the log."""
     if isinstance(error, UnknownPrompt):
         return Refusal(Reason.UNKNOWN_PROMPT, domain, version)
     if isinstance(error, InputError):
@@ -252,7 +253,7 @@ def refusal_of(error: Exception, domain: str, version: str | None) -> Refusal:
 def _once(
     flights: dict[Key, asyncio.Task[T]], key: Key, start: Callable[[str, str], Coroutine[None, None, T]]
 ) -> asyncio.Task[T]:
-    """The task that is under way for `key`, or a new one."""
+    """The running task for `key`, or a new one."""
     if key not in flights:
         flights[key] = task = asyncio.create_task(start(*key))
 

@@ -1,6 +1,6 @@
-"""The replica's metrics where Ray is: given to Ray's own Prometheus endpoint, and kept for the service's.
+"""A replica's metrics on Ray: exported through Ray's own Prometheus endpoint, and kept in memory for `/metrics`.
 
-Ray puts `ray_` before each name and adds deployment, replica and application.
+Ray puts `ray_` before each name and adds the labels deployment, replica and application.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from lightner.service.prometheus import Figures
 
 
 def metrics_observer() -> MetricsObserver:
-    """What a replica's constructor counts with."""
+    """The observer of the replica in this process."""
     own = ray_serve.get_replica_context()
     labels = {"deployment": own.deployment, "replica": own.replica_tag, "application": own.app_name}
     return MetricsObserver(Figures(labels), RaySink())
 
 
 class RaySink:
-    """A `metrics.Sink`."""
+    """A `metrics.Sink` that Ray exports."""
 
     def __init__(self) -> None:
         self._recorders = {name: _recorder(name, metric) for name, metric in METRICS.items()}

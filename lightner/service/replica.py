@@ -1,7 +1,7 @@
-"""The backbone deployment: one frozen model, prompts of any domains, rows of all requests in shared batches.
+"""The backbone deployment: one frozen model and the prompts of all domains; requests share batches.
 
-Runs the functions that `lightner.tagger` runs offline, so what is served equals what is computed there. Knows no HTTP;
-being a plain class, it also runs without ray.
+Reads texts through `lightner.tagger`, as the library does offline, so both give equal answers. Knows no HTTP, and as a
+plain class it also runs without ray.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class LoadedPrompt:
 
 
 class BackboneReplica:
-    """A `messages.Reader` over one backbone and one registry; what it does is told to what `observe` makes.
+    """A `messages.Reader` with one backbone and one registry; `observe` makes the observer of its events.
 
-    Raises InputError on construction where the backbone or the registry's address is no good.
+    Raises InputError on construction if the backbone cannot be loaded or the registry's address is wrong.
     """
 
     def __init__(self, settings: Settings, observe: Callable[[], Observer[Row]] = Silent) -> None:
@@ -76,15 +76,15 @@ class BackboneReplica:
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
             self._forward, length=lambda row: len(row.words), limits=limits.batch, observer=self._observer
         )
-        # Its texts do not matter, only that they can be read.
+        # A row of our own for the health check; what is found in it does not matter.
         vectors = self._backbone.embedding[:1].detach().clone()
         self._sample = Row(Prompt(LabelSet.of(["any"]), self._backbone.default, vectors), ("any",))
         _log.info("backbone %s on %s, prompts from %s", self._backbone.name, self._backbone.device, self._registry.url)
 
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Take new limits while running; Ray calls it before a new replica is ready, too.
+        """Apply new limits; Ray calls this while the replica runs, and before a new replica is ready.
 
-        Preloading holds that up for at most `preload_wait_s`, then goes on behind the first requests.
+        Waits for preloading for at most `preload_wait_s`; the rest loads while the first requests are answered.
         Raises pydantic's ValidationError for unknown keys and bad values.
         """
         limits = Limits.model_validate(user_config)
@@ -94,9 +94,9 @@ class BackboneReplica:
         await asyncio.wait({self._preload}, timeout=limits.prompts.preload_wait_s)
 
     async def check_health(self) -> None:
-        """Raises where this replica should be replaced: one on a broken device fails every text, and quickly, too.
+        """Raise if this replica should be replaced, for example because its device is broken.
 
-        Failed texts alone say little, since they may be at fault; a text of our own that fails after them is not.
+        After a batch of which every row failed, the texts or the device may be at fault: a row of our own decides.
         """
         self._batcher.check()
         if not self._batcher.failing:
@@ -105,14 +105,14 @@ class BackboneReplica:
             async with asyncio.timeout(SAMPLE_S):
                 [outcome] = await self._batcher.submit([self._sample])
         except (TimeoutError, Overloaded):
-            return  # there are others to be read first, which will show it
+            return  # the rows that are read first will show it
         if isinstance(outcome, Failed):
-            raise RuntimeError("the backbone reads no text any more") from outcome.error
+            raise RuntimeError("the backbone can no longer read any text") from outcome.error
 
     async def record_routing_stats(self) -> dict[str, list[str]]:
-        """The domains whose prompts are here, for Ray's router; Ray asks for them by this name."""
+        """The domains whose prompts are on this replica, for Ray's router; Ray calls a method of this name."""
         recent = dict.fromkeys(domain for domain, _ in reversed(self._prompts.resident))
-        # In a fixed order: Ray tells its routers whenever the answer has changed.
+        # Sorted, since Ray sends the answer to its routers whenever it has changed.
         return {HELD_DOMAINS: sorted(list(recent)[:MAX_REPORTED])}
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
@@ -122,22 +122,22 @@ class BackboneReplica:
         outcomes = await self._read(await asyncio.gather(*map(self._planned, asks)))
         for ask, outcome in zip(asks, outcomes, strict=True):
             reason = outcome.reason if isinstance(outcome, Refusal) else None
-            # A version is only known of a domain that is published.
+            # A known version means that the domain is published.
             domain = ask.domain if outcome.version else None
             self._observer.on_answer(domain, reason, len(ask.texts), clock() - began_s)
         return outcomes
 
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
-        """The card of a domain's prompt, which is loaded by this."""
+        """The card of a domain's prompt; loads the prompt."""
         found = await self._prompts.get(domain, ref or LIVE)
         return found if isinstance(found, Refusal) else Description(domain, found.version, found.value.card)
 
     async def domains(self) -> list[str] | Refusal:
-        """Names of all published domains, sorted; a new one appears as soon as a moved alias is noticed."""
+        """Names of all published domains, sorted; a new domain appears within `alias_ttl_s`."""
         try:
             return list(await self._listing.names(ttl_s=self._prompts.limits.alias_ttl_s))
         except RegistryUnavailable as error:
-            _log.warning("the registry did not list its domains: %s", error)
+            _log.warning("the registry could not list its domains: %s", error)
             return Refusal(Reason.REGISTRY_UNAVAILABLE)
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
@@ -154,7 +154,7 @@ class BackboneReplica:
         return await self._renamed(domain, alias, lambda: self._registry.rollback(domain, alias))
 
     async def metrics(self) -> list[Family]:
-        """What this replica has counted."""
+        """The metrics of this replica."""
         return self._observer.families()
 
     async def backbone(self) -> str:
@@ -166,18 +166,18 @@ class BackboneReplica:
         except Exception as error:
             return refusal_of(error, domain, None)
         finally:
-            # Even a failure may have moved it.
+            # A failed call may still have moved the alias.
             self._prompts.expire(domain, alias)
 
     async def _planned(self, ask: Ask) -> _Planned | Refusal:
-        """The ask with its prompt, which is loaded if need be, and its texts cut into rows."""
+        """The ask with its prompt, loaded if necessary, and its texts cut into rows."""
         version = None
         try:
             found = await self._prompts.get(ask.domain, ask.ref or LIVE)
             if isinstance(found, Refusal):
                 return found
             version = found.version
-            # Long texts take a while to split; the loop has other requests to serve.
+            # In a thread, since splitting long texts would hold up the other requests of the event loop.
             texts = await asyncio.to_thread(_windowed, ask.texts, found.value.prompt.reach)
             rows = tuple(row for text in texts for row in text.rows(found.value.prompt))
         except Exception:
@@ -185,7 +185,7 @@ class BackboneReplica:
         return _Planned(ask.domain, version, texts, rows)
 
     async def _read(self, planned: Sequence[_Planned | Refusal]) -> list[Answer | Refusal]:
-        """All rows of a request at once: one that is too large for the queue would otherwise refuse its own end."""
+        """Submit the rows of all asks together, so that a request is queued as a whole or refused as a whole."""
         rows = [row for each in planned if isinstance(each, _Planned) for row in each.rows]
         try:
             outcomes = iter(await self._batcher.submit(rows))
@@ -206,7 +206,7 @@ class BackboneReplica:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An ask that can be read: the version of its prompt, its texts and the rows of these."""
+    """An ask whose prompt is loaded: the prompt's version, the texts and their rows."""
 
     domain: str
     version: str
@@ -215,7 +215,7 @@ class _Planned:
 
 
 def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answer:
-    """Takes from `outcomes` those of the ask's own rows."""
+    """The answer to an ask; takes the outcomes of its rows from the front of `outcomes`."""
     return Answer(
         planned.domain,
         planned.version,
@@ -227,7 +227,7 @@ def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answ
 
 
 def _failed(domain: str, version: str | None) -> Refusal:
-    """While an exception is handled, which the log gets."""
+    """The refusal for the exception that is being handled, which goes to the log."""
     _log.exception("texts of domain %s could not be read", domain)
     return Refusal(Reason.FAILED, domain, version)
 

@@ -43,13 +43,13 @@ _log = logging.getLogger(__name__)
 
 def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits) -> FastAPI:
     """The service over `reader`."""
-    # The interactive page comes with its scripts: it works where nothing can be downloaded.
+    # FastAPIOffline brings the scripts of its interactive page, which then works without internet access.
     app = FastAPIOffline(title="LightNER", version="1", redoc_url=None)
     problems.install(app)
     for make in (_health, _metrics, entities.router, _domains, _administration):
         app.include_router(make(reader))
     app.include_router(page.router())
-    # The last one added is the first to see a request.
+    # The middleware that is added last is the first to see a request.
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.add_middleware(TimeLimit, limit_s=limits.timeout_s)
     app.add_middleware(RequestLimit, limit=limits.max_at_once)
@@ -64,12 +64,12 @@ def _health(reader: Reader) -> APIRouter:
 
     @routes.get("/healthz", response_model_exclude_none=True)
     async def healthz() -> Health:
-        """This process answers."""
+        """Whether this process answers."""
         return Health(status="ok")
 
     @routes.get("/readyz", responses=documented(503))
     async def readyz() -> Health:
-        """The backbone answers."""
+        """Whether the backbone answers."""
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 return Health(status="ready", backbone=await reader.backbone())
@@ -86,12 +86,12 @@ def _metrics(reader: Reader) -> APIRouter:
 
     @routes.get(METRICS_PATH, response_class=PlainTextResponse, responses=documented(401, 503, 504))
     async def metrics() -> PlainTextResponse:
-        """What every backbone replica has counted, in Prometheus' text format."""
+        """Metrics of all backbone replicas in Prometheus' text format."""
         try:
             families = await reader.metrics()
         except Exception as error:
             _log.warning("no metrics: %s", type(error).__name__)
-            detail = "a backbone replica does not say what it has counted; try again later"
+            detail = "a backbone replica does not report its metrics; try again later"
             raise ProblemError(problems.of_status(HTTPStatus.SERVICE_UNAVAILABLE, detail)) from error
         return PlainTextResponse(exposition(families), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -125,12 +125,12 @@ def _administration(reader: Reader) -> APIRouter:
 
     @routes.put("/v1/domains/{domain}/alias")
     async def move_alias(domain: DomainPath, request: AliasRequest) -> AliasResponse:
-        """Let an alias name a published version. What it named before is kept for a rollback."""
+        """Let an alias name a published version. The version that it named before is kept for a rollback."""
         return _named(await reader.set_alias(domain, request.alias, request.version))
 
     @routes.post("/v1/domains/{domain}/rollback")
     async def roll_back(domain: DomainPath, request: RollbackRequest) -> AliasResponse:
-        """Let an alias name again what it named before. Twice goes back twice, so do not repeat it blindly."""
+        """Let an alias name again the version that it named before. A repeated call goes back once more."""
         return _named(await reader.rollback(domain, request.alias))
 
     return routes

@@ -1,7 +1,7 @@
-"""Which replica a request goes to where there are several: one that has the domain's prompt, unless it is far busier.
+"""The request router: prefers a replica that has the domain's prompt, unless it is far busier than the others.
 
-What `@serve.multiplexed` does for its own cache, for ours: replicas report their domains through
-`record_routing_stats`, requests name theirs as the multiplexed model id (docs/decisions/0004-routing-by-domain.md).
+It does for our cache what `@serve.multiplexed` does for its own: replicas report their domains through
+`record_routing_stats`, requests carry theirs as the multiplexed model id (docs/decisions/0004-routing-by-domain.md).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ray.serve.request_router import FIFOMixin, PendingRequest, RequestRouter, R
 from lightner.service.messages import HELD_DOMAINS
 
 SLACK = 16
-"""How many more requests than the idlest replica one may have that holds the prompt: a load costs less than waiting."""
+"""How many more requests a replica with the prompt may have than the idlest one; beyond that a load costs less."""
 CHOICES = 2
 
 
 class Replica(Protocol):
-    """What is needed of a replica."""
+    """The attributes of a replica that are used here."""
 
     @property
     def replica_id(self) -> Hashable: ...
@@ -33,7 +33,7 @@ R = TypeVar("R", bound=Replica)
 
 
 class PromptRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
-    """Ray's power of two choices, first among the replicas that hold the prompt."""
+    """Ray's power of two choices, tried first among the replicas that hold the prompt."""
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -47,7 +47,7 @@ class PromptRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
 
 
 def ranked(replicas: Sequence[R], domain: str, queued: Callable[[R], int]) -> list[list[R]]:
-    """Groups of replicas to try, the best first; in each at most two by chance, of which Ray takes the idler."""
+    """Groups of replicas to try, the best first: in each at most two random ones, of which Ray takes the idler."""
     if not replicas:
         return []
     least = min(map(queued, replicas))

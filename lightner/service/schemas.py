@@ -1,4 +1,4 @@
-"""The wire contract: what requests and answers look like, and how large they may be. No ray, no torch."""
+"""The wire contract: the forms of requests and answers and their limits. Knows no ray and no torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 VERSION_PATTERN = r"^v[0-9]{6,40}$"
 # No white space around it. Regular expressions disagree on whether the two code points are any.
 WORD_PATTERN = r"^[^\s\u0085\ufeff]([\s\S]*[^\s\u0085\ufeff])?$"
-# pydantic puts these into the place of an error; they are no part of what was sent.
+# pydantic adds these to the location of an error; they are no part of the request.
 FORMS = TEXT, WORDS = "<text>", "<words>"
 
 
@@ -119,14 +119,14 @@ class MixedRequest(_Message):
 
 
 class AliasRequest(_Message):
-    """The version that an alias is to name."""
+    """The version that an alias shall name."""
 
     alias: Alias = "live"
     version: Version
 
 
 class RollbackRequest(_Message):
-    """The alias that is to name again what it named before."""
+    """The alias that shall name again the version it named before."""
 
     alias: Alias = "live"
 
@@ -148,7 +148,7 @@ class FoundEntity(_Message):
 
 
 class GroupedEntity(_Message):
-    """An entity as transformers' token-classification pipeline names its parts; `word` is the text as it stands."""
+    """An entity in the fields of transformers' token-classification pipeline; `word` is its text, unchanged."""
 
     entity_group: str
     score: float
@@ -178,7 +178,7 @@ class EntitiesResponse(_Message):
 
 
 class ProblemField(_Message):
-    """A field of the request that is at fault."""
+    """A field of the request and what is wrong with it."""
 
     field: str = Field(examples=["body.texts.3"])
     message: str
@@ -206,7 +206,7 @@ class ItemResult(_Message):
 
 
 class ItemProblem(_Message):
-    """Why this item was not read; the others are not concerned."""
+    """Why this item was not read; other items are not affected."""
 
     domain: str
     problem: Problem

@@ -1,6 +1,6 @@
-"""Settings of the service: what a deployment is built from, and what may change while it runs. No ray, no torch.
+"""Settings of the service: those that a deployment is built from, and those that may change while it runs.
 
-Unknown keys are errors.
+Unknown keys are errors. Knows no ray and no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from lightner.service.schemas import NAME_PATTERN
 
 PLACEHOLDER = "CHANGE-ME"
-"""In place of a bucket in serve/config.yaml and cluster/; stores refuse capitals, so it can be nobody's."""
+"""The bucket in serve/config.yaml and cluster/ until it is set. Stores refuse capitals, so no bucket has this name."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 ShortTime = Annotated[float, Field(ge=0, le=10)]
@@ -22,16 +22,18 @@ Domain = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class RequestLimits(BaseModel):
-    """Of the ingress. Health and the page's files are exempt."""
+    """Limits of an ingress; health, metrics and the page's files are exempt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_at_once: Count = Field(default=512, description="requests in hand of one ingress before others are refused")
+    max_at_once: Count = Field(
+        default=512, description="requests that one ingress has in progress before it refuses others"
+    )
     timeout_s: Seconds = Field(default=50.0, description="the most that a request may take, its body included")
 
 
 class Settings(BaseModel):
-    """What `build` takes; a change restarts the replicas."""
+    """The arguments of `app.build`; a change restarts the replicas."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,7 +63,7 @@ class Settings(BaseModel):
 
 
 class BatchLimits(BaseModel):
-    """Of the micro-batcher."""
+    """Limits of the micro-batcher."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,13 +71,13 @@ class BatchLimits(BaseModel):
     max_tokens: Count = Field(
         default=4096, description="words of one forward pass with padding: rows times the longest; a row always goes"
     )
-    max_wait_s: ShortTime = Field(default=0.002, description="how long a row waits for company")
+    max_wait_s: ShortTime = Field(default=0.002, description="how long a row waits for others to share its batch")
     max_queue_rows: Count = Field(default=4096, description="rows that may wait before requests are refused")
     stuck_s: Seconds = Field(default=300.0, description="a forward pass longer than this makes the replica unhealthy")
 
 
 class CacheLimits(BaseModel):
-    """Of the prompt cache."""
+    """Limits of the prompt cache."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,7 +88,7 @@ class CacheLimits(BaseModel):
     pinned: tuple[Domain, ...] = Field(default=(), description="domains whose live prompt is never evicted")
     preload: tuple[Domain, ...] = Field(default=(), description="domains loaded at the start, as pinned ones are")
     preload_wait_s: Annotated[float, Field(ge=0, le=600)] = Field(
-        default=10.0, description="how long a start waits for them; they go on loading behind it"
+        default=10.0, description="how long a start waits for them; the rest loads while requests are answered"
     )
     load_timeout_s: Seconds = Field(default=20.0, description="how long the store may take for one prompt")
     alias_ttl_s: Seconds = Field(default=5.0, description="how soon a moved alias is noticed")

@@ -1,4 +1,4 @@
-"""The web page at `/`: plain files that load nothing from elsewhere and may run no script but their own."""
+"""The web page at `/`: static files that load nothing from other hosts and may run only their own script."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 FOLDER = Path(__file__).resolve().parent
 FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
 
-# Trusted types: the browser itself refuses to turn any text into HTML.
+# With trusted types the browser itself refuses to turn text into HTML.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
