@@ -2,7 +2,8 @@
 
 The rooms, from the ground up; each uses only those above it in this list (docs/tour.md walks through them):
 
-    types, words    values that travel between layers; raw text to words and back
+    types, texts    values that travel between layers; texts as callers give them
+    words           raw text to words and sentences, and back
     data            file formats, sampling, inspection of a data set
     model           backbone, prompts, forward pass, decoding
     tagger          texts to entities: what service, annotation and evaluation all call

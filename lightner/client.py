@@ -25,8 +25,8 @@ import httpx
 from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
+from lightner.texts import checked_list, checked_text, checked_texts, has_lone_surrogate
 from lightner.types import Entity, InputError, check_key, check_name
-from lightner.words import checked_list, checked_text, checked_texts, has_lone_surrogate
 
 LIVE = "live"
 

@@ -23,12 +23,11 @@ from lightner.model.batching import Batch, Example
 from lightner.model.decoding import Decoded, greedy
 from lightner.model.pointers import Space
 from lightner.model.prompts import Guidance, Prompt, stack
+from lightner.texts import Text, checked_texts
 from lightner.types import Entity, InputError, Reach, Span, TaggedText
 from lightner.words import (
     ReadWords,
-    Text,
     Word,
-    checked_texts,
     join_words,
     read_words,
     sentence_ranges,

@@ -34,8 +34,8 @@ from lightner.service.middleware import Keys
 from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
+from lightner.texts import WORD_PATTERN
 from lightner.types import InputError
-from lightner.words import WORD_PATTERN
 from tests.conftest import free_port
 from tests.support.served import PATIENCE_S, Process, hold, listening
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage

@@ -18,15 +18,16 @@ INSTALLED = {"types", "words"}
 # A room may import itself and these. `jobs` and `service` never know each other.
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
+    "texts": {"types"},
     "words": {"types"},
     "data": {"types", "words"},
     "model": {"types", "words"},
-    "tagger": {"types", "words", "model"},
+    "tagger": {"types", "texts", "words", "model"},
     "evaluation": {"types", "words", "data", "model", "tagger"},
     "tuning": {"types", "words", "data", "model", "tagger", "evaluation"},
     "store": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
     "pretraining": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
-    "client": {"types", "words"},
+    "client": {"types", "texts"},
 }
 _LIBRARY = set(MAY_IMPORT) - {"client"}
 MAY_IMPORT |= {"jobs": _LIBRARY, "service": _LIBRARY, "cli": {*_LIBRARY, "client", "jobs", "service"}}
@@ -130,8 +131,16 @@ def test_what_must_stay_light_loads_nothing_heavy(code: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_client_needs_its_two_packages_and_python_alone() -> None:
+    check = (
+        "import lightner.client, sys; print(*{name.split('.')[0] for name in sys.modules} & {'sentencex', 'pydantic'})"
+    )
+    done = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
 def test_pure_modules_know_no_torch() -> None:
-    pure = [path for path in FILES if room(path) in ("types", "words", "data")]
+    pure = [path for path in FILES if room(path) in ("types", "texts", "words", "data")]
     pure += [Path(f"lightner/{name}.py") for name in ("model/pointers", "tuning/rules", "store/card", "store/lineage")]
     pure += [Path(f"lightner/evaluation/{name}.py") for name in ("metrics", "confusions")]
     assert offences(pure, "torch", "transformers", "tokenizers", "safetensors") == []

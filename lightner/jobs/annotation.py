@@ -26,8 +26,8 @@ from lightner.model.prompts import Prompt
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_texts
+from lightner.texts import Text
 from lightner.types import InputError, TaggedText
-from lightner.words import Text
 
 # A worker takes one block at a time, and a kill loses at most the blocks in progress. Large files get larger blocks.
 BLOCK_BYTES = 2**16

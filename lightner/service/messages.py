@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from lightner.texts import Text
 from lightner.types import TaggedText
-from lightner.words import Text
 
 HELD_DOMAINS = "domains"
 """The key of a replica's routing statistics under which Ray's router finds the domains that it holds."""

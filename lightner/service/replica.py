@@ -38,8 +38,8 @@ from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import LIVE, Registry, RegistryUnavailable
 from lightner.tagger import Row, ScoredSpans, WindowedText, finish, infer, prepare
+from lightner.texts import Text
 from lightner.types import InputError, LabelSet, Reach, TaggedText
-from lightner.words import Text
 
 MAX_REPORTED = 1000
 SAMPLE_S = 10.0

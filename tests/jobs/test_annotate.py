@@ -30,8 +30,8 @@ from lightner.service.replica import BackboneReplica
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
+from lightner.texts import Text
 from lightner.types import Entity, InputError, TaggedText
-from lightner.words import Text
 from tests.support.paths import CHECKOUT
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, entities_of, prepare
 

@@ -14,8 +14,8 @@ from lightner.service.messages import HELD_DOMAINS, Answer, Ask, Description, Re
 from lightner.service.replica import BackboneReplica
 from lightner.service.settings import Settings
 from lightner.tagger import Row, ScoredSpans
+from lightner.texts import Text
 from lightner.types import InputError, TaggedText
-from lightner.words import Text
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare
 
 pytestmark = pytest.mark.anyio

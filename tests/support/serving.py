@@ -21,8 +21,8 @@ from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_texts
+from lightner.texts import Text
 from lightner.types import Entity, LabelSet, TaggedText
-from lightner.words import Text
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
 # Domains of different prompt lengths and label sets.
