@@ -134,8 +134,7 @@ class Client:
     ) -> None:
         if not 1 <= texts_per_request <= MAX_TEXTS:
             raise InputError(f"texts_per_request: found {texts_per_request}, expected 1 to {MAX_TEXTS}")
-        if httpx.URL(url).scheme not in ("http", "https"):
-            raise InputError(f"url: found {url!r}, expected http://... or https://...")
+        _check_url(url)
         if key is not None:
             check_key(key, "key")
         self._most = texts_per_request
@@ -240,6 +239,15 @@ class Client:
             with _expected():
                 return answer.json()
         raise _refused(answer)
+
+
+def _check_url(url: str) -> None:
+    try:
+        usable = httpx.URL(url).scheme in ("http", "https")
+    except (httpx.InvalidURL, TypeError):
+        usable = False
+    if not usable:
+        raise InputError(f"url: found {url!r}, expected http://... or https://...")
 
 
 @contextmanager

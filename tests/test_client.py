@@ -151,8 +151,9 @@ class TestTagging:
             client.tag("movies", ["a \ud83c"])
         with pytest.raises(InputError, match=r"domain: found '\.\./domains'"):
             client.tag("../domains", ["a"])
-        with pytest.raises(InputError, match="url: found 'localhost:8000'"):
-            Client("localhost:8000")
+        for url in ("localhost:8000", "http://localhost:80x", "http://[::1", "", None):
+            with pytest.raises(InputError, match=r"url: found .*, expected http"):
+                Client(url)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="texts_per_request: found 257"):
             Client("http://localhost:8000", texts_per_request=257)
 

@@ -57,7 +57,7 @@ def test_limits_are_those_of_the_service() -> None:
         f"| texts of a request | {schemas.MAX_TEXTS} |",
         f"| characters of a text | {schemas.MAX_TEXT_CHARACTERS:,} |",
         f"| characters of a request | {schemas.MAX_TOTAL_CHARACTERS:,} |",
-        f"| requests in hand of one ingress | {limits.max_at_once} (`requests.max_at_once`) |",
+        f"| requests that one ingress has in progress | {limits.max_at_once} (`requests.max_at_once`) |",
         f"| time of a request, its body included | {limits.timeout_s:g} s (`requests.timeout_s`) |",
         f"| names of domains and aliases | `{schemas.NAME_PATTERN}` |",
         f"within `alias_ttl_s` ({CacheLimits().alias_ttl_s:g} s)",
