@@ -265,15 +265,21 @@ def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
 
 
 def _batches(train: Sequence[Sentence], plan: Plan, begin: int, end: int) -> Iterator[tuple[int, list[int]]]:
-    """Numbered batches of indices, steps `begin + 1` to `end`; every pass over the data has an order of its own."""
+    """Numbered batches of indices, steps `begin + 1` to `end`; every pass over the data has an order of its own.
+
+    A resumed run begins inside a pass, whose order follows from the seed and the number of the pass alone.
+    """
     size = min(plan.batch_size, len(train))
     per_pass = len(train) // size
-    for step in range(begin + 1, end + 1):
-        passed, within = divmod(step - 1, per_pass)
+    step = begin
+    while step < end:
+        passed, within = divmod(step, per_pass)
         order = list(range(len(train)))
         random.Random(f"{plan.seed}-{passed}").shuffle(order)
-        last = len(train) if within == per_pass - 1 else (within + 1) * size
-        yield step, order[within * size : last]
+        for place in range(within, min(per_pass, within + end - step)):
+            last = len(train) if place == per_pass - 1 else (place + 1) * size  # the last batch takes what is left
+            step += 1
+            yield step, order[place * size : last]
 
 
 def _step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from lightner.evaluation.scoring import evaluate
 from lightner.model.backbone import Backbone, computes_in_bf16
 from lightner.model.batching import encode
 from lightner.tuning.rules import Plan, plan
-from lightner.tuning.training import PromptModel, Round, Saver, Worker, fit, folded_tensors
+from lightner.tuning.training import PromptModel, Round, Saver, Worker, _batches, fit, folded_tensors
 from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.support.mixed import double_backbone
 from tests.support.tiny import tiny_backbone
@@ -216,6 +217,41 @@ def test_every_pass_takes_each_sentence_once_in_an_order_of_its_own() -> None:
     passes = [sum(watched.batches[start : start + 2], ()) for start in range(0, 12, 2)]
     assert all(set(one) == set(EIGHT) for one in passes)
     assert len(set(passes)) == 6
+
+
+def shuffled_anew_at_every_step(count: int, chosen: Plan, begin: int, end: int) -> Iterator[tuple[int, list[int]]]:
+    """The batches by their definition: the order of the step's pass, made again for each step."""
+    size = min(chosen.batch_size, count)
+    per_pass = count // size
+    for step in range(begin + 1, end + 1):
+        passed, within = divmod(step - 1, per_pass)
+        order = list(range(count))
+        random.Random(f"{chosen.seed}-{passed}").shuffle(order)
+        yield step, order[within * size : count if within == per_pass - 1 else (within + 1) * size]
+
+
+@pytest.mark.parametrize(("count", "size"), [(8, 3), (8, 8), (8, 20), (9, 3), (7, 1), (1, 4)])
+def test_batches_are_those_of_an_order_made_anew_at_every_step(count: int, size: int) -> None:
+    train = [EIGHT[number % 8] for number in range(count)]
+    for seed in (0, 5):
+        chosen = replace(SHORT, batch_size=size, seed=seed)
+        for begin in range(20):  # a run that is resumed anywhere, also inside a pass
+            for end in (begin - 1, begin, begin + 1, 19):
+                expected = list(shuffled_anew_at_every_step(count, chosen, begin, end))
+                assert list(_batches(train, chosen, begin, end)) == expected
+
+
+def test_a_pass_is_shuffled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shuffled: list[int] = []
+    shuffle = random.Random.shuffle
+
+    def counted(self: random.Random, order: list[int]) -> None:
+        shuffled.append(len(order))
+        shuffle(self, order)
+
+    monkeypatch.setattr(random.Random, "shuffle", counted)
+    assert len(list(_batches(EIGHT, replace(SHORT, batch_size=2), 2, 11))) == 9
+    assert shuffled == [8, 8, 8], "steps 3 to 11 are in three passes of four steps"
 
 
 def test_workers_share_each_batch_of_one_worker() -> None:
