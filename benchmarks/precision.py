@@ -36,16 +36,12 @@ DTYPES = {EXACT: torch.float32, "bfloat16": torch.bfloat16}
 
 def main() -> None:
     """Both precisions on every data set."""
-    run({name: backbone.load(dtype=dtype) for name, dtype in DTYPES.items()}, str(__doc__))
-
-
-def run(bases: Mapping[str, Backbone], description: str) -> None:
-    """Read the command line, measure every data set and print one JSON object."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    bases = {name: backbone.load(dtype=dtype) for name, dtype in DTYPES.items()}
     rows = []
     for text in options.sets:
         name, _, files = text.partition("=")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu_report, gpu_sharing
+from benchmarks import gpu_report
 from benchmarks.gpu_report import Shapes
 from lightner.tagger import infer, prepare
 
@@ -57,11 +57,3 @@ def test_the_suites_gpu_part_runs_or_skips_itself() -> None:
     status, summary = gpu_report.suite()
     assert status == 0
     assert "skipped" in summary or "passed" in summary
-
-
-def test_sharing_is_told_as_a_part_of_what_one_process_does() -> None:
-    one, two = gpu_sharing.measure("16x1", [1, 2], 0.2, CPU)
-    assert (one["processes"], two["processes"]) == (1, 2)
-    assert one["against_one"] == 1
-    assert two["against_one"] == pytest.approx(two["steps_per_s"] / one["steps_per_s"])
-    assert one["parameters"] == two["parameters"] > 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import int8, precision
+from benchmarks import precision
 from lightner.service.messages import Answer, Ask
 from lightner.service.replica import BackboneReplica
 from lightner.service.settings import Settings
@@ -46,17 +45,3 @@ def test_the_benchmark_compares_answers_of_both_precisions() -> None:
     assert row["test_sentences"] == len(EIGHT)
     assert abs(row["f1"]["float32"] - row["f1"]["bfloat16"]) <= 0.3
     assert 0.5 <= row["same_answers"]["bfloat16"] <= row["same_answers"]["float32"] == 1
-
-
-def test_the_int8_benchmark_keeps_slots_and_answers_nearly_as_in_float32() -> None:
-    whole, quantised = tiny_backbone(), tiny_backbone()
-    with warnings.catch_warnings():
-        # torch says that this way of quantising goes away: that is why it is a benchmark's only.
-        warnings.simplefilter("ignore")
-        int8.with_torch(quantised.model)
-        prompt = precision.learned(whole, EIGHT)
-        row = precision.compare({"float32": whole, "int8": quantised}, prompt, EIGHT, 1)
-    assert prompt.guidance.slots > 0
-    assert abs(row["f1"]["float32"] - row["f1"]["int8"]) <= 0.3
-    assert int8.weight_bytes(quantised.model) < int8.weight_bytes(whole.model)
-    assert int8.weight_bytes(whole.model) == sum(each.nbytes for each in whole.model.parameters())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import effects, regret
+from benchmarks import regret
 from lightner.tuning import rules
 from lightner.types import Sentence, Span
 from tests.support.tiny import tiny_backbone
@@ -100,37 +99,3 @@ def test_runs_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
         rows[processes] = sorted(runs.rows("people"), key=regret.key_of)
     assert rows[1] == rows[2]
     assert [regret.key_of(row)[1:] for row in rows[1]] == wanted
-
-
-def test_the_worth_of_a_setting_is_found_with_its_error() -> None:
-    drawn = [regret.configuration(TRAIN, number, 0).as_dict() for number in range(30)]
-    passes = effects.CHANGES["passes x 2"]
-    noise = [0.5 * (-1) ** number for number in range(30)]
-    scores = [40 + 2 * passes(each) - 10 * each["dropout"] + off for each, off in zip(drawn, noise, strict=True)]
-    found = effects.effects(drawn, scores)
-    wanted = dict.fromkeys(effects.CHANGES, 0.0) | {"passes x 2": 2.0, "dropout + 0.1": -1.0}
-    for name, effect in found.items():
-        assert abs(effect.points - wanted[name]) < 3 * effect.error < 3, name
-    exact = effects.effects(drawn, [score - off for score, off in zip(scores, noise, strict=True)])
-    assert {name: effect.points for name, effect in exact.items()} == pytest.approx(wanted, abs=1e-6)
-    assert max(effect.error for effect in exact.values()) < 1e-6
-
-
-def test_effects_are_told_of_whole_sweeps_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [
-        {"name": name, "seed": seed, "scored": "dev", "dev_f1": seed or number / 30, "settings": settings}
-        for name, runs in (("whole", 30), ("begun", 29))
-        for number in range(runs)
-        for seed in (0, 1)
-        for settings in [regret.configuration(TRAIN, number, seed).as_dict()]
-    ]
-    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    monkeypatch.setattr("sys.argv", ["effects", str(tmp_path / "runs.jsonl")])
-    effects.main()
-    head, line, only = capsys.readouterr().out.splitlines()
-    assert head.count("|") == line.count("|") == only.count("|") == len(effects.CHANGES) + 2
-    first = effects.effects([row["settings"] for row in rows[:60:2]], [100 * number / 30 for number in range(30)])
-    shown = [f"{effect.points:.1f} ± {effect.error:.1f}" for effect in first.values()]
-    assert [cell.strip() for cell in only.split("|")[1:-1]] == ["whole", *shown]
