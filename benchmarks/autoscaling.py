@@ -8,22 +8,19 @@ starting its processes and of loading the embedded backbone. A cloud adds the ti
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
-from benchmarks.elastic import CHECKOUT, Elastic, Watch, cluster, submit
+from benchmarks import report
+from benchmarks.elastic import Elastic, Watch, cluster, submit
 from lightner.jobs.on_ray import local
 
 # Ray Train asks for its nodes for three minutes at a time; what a stopped trial asked for holds them until then.
@@ -46,17 +43,13 @@ class Place:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Run both, print and write one JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
+    parser = report.parser(__doc__)
     options = parser.parse_args(given)
     with tempfile.TemporaryDirectory() as folder, cluster(most=3, idle_s=IDLE_S) as elastic:
         place = _recipes(Path(folder))
-        found = {"idle_timeout_s": IDLE_S, **circumstances(), "tuning": tuning(elastic, place)}
+        found = {"idle_timeout_s": IDLE_S, **report.circumstances(), "tuning": tuning(elastic, place)}
         found["service"] = serving(elastic, place, clients=24, most=3)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report.print_and_write(found, options.out)
 
 
 def tuning(elastic: Elastic, place: Place) -> dict[str, Any]:
@@ -108,7 +101,7 @@ def serving(elastic: Elastic, place: Place, *, clients: int, most: int) -> dict[
 
 def serve_config(place: Place, *, most: int) -> dict[str, Any]:
     """serve/config.yaml with a GPU per replica and from one replica up to `most`, which come and go within seconds."""
-    config: dict[str, Any] = yaml.safe_load((CHECKOUT / "serve" / "config.yaml").read_text(encoding="utf-8"))
+    config: dict[str, Any] = yaml.safe_load((report.CHECKOUT / "serve" / "config.yaml").read_text(encoding="utf-8"))
     config["http_options"] |= {"host": "127.0.0.1", "port": local.free_ports(1)[0]}
     config["proxy_location"] = "HeadOnly"  # all nodes are this machine, whose port is one
     (application,) = config["applications"]
@@ -129,12 +122,6 @@ def replicas(elastic: Elastic) -> int:
     found = elastic.ask("/api/serve/applications/").json()["applications"].get("lightner", {})
     rows = found.get("deployments", {}).get("Backbone", {}).get("replicas", [])
     return sum(row["state"] == "RUNNING" for row in rows)
-
-
-def circumstances() -> dict[str, Any]:
-    """Versions and machine."""
-    versions = {name: version(name) for name in ("ray", "torch", "transformers")}
-    return {"python": platform.python_version(), "machine": platform.platform(), **versions}
 
 
 class _Load:
@@ -174,7 +161,7 @@ class _Load:
 
 def _recipes(folder: Path) -> Place:
     registry = str(folder / "registry")
-    words = ("jobs/tune.py", "--domain", "recipes", "--train", str(CHECKOUT / "examples/recipes/train.conll"))
+    words = ("jobs/tune.py", "--domain", "recipes", "--train", str(report.EXAMPLE / "train.conll"))
     pin = folder / "pin.yaml"
     pin.write_text(PIN, encoding="utf-8")
     words += (

@@ -9,19 +9,18 @@ files are only scored.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.few_shot import circumstances, spread
+from benchmarks import report
+from benchmarks.few_shot import spread
 from lightner.data.formats import labels_of, read
 from lightner.evaluation.metrics import score
 from lightner.evaluation.scoring import evaluate
@@ -44,19 +43,18 @@ _EVALUATED_AT_ONCE = 32
 
 def main() -> None:
     """Measure every data set with both methods and write one JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__, must_write=True)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
     parser.add_argument("--methods", nargs="+", choices=sorted(RATES), default=sorted(RATES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone")
-    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     learners: dict[str, Learner] = {"fine_tuning": fine_tune, "token_classifier": classify_tokens}
-    about = circumstances(backbone.load(options.backbone))
+    about = report.circumstances(backbone.load(options.backbone))
     rows: list[dict[str, Any]] = []
     for text in options.sets:
-        name, _, files = text.partition("=")
-        train, test = map(read, files.split(":"))
+        name, files = report.named_files(text)
+        train, test = map(read, files)
         for method in options.methods:
             runs = [
                 choose_and_learn(options.backbone, learners[method], RATES[method], train, test, seed)
@@ -64,8 +62,7 @@ def main() -> None:
             ]
             rows.append({"name": name, "method": method, **spread(runs), "runs": runs})
             print(json.dumps({key: value for key, value in rows[-1].items() if key != "runs"}), flush=True)
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+            report.write({**about, "rows": rows}, options.out)
 
 
 def choose_and_learn(

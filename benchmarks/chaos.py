@@ -10,7 +10,6 @@ behind a line that can be cut and slowed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -26,7 +25,7 @@ from typing import Any
 import httpx
 from obstore.store import S3Store
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from benchmarks.line import Line
 from benchmarks.places import BUCKET, Service, name, object_store, service, texts, tuned, variant
 from lightner.model import backbone
@@ -131,11 +130,8 @@ def main() -> None:
             stage = Stage(running, registry, line, truth, options)
             rows = [SCENARIOS[each](stage) for each in options.only]
         line.close()
-    found = {**circumstances(base), "options": vars(options), "scenarios": rows}
-    text = json.dumps(found, indent=2, default=str)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    found = {**report.circumstances(base), "options": vars(options), "scenarios": rows}
+    report.print_and_write(found, options.out)
     raise SystemExit(any(row["wrong"] for row in rows))
 
 
@@ -349,13 +345,12 @@ SCENARIOS: Mapping[str, Callable[[Stage], dict[str, Any]]] = {
 
 def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each disturbance")
     parser.add_argument("--requests", type=int, default=2000, help="of the memory measurement")
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="these, in this order")
-    parser.add_argument("--out", type=Path)
     return parser.parse_args(words)
 
 

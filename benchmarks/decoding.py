@@ -9,18 +9,15 @@ ratio is one of medians.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from lightner.data.formats import labels_of, read
 from lightner.model import backbone, forward
 from lightner.model._decoder import DecoderCache
@@ -33,7 +30,6 @@ from lightner.tuning.draft_learning import draft_tagger
 from lightner.tuning.training import PromptModel, fit
 from lightner.types import LabelSet
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "recipes"
 WAYS = ("encoder", "one_pass", "drafted", "greedy", "reference")
 
 
@@ -48,34 +44,30 @@ class Case:
 
 def main() -> None:
     """Measure batches of one and of `--rows`, and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=80, help="of tuning the prompt")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     base = backbone.load()
     bare = learned(base, steps=options.steps).fold()
-    prompt = replace(bare, draft_tagger=draft_tagger(base, bare, read(EXAMPLES / "train.conll")))
-    sentences = [sentence.words for sentence in read(EXAMPLES / "test.conll")]
+    prompt = replace(bare, draft_tagger=draft_tagger(base, bare, read(report.EXAMPLE / "train.conll")))
+    sentences = [sentence.words for sentence in read(report.EXAMPLE / "test.conll")]
     alone = [case(base, prompt, [words]) for words in sentences[: options.rounds]]
     together = [case(base, prompt, sentences[: options.rows])] * options.rounds
     found = {
-        **circumstances(base),
+        **report.circumstances(base),
         "threads": torch.get_num_threads(),
         "options": vars(options),
         "batch of 1": measured(base, alone),
         f"batch of {options.rows}": measured(base, together),
     }
-    text = json.dumps(found, indent=2, default=str)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report.print_and_write(found, options.out)
 
 
 def learned(base: Backbone, *, steps: int) -> PromptModel:
     """A prompt that has learned to find some, so that outputs are about as long as they should be."""
-    sentences = read(EXAMPLES / "train.conll")
+    sentences = read(report.EXAMPLE / "train.conll")
     labels = LabelSet.of(labels_of(sentences))
     plan = rules.plan(
         sentences, prompt_length=rules.PROMPT_LENGTHS[0], learning_rate=rules.LEARNING_RATES[0], seed=0

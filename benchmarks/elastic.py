@@ -23,9 +23,9 @@ from pathlib import Path
 import httpx
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
+from benchmarks import report
 from lightner.jobs.on_ray import local
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 START_S = 120
 _PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 _EMPTY = ("initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands")
@@ -144,8 +144,8 @@ def submit(elastic: Elastic, words: Sequence[str], *, token: str | None = None) 
     """
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", elastic.head.dashboard]
     return subprocess.run(
-        [*command, "--", sys.executable, str(CHECKOUT / words[0]), *words[1:]],
-        cwd=CHECKOUT, env=elastic.environment(token=token), capture_output=True, text=True, timeout=500,
+        [*command, "--", sys.executable, str(report.CHECKOUT / words[0]), *words[1:]],
+        cwd=report.CHECKOUT, env=elastic.environment(token=token), capture_output=True, text=True, timeout=500,
     )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def _environment(folder: Path, token: str) -> dict[str, str]:
         **local.environment(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": str(folder),
         "RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
-        "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPATH": os.pathsep.join([str(report.CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """F1 of tuned prompts on test files, by the rules and selection of `jobs/tune.py`, over seeds.
 
-    python benchmarks/few_shot.py NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out benchmarks/results/few_shot.json
+    python -m benchmarks.few_shot NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out benchmarks/results/few_shot.json
 
 The scan is the job's, its halving too, in this process, one trial after the other. Seeds change the folds, the order of
 batches and the random parts of the start. Test files are only scored.
@@ -8,19 +8,15 @@ batches and the random parts of the start. Test files are only scored.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report
 from lightner.data.formats import labels_of, read
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
@@ -33,21 +29,19 @@ from lightner.types import LabelSet, Sentence
 
 def main() -> None:
     """Measure every data set and write one JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__, must_write=True)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone")
-    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     base = backbone.load(options.backbone)
     rows = []
     for text in options.sets:
-        name, _, files = text.partition("=")
-        train, _, test = files.partition(":")
-        rows.append(measure(base, name, read(train), read(test), options.seeds))
+        name, files = report.named_files(text)
+        train, test = map(read, files)
+        rows.append(measure(base, name, train, test, options.seeds))
         print(json.dumps({key: value for key, value in rows[-1].items() if key != "runs"}), flush=True)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({**circumstances(base), "rows": rows}, indent=2) + "\n", encoding="utf-8")
+        report.write({**report.circumstances(base), "rows": rows}, options.out)
 
 
 def measure(
@@ -132,17 +126,6 @@ def curve(
 def f1_of(found: Sequence[float]) -> float:
     """F1 of the round at which a run of these rounds should have ended."""
     return found[rules.best_round(found) - 1]
-
-
-def circumstances(base: Backbone) -> dict[str, Any]:
-    """What a figure needs beside it: backbone, versions, hardware, date."""
-    return {
-        "backbone": {"name": base.name, "fingerprint": base.fingerprint},
-        "versions": {name: version(name) for name in ("lightner-ray", "torch", "transformers")},
-        "python": platform.python_version(),
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores, device {base.device}",
-        "date": datetime.now(UTC).date().isoformat(),
-    }
 
 
 if __name__ == "__main__":

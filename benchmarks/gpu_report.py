@@ -9,8 +9,6 @@ embedded backbone with a prompt tuned on examples/recipes. `--device cpu` with s
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import statistics
 import subprocess
@@ -18,14 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from benchmarks import step_cost
-from benchmarks.few_shot import circumstances
+from benchmarks import report, step_cost
 from lightner.data.formats import labels_of, read
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
@@ -36,8 +32,6 @@ from lightner.tuning import rules
 from lightner.tuning.training import PromptModel, fit
 from lightner.types import LabelSet, Sentence
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-EXAMPLE = CHECKOUT / "examples" / "recipes"
 _MIB = 2**20
 
 
@@ -56,9 +50,8 @@ class Shapes:
 
 def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> int:
     """Measure and write both files; returns the exit status of the suite's GPU part."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__, must_write=True, out="FOLDER")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for gpu.md and gpu.json")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=10, help="of every throughput")
     parser.add_argument("--steps", type=int, default=20, help="of tuning")
@@ -71,7 +64,8 @@ def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> in
     status, summary = suite()
     base = large(shapes, device, torch.float32, seed=options.seed)
     found: dict[str, Any] = {
-        **circumstances(base), "gpu": gpu_name(device), "shapes": {n: getattr(shapes, n) for n in Shapes.__slots__},
+        **report.circumstances(base),
+        "gpu": gpu_name(device), "shapes": {n: getattr(shapes, n) for n in Shapes.__slots__},
         "suite": {"status": status, "summary": summary},
         "accuracy": accuracy(device, shapes.rounds, seed=options.seed),
         "throughput": {"float32": throughput(base, shapes, seed=options.seed)},
@@ -81,8 +75,7 @@ def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> in
     found["throughput"]["bfloat16"] = throughput(half, shapes, seed=options.seed)
     del half
     found["tuning"] = tuning(shapes, device, seed=options.seed)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "gpu.json").write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
+    report.write(found, options.out / "gpu.json")
     (options.out / "gpu.md").write_text(page(found), encoding="utf-8")
     print(page(found))
     return status
@@ -100,7 +93,7 @@ def suite() -> tuple[int, str]:
         "tests/model/test_gpu.py",
         "tests/jobs/test_gpu_ray.py",
     ]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=report.CHECKOUT, capture_output=True, text=True)
     if done.returncode:
         print(done.stdout, file=sys.stderr)
     return done.returncode, (done.stdout.strip().splitlines() or [done.stderr.strip()])[-1]
@@ -119,7 +112,7 @@ def accuracy(device: torch.device, rounds: int | None, *, seed: int) -> dict[str
     The prompt is tuned once, in float32 weights, with the rules' longest prompt and lowest rate.
     """
     whole = backbone.load(None, device=device)
-    train, test = read(str(EXAMPLE / "train.conll")), read(str(EXAMPLE / "test.conll"))
+    train, test = read(str(report.EXAMPLE / "train.conll")), read(str(report.EXAMPLE / "test.conll"))
     labels = LabelSet.of(labels_of(train))
     plan = rules.plan(
         train, prompt_length=max(rules.PROMPT_LENGTHS), learning_rate=min(rules.LEARNING_RATES), seed=seed

@@ -22,7 +22,8 @@ import httpx
 import torch
 import yaml
 
-from benchmarks.decoding import EXAMPLES, learned
+from benchmarks import report
+from benchmarks.decoding import learned
 from lightner.data.formats import read
 from lightner.jobs.on_ray import local
 from lightner.jobs.publish import bare, with_drafts
@@ -31,7 +32,6 @@ from lightner.store import artifact as artifacts
 from lightner.store.artifact import PromptArtifact
 from lightner.tuning.training import folded_tensors
 
-ROOT = Path(__file__).resolve().parent.parent
 JITTER = 1e-3
 START_S = 240
 BUCKET = "lightner"
@@ -41,7 +41,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benc
 @cache
 def texts() -> list[str]:
     """The test sentences of examples/recipes, as plain texts."""
-    return [" ".join(sentence.words) for sentence in read(EXAMPLES / "test.conll")]
+    return [" ".join(sentence.words) for sentence in read(report.EXAMPLE / "test.conll")]
 
 
 def name(number: int) -> str:
@@ -54,7 +54,7 @@ def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
     place = folder / "tuned"
     if not place.exists():
         model = learned(base, steps=steps)
-        sentences = read(EXAMPLES / "train.conll")
+        sentences = read(report.EXAMPLE / "train.conll")
         made = bare(name(0), base, model.labels, folded_tensors(model), sentences=sentences)
         artifacts.save(with_drafts(base, made, sentences), place)
     return artifacts.load(place)
@@ -131,12 +131,12 @@ class Service:
 @contextmanager
 def service(registry: str, *, gpus: int = 0) -> Iterator[Service]:
     """serve/config.yaml on a Ray of its own, with this registry and the embedded backbone, on a CPU or on GPUs."""
-    config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((report.CHECKOUT / "serve" / "config.yaml").read_text(encoding="utf-8"))
     (port,) = local.free_ports(1)
     config["http_options"] |= {"host": "127.0.0.1", "port": port}
     (application,) = config["applications"]
     application["args"] |= {"registry": registry, "num_gpus": gpus}
-    application["runtime_env"] = {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}}
+    application["runtime_env"] = {"env_vars": {"PYTHONPATH": str(report.CHECKOUT), "OMP_NUM_THREADS": "1"}}
     head = local.start()
     try:
         running = Service(f"http://127.0.0.1:{port}", head.dashboard, config)

@@ -8,18 +8,16 @@ Times are medians of the processor's.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from lightner.data.formats import labels_of, read
 from lightner.evaluation import metrics
 from lightner.model import backbone
@@ -36,21 +34,18 @@ DTYPES = {EXACT: torch.float32, "bfloat16": torch.bfloat16}
 
 def main() -> None:
     """Both precisions on every data set."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     bases = {name: backbone.load(dtype=dtype) for name, dtype in DTYPES.items()}
     rows = []
     for text in options.sets:
-        name, _, files = text.partition("=")
-        train, test = map(read, files.split(":"))
+        name, files = report.named_files(text)
+        train, test = map(read, files)
         rows.append({"name": name, **compare(bases, learned(bases[EXACT], train), test, options.rounds)})
         print(json.dumps(rows[-1]), flush=True)
-    found = json.dumps({**circumstances(bases[EXACT]), "rows": rows}, indent=2)
-    if options.out:
-        options.out.write_text(found + "\n", encoding="utf-8")
+    report.write({**report.circumstances(bases[EXACT]), "rows": rows}, options.out)
 
 
 def learned(base: Backbone, train: Sequence[Sentence]) -> Prompt:

@@ -11,7 +11,6 @@ of the rules. Every run is a line of the output; the same command goes on where 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import random
@@ -26,7 +25,8 @@ from typing import Any, TypeAlias
 
 import torch
 
-from benchmarks.few_shot import circumstances, tune
+from benchmarks import report
+from benchmarks.few_shot import tune
 from lightner.data.formats import labels_of, read
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
@@ -91,7 +91,7 @@ class Runs:
 
 def main() -> None:
     """Run what the output lacks, then print a line per data set."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__, must_write=True)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:DEV:TEST")
     parser.add_argument("--configurations", type=int, default=CONFIGURATIONS)
     parser.add_argument("--finalists", type=int, default=10, help="configurations that go on to further seeds")
@@ -99,7 +99,6 @@ def main() -> None:
     parser.add_argument("--backbone")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
-    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs = Runs(options.out, options.backbone, options.device, options.processes)
@@ -110,8 +109,8 @@ def main() -> None:
 
 def task_of(text: str) -> Task:
     """The data set that `NAME=TRAIN:DEV:TEST` names."""
-    name, _, files = text.partition("=")
-    train, dev, test = (tuple(read(file)) for file in files.split(":"))
+    name, files = report.named_files(text)
+    train, dev, test = (tuple(read(file)) for file in files)
     seen = {sentence.words for sentence in train}
     unseen = [sentence for sentence in dev if sentence.words not in seen]
     drawn = random.Random(0).sample(unseen, min(DEV_SENTENCES, len(unseen)))
@@ -137,7 +136,7 @@ def compare(runs: Runs, task: Task, configurations: int, finalists: int, seeds: 
 def apart(name: str | None, device: str, task: Task, wanted: Wanted) -> Row:
     """The line of a run, in whatever process; one that does several loads the backbone once."""
     base = _loaded(name, device)
-    return {**circumstances(base), **measure(base, task, *wanted)}
+    return {**report.circumstances(base), **measure(base, task, *wanted)}
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from benchmarks.places import BUCKET, name, object_store, texts, tuned, variant
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
@@ -40,7 +40,7 @@ ZIPF = 1.0
 
 def main() -> None:
     """Measure all; each part is printed and written when it is known."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registries")
     parser.add_argument("--domains", type=int, default=1000)
     parser.add_argument("--cached", type=int, default=100)
@@ -49,13 +49,12 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--cold", type=int, default=30, help="cold domains to ask for")
     parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
     original = tuned(base, options.folder, steps=options.steps)
     found: dict[str, Any] = {
-        **circumstances(base),
+        **report.circumstances(base),
         "threads": torch.get_num_threads(),
         "options": vars(options),
         "prompt_bytes": prompt_for(original, base).nbytes,
@@ -68,8 +67,7 @@ def main() -> None:
     for key, part in parts.items():
         found[key] = part()
         print(json.dumps({key: found[key]}), flush=True)
-        if options.out:
-            options.out.write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
+        report.write(found, options.out)
 
 
 def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> dict[str, Any]:
@@ -77,15 +75,15 @@ def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> d
     sentences = [tuple(word.text for word in split_words(text)) for text in texts()[:BATCH_SIZE]]
     prompts = [prompt_for(variant(original, number), base) for number in range(BATCH_SIZE)]
     batches: dict[str, list[Prompt]] = {"one": prompts[:1] * BATCH_SIZE, "mixed": prompts}
-    spent: dict[str, list[Cost]] = {key: [] for key in batches}
+    spent: dict[str, list[report.Cost]] = {key: [] for key in batches}
     for turn in range(rounds + 1):
         for key, those in batches.items():
             rows = [Row(prompt, words) for prompt, words in zip(those, sentences, strict=True)]
-            began = now()
+            began = report.now()
             work = prepare(base, rows)
             finish(work, infer(base, work))
             if turn:
-                spent[key].append(since(began))
+                spent[key].append(report.since(began))
     return compared(spent, BATCH_SIZE)
 
 
@@ -103,15 +101,15 @@ async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Names
         await replicas[key].reconfigure({"prompts": prompts})
     weights = [(1 + rank) ** -ZIPF for rank in range(options.domains)]
     chance = random.Random(0)
-    spent: dict[str, list[Cost]] = {key: [] for key in ways}
+    spent: dict[str, list[report.Cost]] = {key: [] for key in ways}
     for turn in range(options.turns + 1):
         for key, own in replicas.items():
             picked = chance.choices(range(options.domains), weights, k=options.requests)
             domains = [name(0) if key == "one" else name(number) for number in picked]
-            began = now()
+            began = report.now()
             await _ask_all(own, domains)
             if turn:
-                spent[key].append(since(began))
+                spent[key].append(report.since(began))
     return {"exponent": ZIPF, **compared(spent, options.requests)}
 
 
@@ -137,20 +135,7 @@ async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[st
     }
 
 
-Cost = tuple[float, float]
-"""Seconds by the clock, and of the processor."""
-
-
-def now() -> Cost:
-    return time.perf_counter(), time.process_time()
-
-
-def since(began: Cost) -> Cost:
-    clock, processor = now()
-    return clock - began[0], processor - began[1]
-
-
-def compared(spent: Mapping[str, Sequence[Cost]], size: int) -> dict[str, Any]:
+def compared(spent: Mapping[str, Sequence[report.Cost]], size: int) -> dict[str, Any]:
     """Rates per second of work of `size` pieces, by clock and processor, and each against that of "one"."""
     found: dict[str, Any] = {}
     for place, kind in enumerate(("clock", "processor")):

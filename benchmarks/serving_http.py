@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import statistics
 import time
@@ -20,7 +19,7 @@ from typing import Any
 import httpx
 import torch
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from benchmarks.places import Service, name, service, texts, tuned, variant
 from lightner.model import backbone
 from lightner.store.loading import prompt_for
@@ -34,14 +33,13 @@ LOADS = (0.25, 0.5, 0.8)
 
 def main() -> None:
     """Deploy, measure, print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registry")
     parser.add_argument("--domains", type=int, nargs="+", default=[1, 10, 100, 1000])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--gpu", action="store_true", help="backbone of the service and of the offline tagger on a GPU")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load(device=torch.device("cuda" if options.gpu else "cpu"))
@@ -61,16 +59,13 @@ def main() -> None:
 
     with service(registry.url, gpus=int(options.gpu)) as running:
         found: dict[str, Any] = {
-            **circumstances(base),
+            **report.circumstances(base),
             "threads": torch.get_num_threads(),
             "options": vars(options),
             "lists": lists(running, offline, options),
             "latency": asyncio.run(latencies(running, options)),
         }
-    text = json.dumps(found, indent=2, default=str)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report.print_and_write(found, options.out)
 
 
 def lists(running: Service, offline: Any, options: argparse.Namespace) -> dict[str, Any]:

@@ -10,16 +10,14 @@ again after their time.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks import report
 from lightner.model.prompts import Guidance, Prompt
 from lightner.store import artifact
 from lightner.store.artifact import PromptArtifact
@@ -73,10 +71,9 @@ class Load:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Count, simulate, print and write one JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--requests-per-s", type=float, default=20.0, help="of one replica")
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args(given)
     sizes = {name: prompt_sizes(each) for name, each in BACKBONES.items()}
     rows = []
@@ -87,10 +84,7 @@ def main(given: Sequence[str] | None = None) -> None:
                 sizes["bart-large"]["device_bytes"], spread,
             )  # fmt: skip
             rows.append({**asdict(load), **simulate(load)})
-    text = json.dumps({"labels": len(LABELS.names), "sizes": sizes, "simulation": rows}, indent=2)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report.print_and_write({"labels": len(LABELS.names), "sizes": sizes, "simulation": rows}, options.out)
 
 
 def prompt_sizes(backbone: Backbone, *, free: int = 16) -> dict[str, int]:

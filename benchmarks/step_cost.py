@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import copy
 import gc
-import json
 import random
 import re
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +25,7 @@ import torch
 from torch import nn
 from transformers import BartConfig, BartModel
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from lightner.model import embedded
 from lightner.model.backbone import Backbone, prepare, step_precision
 from lightner.model.prompts import NO_GUIDANCE
@@ -49,14 +47,13 @@ _MIB = 2**20
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure and write one JSON file; with `--memory VARIANT` only print the memory of that one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", choices=VARIANTS, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args(given)
     base = random_backbone(width=options.width, layers=options.layers, seed=options.seed)
     count = options.warm_up + options.steps
@@ -66,11 +63,8 @@ def main(given: Sequence[str] | None = None) -> None:
     sizes = {name: _memory_apart(name, options) for name in VARIANTS}
     times = step_times(base, steps=options.steps, warm_up=options.warm_up, seed=options.seed)
     rows = {name: {**times[name], "extra_peak_mib": sizes[name]} for name in VARIANTS}
-    found = {**circumstances(base), "threads": torch.get_num_threads(), "options": vars(options), "rows": rows}
-    text = json.dumps({**found, "prompt_against": ratios(rows)}, indent=2, default=str)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    found = {**report.circumstances(base), "threads": torch.get_num_threads(), "options": vars(options), "rows": rows}
+    report.print_and_write({**found, "prompt_against": ratios(rows)}, options.out)
 
 
 def random_backbone(*, width: int, layers: int, seed: int) -> Backbone:
@@ -140,21 +134,19 @@ def step_times(base: Backbone, *, steps: int, warm_up: int, seed: int) -> dict[s
     own = {name: base if name == "prompt" else _copy(base) for name in VARIANTS}
     running = {name: steps_of(name, own[name], steps=warm_up + steps, seed=seed) for name in VARIANTS}
     learns = {name: next(run) for name, run in running.items()}
-    clock: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    processor: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    spent: dict[str, list[report.Cost]] = {name: [] for name in VARIANTS}
     for number in range(warm_up + steps):
         for name, run in running.items():
-            began = time.perf_counter(), time.process_time()
+            began = report.now()
             next(run)
             if number >= warm_up:
-                clock[name].append(time.perf_counter() - began[0])
-                processor[name].append(time.process_time() - began[1])
+                spent[name].append(report.since(began))
     return {
         name: {
             "learned_numbers": learns[name],
-            "step_s": statistics.median(clock[name]),
-            "step_cpu_s": statistics.median(processor[name]),
-            "steps_cpu_s": [round(each, 4) for each in processor[name]],
+            "step_s": statistics.median(clock for clock, _ in spent[name]),
+            "step_cpu_s": statistics.median(processor for _, processor in spent[name]),
+            "steps_cpu_s": [round(processor, 4) for _, processor in spent[name]],
         }
         for name in VARIANTS
     }

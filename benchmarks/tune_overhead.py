@@ -12,9 +12,7 @@ counts them, and of the final run from its announcement on, in which its (first)
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import re
 import subprocess
@@ -26,12 +24,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from lightner.jobs.on_ray import local
 from lightner.model import backbone
 from lightner.store.registry import Registry
 
-ROOT = Path(__file__).resolve().parent.parent
 TRAIN = "examples/recipes/train.conll"
 _EVERY_S = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -40,21 +37,18 @@ _MARKS = {"first_round": r"^scan ", "scanned": r"^kept as ", "final_run": r"^lea
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure one job and write one JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkout", type=Path, default=ROOT, help="whose jobs/tune.py is measured")
+    parser = report.parser(__doc__)
+    parser.add_argument("--checkout", type=Path, default=report.CHECKOUT, help="whose jobs/tune.py is measured")
     parser.add_argument("--train", default=TRAIN)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("more", nargs="*", metavar="-- OPTION", help="of jobs/tune.py")
     options = parser.parse_args(given)
     with tempfile.TemporaryDirectory() as home:
-        found = measure(options.checkout.resolve(), (ROOT / options.train).resolve(), Path(home), options.more)
+        found = measure(
+            options.checkout.resolve(), (report.CHECKOUT / options.train).resolve(), Path(home), options.more
+        )
     load = backbone.load(None)
-    text = json.dumps(
-        {**circumstances(load), "cpus": os.cpu_count(), "options": vars(options), **found}, indent=2, default=str
-    )
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    about = {**report.circumstances(load), "cpus": os.cpu_count(), "options": vars(options)}
+    report.print_and_write({**about, **found}, options.out)
 
 
 def measure(checkout: Path, train: Path, home: Path, more: Sequence[str] = ()) -> dict[str, Any]:

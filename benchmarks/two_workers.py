@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +24,7 @@ import torch.multiprocessing
 from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.few_shot import circumstances
+from benchmarks import report
 from lightner.data.formats import labels_of, read
 from lightner.jobs.on_ray.local import free_ports
 from lightner.model import backbone
@@ -34,17 +33,15 @@ from lightner.tuning import rules
 from lightner.tuning.training import Tuning, Worker, folded_tensors
 from lightner.types import LabelSet
 
-TRAIN = Path(__file__).resolve().parent.parent / "examples/recipes/train.conll"
 VARIANTS = {"one": (1, False), "two": (2, False), "two_sharded": (2, True)}
 """Workers, and whether they share the frozen weights."""
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure all variants and write one JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args(given)
     runs = {name: _run(name, options) for name in VARIANTS}
     rows: dict[str, Any] = {}
@@ -54,11 +51,8 @@ def main(given: Sequence[str] | None = None) -> None:
             "cpu_s_per_step": sum(each["cpu_s"] for each in workers) / options.steps,
             "largest_difference": _difference(runs["one"][0]["tensors"], workers[0]["tensors"]),
         }
-    found = {**circumstances(backbone.load(None)), "load_average": os.getloadavg(), "options": vars(options)}
-    text = json.dumps({**found, "rows": rows}, indent=2, default=str)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    found = {**report.circumstances(backbone.load(None)), "load_average": os.getloadavg(), "options": vars(options)}
+    report.print_and_write({**found, "rows": rows}, options.out)
 
 
 def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -81,17 +75,17 @@ def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: i
         base = backbone.load(None)
         if sharded:
             base = shard(base, torch.device("cpu"))
-        sentences = read(TRAIN)
+        sentences = read(report.EXAMPLE / "train.conll")
         plan = rules.plan(sentences, prompt_length=16, learning_rate=1e-2)
         # A step to warm up, then one round of those that are timed.
         plan = replace(plan, batch_size=batch_size, steps=steps + 1, rounds=steps + 1, dropout=0.0, bf16=False)
         run = Tuning(base, LabelSet.of(labels_of(sentences)), sentences, (), plan, worker=worker)
         rounds = run.rounds()
         next(rounds)
-        clock, processor = time.perf_counter(), time.process_time()
+        began = report.now()
         for _ in rounds:
             pass
-        wall, cpu = time.perf_counter() - clock, time.process_time() - processor
+        wall, cpu = report.since(began)
         Path(folder, f"{rank}.json").write_text(json.dumps({"wall_s": wall, "cpu_s": cpu}), encoding="utf-8")
         save_file(folded_tensors(run.tuned), Path(folder, f"{rank}.safetensors"))
 

@@ -17,6 +17,7 @@ from lightner.data.formats import write_conll
 from lightner.jobs.on_ray import local
 from lightner.store.registry import Registry
 from lightner.types import Sentence, Span
+from tests.support.paths import CHECKOUT
 from tests.support.tiny import tiny_backbone
 
 pytestmark = pytest.mark.ray
@@ -63,7 +64,7 @@ def test_a_job_without_the_token_is_refused_and_says_how_to_give_it(running: Ela
 @pytest.mark.skipif(not shutil.which("wget"), reason="the probes ask with wget, which is in the images")
 @pytest.mark.parametrize("probe", ["readinessProbe", "livenessProbe"])
 def test_what_kubernetes_asks_a_head_is_answered_without_the_token(running: Elastic, probe: str) -> None:
-    text = (elastic.CHECKOUT / "cluster/kuberay/base/ray-cluster.yaml").read_text(encoding="utf-8")
+    text = (CHECKOUT / "cluster/kuberay/base/ray-cluster.yaml").read_text(encoding="utf-8")
     (container,) = yaml.safe_load(text)["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
     *shell, command = container[probe]["exec"]["command"]
     well = command.replace("http://localhost:52365", running.agent)

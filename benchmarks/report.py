@@ -1,0 +1,78 @@
+"""What benchmarks share: their command line, clocks, what a figure needs beside it, and the file of results.
+
+Knows no benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lightner.model.backbone import Backbone
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+EXAMPLE = CHECKOUT / "examples" / "recipes"
+Cost = tuple[float, float]
+"""Seconds by the clock, and of the processor, which other work on the machine moves less."""
+
+
+def parser(description: str | None, *, must_write: bool = False, out: str = "FILE") -> argparse.ArgumentParser:
+    """A command line that shows a benchmark's docstring as its help, with `--out` for its results."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--out", type=Path, required=must_write, metavar=out, help="for the results")
+    return made
+
+
+def named_files(text: str) -> tuple[str, list[str]]:
+    """Name and files of `NAME=FILE:FILE`."""
+    name, _, files = text.partition("=")
+    return name, files.split(":")
+
+
+def circumstances(base: Backbone | None = None) -> dict[str, Any]:
+    """What a figure needs beside it: backbone where there is one, versions, hardware, date."""
+    used = {} if base is None else {"backbone": {"name": base.name, "fingerprint": base.fingerprint}}
+    device = "" if base is None else f", device {base.device}"
+    return {
+        **used,
+        "versions": {name: version(name) for name in ("lightner-ray", "torch", "transformers", "ray")},
+        "python": platform.python_version(),
+        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores{device}",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def now() -> Cost:
+    """Where both clocks are."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(began: Cost) -> Cost:
+    """What was spent since `began`, the result of `now`."""
+    clock, processor = now()
+    return clock - began[0], processor - began[1]
+
+
+def write(found: Mapping[str, Any], out: Path | None) -> None:
+    """Write the results into `out`, where it is given."""
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(_json(found) + "\n", encoding="utf-8")
+
+
+def print_and_write(found: Mapping[str, Any], out: Path | None) -> None:
+    """Print the results as one JSON object, and write them as `write` does."""
+    print(_json(found))
+    write(found, out)
+
+
+def _json(found: Mapping[str, Any]) -> str:
+    return json.dumps(found, indent=2, default=str)
