@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from lightner.types import Counts
 
@@ -22,28 +25,46 @@ class Interval:
 
 def f1_interval(sentences: Sequence[Counts], *, seed: int) -> Interval:
     """The interval of the micro F1 of `sentences`, each with its counts, as if they had been drawn again."""
-    return _interval(len(sentences), lambda drawn: _f1(sentences, drawn), seed)
+    (values,) = resampled_f1(sentences, seed=seed)
+    return _interval(values)
 
 
 def difference_interval(first: Sequence[Counts], second: Sequence[Counts], *, seed: int) -> Interval:
     """The interval of the first's micro F1 less the second's. Paired: both are counts of the same sentences."""
     assert len(first) == len(second), f"found counts of {len(first)} and of {len(second)} sentences"
-    return _interval(len(first), lambda drawn: _f1(first, drawn) - _f1(second, drawn), seed)
+    ours, theirs = resampled_f1(first, second, seed=seed)
+    return _interval(ours - theirs)
 
 
-def _interval(count: int, value: Callable[[Sequence[int]], float], seed: int) -> Interval:
-    if count == 0:
-        return Interval(0.0, 0.0)
-    generator, numbers = random.Random(seed), range(count)
-    values = sorted(value(generator.choices(numbers, k=count)) for _ in range(RESAMPLES))
+def resampled_f1(*sides: Sequence[Counts], seed: int) -> Tensor:
+    """Micro F1 of each side in RESAMPLES draws of as many sentences with replacement, the same for all sides.
+
+    Sentences with the same counts are of one kind. How often each kind is drawn follows a multinomial distribution,
+    drawn here as one binomial per kind out of what the kinds before it left. So time and memory depend on the number
+    of kinds, which stays small, and the order of the sentences does not matter.
+
+    Shape: [sides, RESAMPLES], float64.
+    """
+    kinds = Counter(zip(*([_f1_parts(counts) for counts in side] for side in sides), strict=True))
+    generator = torch.Generator().manual_seed(seed)
+    remaining = kinds.total()
+    left = torch.full((RESAMPLES,), float(remaining), dtype=torch.float64)
+    sums = torch.zeros(len(sides), 2, RESAMPLES, dtype=torch.float64)
+    for kind, times in sorted(kinds.items()):
+        drawn = torch.binomial(left, torch.full_like(left, times / remaining), generator=generator)
+        sums += torch.tensor(kind, dtype=torch.float64)[..., None] * drawn
+        left -= drawn
+        remaining -= times
+    right, total = sums.unbind(1)
+    return right / total.clamp(min=1)  # without entities F1 is 0, as `Counts` has it
+
+
+def _f1_parts(counts: Counts) -> tuple[int, int]:
+    """Numerator and denominator of the F1 of a sentence; those of a draw are their sums."""
+    return 2 * counts.true_positives, counts.predicted + counts.gold
+
+
+def _interval(values: Tensor) -> Interval:
     outside = round(RESAMPLES * (1 - LEVEL) / 2)
-    return Interval(values[outside], values[-1 - outside])
-
-
-def _f1(sentences: Sequence[Counts], drawn: Sequence[int]) -> float:
-    right = total = 0
-    for number in drawn:
-        counts = sentences[number]
-        right += counts.true_positives
-        total += counts.predicted + counts.gold
-    return 2 * right / total if total else 0.0
+    ordered = values.sort().values
+    return Interval(float(ordered[outside]), float(ordered[-1 - outside]))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import pytest
+import torch
+from torch import Tensor
 
-from lightner.evaluation.intervals import Interval, difference_interval, f1_interval
+from benchmarks.scores import drawn_counts, one_by_one
+from lightner.evaluation.intervals import Interval, difference_interval, f1_interval, resampled_f1
 from lightner.types import Counts
 
 RIGHT, WRONG = Counts(1, 1, 1), Counts(0, 1, 1)
@@ -55,3 +61,47 @@ def test_a_paired_difference_sees_through_what_both_find_hard() -> None:
 def test_a_difference_needs_the_same_sentences() -> None:
     with pytest.raises(AssertionError, match="found counts of 2 and of 1 sentences"):
         difference_interval([RIGHT, RIGHT], [RIGHT], seed=0)
+
+
+def over_seeds(way: Callable[..., Tensor], *sides: Sequence[Counts], seeds: range) -> Tensor:
+    """F1 of either side and their difference, in all resamples of all seeds."""
+    both = torch.cat([way(*sides, seed=seed) for seed in seeds], dim=1)
+    return torch.cat([both, both[:1] - both[1:]])
+
+
+def test_resampled_f1_is_distributed_as_where_sentences_are_drawn_one_by_one() -> None:
+    sides, seeds = (drawn_counts(60, seed=1), drawn_counts(60, seed=2)), range(10)
+    pairs = zip(over_seeds(resampled_f1, *sides, seeds=seeds), over_seeds(one_by_one, *sides, seeds=seeds), strict=True)
+    for ours, theirs in pairs:
+        count, spread = len(theirs), float(theirs.std())
+        assert float(ours.mean()) == pytest.approx(float(theirs.mean()), abs=4 * spread * math.sqrt(2 / count))
+        assert float(ours.std()) == pytest.approx(spread, rel=4 / math.sqrt(count))
+        for level in (0.025, 0.975):  # with the density of a normal distribution there
+            doubt = spread * math.sqrt(2 * level * (1 - level) / count) / 0.0584
+            assert float(ours.quantile(level)) == pytest.approx(float(theirs.quantile(level)), abs=4 * doubt)
+
+
+def test_of_three_sentences_every_draw_is_as_frequent_as_it_must_be() -> None:
+    values = torch.cat([resampled_f1([RIGHT, WRONG, RIGHT], seed=seed)[0] for seed in range(20)])
+    found = Counter(round(3 * value) for value in values.tolist())
+    for right in range(4):
+        share = math.comb(3, right) * (2 / 3) ** right * (1 / 3) ** (3 - right)
+        assert found[right] / len(values) == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / len(values)))
+
+
+def test_the_order_of_the_sentences_does_not_matter() -> None:
+    first, second = drawn_counts(40, seed=1), drawn_counts(40, seed=2)
+    assert difference_interval(first, second, seed=3) == difference_interval(first[::-1], second[::-1], seed=3)
+
+
+def test_both_sides_of_a_difference_are_measured_on_the_same_draws() -> None:
+    counts = drawn_counts(40, seed=1)
+    ours, theirs = resampled_f1(counts, counts, seed=0)
+    assert torch.equal(ours, theirs)
+    assert len(ours.unique()) > 100
+
+
+def test_resampling_leaves_the_random_numbers_of_training_alone() -> None:
+    before = torch.get_rng_state()
+    f1_interval(drawn_counts(40, seed=1), seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
