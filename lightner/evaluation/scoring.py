@@ -8,7 +8,7 @@ from lightner.evaluation.metrics import score
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
 from lightner.tagger import tag_words
-from lightner.types import Counts, LabelSet, Scores, Sentence
+from lightner.types import Counts, LabelSet, Scores, Sentence, Span
 
 
 def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Scores:
@@ -18,10 +18,14 @@ def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) 
 
 def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> tuple[Scores, ...]:
     """Strict entity-level scores of a prompt on each sentence; their sum is what `evaluate` gives."""
-    found = tag_words(backbone, [(prompt, sentence.words) for sentence in sentences])
-    return tuple(
-        score([sentence.spans], [[span for span, _ in spans]]) for sentence, spans in zip(sentences, found, strict=True)
-    )
+    found = predict(backbone, prompt, sentences)
+    return tuple(score([sentence.spans], [spans]) for sentence, spans in zip(sentences, found, strict=True))
+
+
+def predict(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> list[list[Span]]:
+    """The spans that a prompt finds in the words of each sentence."""
+    tagged = tag_words(backbone, [(prompt, sentence.words) for sentence in sentences])
+    return [[span for span, _ in spans] for spans in tagged]
 
 
 def pooled(each: Iterable[Scores], labels: LabelSet) -> Scores:

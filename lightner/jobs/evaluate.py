@@ -1,6 +1,6 @@
 """Score a published prompt on labelled sentences: `python jobs/evaluate.py --domain NAME --test FILE`.
 
-Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval), and what the errors are;
+Prints precision, recall and F1 per type and overall (seqeval's, strict, entity level), and what the errors are;
 a warning where the prompt has learned from some of the sentences.
 """
 
@@ -10,13 +10,13 @@ import argparse
 import sys
 
 from lightner.data.formats import read
-from lightner.evaluation import confusions, metrics
+from lightner.evaluation import confusions, reports
+from lightner.evaluation.scoring import predict
 from lightner.jobs import command
 from lightner.model import backbone
 from lightner.store.lineage import learned_from
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
-from lightner.tagger import tag_words
 
 
 def main() -> int:
@@ -31,12 +31,10 @@ def report(options: argparse.Namespace) -> None:
     version, found = Registry.open(options.registry).fetch(options.domain, options.prompt)
     base = backbone.load(options.backbone)
     prompt = prompt_for(found, base)
-    tagged = tag_words(base, [(prompt, sentence.words) for sentence in sentences])
-    gold, predicted = [sentence.spans for sentence in sentences], [[span for span, _ in spans] for spans in tagged]
+    gold, predicted = [sentence.spans for sentence in sentences], predict(base, prompt, sentences)
     if seen := learned_from(sentences, found.card):
         print(f"warning: the prompt has learned from {seen} of these {len(sentences)} sentences: scores are too high")
-    scores = metrics.score(gold, predicted, prompt.labels.names)
-    print(f"{options.domain} {version} on {options.test}\n{metrics.report(scores)}")
+    print(f"{options.domain} {version} on {options.test}\n{reports.report(gold, predicted)}")
     print(confusions.describe(confusions.errors(gold, predicted)))
 
 

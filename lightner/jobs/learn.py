@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from lightner.evaluation import metrics
+from lightner.evaluation import reports
 from lightner.evaluation.intervals import f1_interval
 from lightner.jobs import command, other_seeds, plot, publish, scan
 from lightner.jobs.inputs import Material, milestones_of
@@ -72,7 +72,8 @@ def _report(options: argparse.Namespace, material: Material, scanned: Scan, chos
         say(f"the budget ran out: {finished} of {scanned.planned} trials finished, the best of the furthest is used")
     say(scan.table(trials, chosen))
     say(f"kept as {plot.PICTURE}, {plot.PAGE} and {plot.TABLE} in {where}")
-    say(f"by the trial marked *, on {measured_on(material.folds)}\n{metrics.report(chosen.chosen.scores or Scores())}")
+    pooled = reports.table(reports.rows_of(chosen.chosen.scores or Scores()))
+    say(f"by the trial marked *, on {measured_on(material.folds)}\n{pooled}")
     interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from lightner.evaluation import metrics
-from lightner.evaluation.scoring import evaluate
+from lightner.evaluation import reports
+from lightner.evaluation.scoring import predict
 from lightner.jobs import command, dry_run, progress, publish, sources
 from lightner.jobs.gate import CANDIDATE, Verdict, judge
 from lightner.jobs.inputs import Material, choices_of, material_of, run_key
@@ -69,8 +69,8 @@ def tune_domain(options: argparse.Namespace) -> None:
     data = {**material.fingerprint, "warnings": _warnings(material, choices)}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget, source=data)
     if material.test:
-        scores = evaluate(base, prompt_for(made, base), material.test)
-        say(f"test: {options.test}\n{metrics.report(scores)}")
+        found = predict(base, prompt_for(made, base), material.test)
+        say(f"test: {options.test}\n{reports.report([sentence.spans for sentence in material.test], found)}")
     # Not the version that was live when the job began, which may be hours ago.
     live = publish.standing(registry, options.domain, LIVE)
     against = live.artifact if live else None

@@ -7,7 +7,7 @@ from hypothesis import given
 from lightner.evaluation.confusions import describe, errors
 from lightner.evaluation.metrics import score
 from lightner.types import Span
-from tests.evaluation.test_metrics import both_sides, calm
+from tests.support.spans import Pairs, both_sides, calm
 
 GOLD = (Span(0, 2, "TITLE"), Span(3, 4, "YEAR"), Span(5, 7, "ACTOR"), Span(9, 10, "YEAR"))
 
@@ -26,9 +26,7 @@ def test_an_entity_is_of_the_kind_that_its_words_and_its_type_say() -> None:
 
 @calm
 @given(both_sides)
-def test_every_predicted_entity_has_one_kind_and_right_ones_are_the_true_positives(
-    pairs: list[tuple[tuple[Span, ...], tuple[Span, ...]]],
-) -> None:
+def test_every_predicted_entity_has_one_kind_and_right_ones_are_the_true_positives(pairs: Pairs) -> None:
     gold, predicted = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     found = errors(gold, predicted)
     counts = score(gold, predicted).micro

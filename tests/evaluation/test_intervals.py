@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.scores import drawn_counts, one_by_one
+from benchmarks.scores import one_by_one
 from lightner.evaluation.intervals import Interval, difference_interval, f1_interval, resampled_f1
 from lightner.types import Counts
 
@@ -61,6 +61,13 @@ def test_a_paired_difference_sees_through_what_both_find_hard() -> None:
 def test_a_difference_needs_the_same_sentences() -> None:
     with pytest.raises(AssertionError, match="found counts of 2 and of 1 sentences"):
         difference_interval([RIGHT, RIGHT], [RIGHT], seed=0)
+
+
+def drawn_counts(count: int, *, seed: int) -> list[Counts]:
+    """Counts of sentences with up to four entities on either side, of 25 kinds."""
+    generator = random.Random(seed)
+    sides = [(generator.randint(0, 4), generator.randint(0, 4)) for _ in range(count)]
+    return [Counts(generator.randint(0, min(pair)), *pair) for pair in sides]
 
 
 def over_seeds(way: Callable[..., Tensor], *sides: Sequence[Counts], seeds: range) -> Tensor:

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
 
 from lightner.data.formats import write_conll
-from lightner.evaluation import metrics
-from lightner.evaluation.scoring import evaluate as scored
+from lightner.evaluation.reports import iob2
+from lightner.evaluation.scoring import predict
 from lightner.jobs import evaluate
 from lightner.store.loading import prompt_for
 from lightner.types import Sentence, Span
@@ -23,7 +25,14 @@ SENTENCES = [
 
 def report(place: Place, seed: int) -> str:
     prompt = prompt_for(place.artifact("movies", seed), place.backbone)
-    return metrics.report(scored(place.backbone, prompt, SENTENCES))
+    names = {"PER": "PER", "LOC": "LOC"}
+    found = predict(place.backbone, prompt, SENTENCES)
+    gold, predicted = (
+        [iob2(spans, len(sentence.words), names, where="") for sentence, spans in zip(SENTENCES, side, strict=True)]
+        for side in ([sentence.spans for sentence in SENTENCES], found)
+    )
+    text: str = classification_report(gold, predicted, mode="strict", scheme=IOB2, digits=4, zero_division=0)
+    return text
 
 
 def test_another_version_than_the_live_one_is_scored_where_it_is_asked_for(

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lightner.data.formats import read, write_conll
-from lightner.evaluation import confusions, metrics
+from lightner.evaluation import confusions, reports
 from lightner.jobs import gate, sources, tune
 from lightner.jobs.on_ray import local, session
 from lightner.model import backbone
@@ -166,7 +166,7 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(
     found = tag_words(base, [(prompt_for(artifact, base), sentence.words) for sentence in sentences])
     predicted = [[span for span, _ in spans] for spans in found]
     gold = [sentence.spans for sentence in sentences]
-    expected = metrics.report(metrics.score(gold, predicted, artifact.card.labels))
+    expected = reports.report(gold, predicted)
     assert expected in evaluated.stdout
     assert "has learned from 20 of these 20 sentences" in evaluated.stdout
     assert confusions.describe(confusions.errors(gold, predicted)) in evaluated.stdout
