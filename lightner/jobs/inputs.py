@@ -16,6 +16,7 @@ import yaml
 from lightner.data import inspection
 from lightner.data.formats import labels_of, read
 from lightner.data.inspection import DataReport
+from lightner.jobs.keys import described, key_of
 from lightner.jobs.sources import Choice, SourcePrompt
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
@@ -109,12 +110,17 @@ def milestones_of(material: Material, plans: Sequence[Plan]) -> tuple[int, ...]:
 
 def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> str:
     """Names a run by all that determines its result, so that the same command finds its own traces."""
-    digest = hashlib.sha256(fingerprint.encode())
-    tried = [(choice.plan.as_dict(), choice.started_from) for choice in choices]
-    digest.update(repr((material.folds, material.labels, tried)).encode())
-    if not material.scheme.early_stopping:
-        digest.update(b"no early stopping")
-    return digest.hexdigest()
+    labels = material.labels
+    return key_of(
+        {
+            "version": 1,
+            "backbone": fingerprint,
+            "labels": [[name, list(words)] for name, words in zip(labels.names, labels.words, strict=True)],
+            "folds": [{"train": described(fold.train), "held": described(fold.held)} for fold in material.folds],
+            "choices": [{"plan": choice.plan.as_dict(), "started_from": choice.started_from} for choice in choices],
+            "early_stopping": material.scheme.early_stopping,
+        }
+    )
 
 
 def _label_words(file: str) -> dict[str, list[str]]:

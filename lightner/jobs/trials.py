@@ -6,7 +6,6 @@ Ray Train run, for which its trial waits. Starting one costs more than a few-sho
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +19,11 @@ from ray.tune import Callback, Stopper
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lightner.jobs.keys import key_of
 from lightner.jobs.on_ray import session, storage
 from lightner.jobs.progress import Watch
 from lightner.jobs.worker import Cost, Run, work_alone, work_together
+from lightner.store.card import JSON
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import History, fold_folder, read_history
 from lightner.tuning.training import PROMPT
@@ -180,8 +181,17 @@ def _trainable(name: str, by_name: Mapping[str, Run]) -> Any:
 
 def _digest(runs: Sequence[Run]) -> str:
     """Of what is learned and how its state is kept: other runs must not be mistaken for these."""
-    told = [(run.name, run.plan.as_dict(), run.last, run.started_from, run.workers > 1) for run in runs]
-    return hashlib.sha256(repr(sorted(told, key=repr)).encode()).hexdigest()[:_DIGITS]
+    described: list[JSON] = [
+        {
+            "name": run.name,
+            "plan": run.plan.as_dict(),
+            "last": run.last,
+            "started_from": run.started_from,
+            "several_workers": run.workers > 1,
+        }
+        for run in sorted(runs, key=lambda run: run.name)
+    ]
+    return key_of({"version": 1, "runs": described})[:_DIGITS]
 
 
 def _shown(run: Run) -> dict[str, Any]:

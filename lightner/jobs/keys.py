@@ -1,0 +1,25 @@
+"""Keys by which stored results and states are found again: hashes of explicit JSON. Knows neither Ray nor models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from lightner.store.card import JSON
+from lightner.types import Sentence
+
+
+def key_of(description: Mapping[str, JSON]) -> str:
+    """The sha256 of a description, whatever the order of its names.
+
+    A description says what decides on the stored thing, and has a `version`, which grows where its meaning changes.
+    Floats are written so that they read back as the same number.
+    """
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def described(sentences: Iterable[Sentence]) -> list[JSON]:
+    """Words and spans of sentences, in order."""
+    return [[list(each.words), [[span.start, span.end, span.label] for span in each.spans]] for each in sentences]
