@@ -29,7 +29,7 @@ from benchmarks import report
 from lightner.model import embedded
 from lightner.model.backbone import Backbone, prepare, step_precision
 from lightner.model.prompts import NO_GUIDANCE
-from lightner.pretraining.objective import batch_loss
+from lightner.pretraining.objective import read as read_batch
 from lightner.tuning import rules
 from lightner.tuning.training import Tuning
 from lightner.types import LabelSet, Sentence, Span
@@ -180,7 +180,7 @@ def _fine_tuning(base: Backbone, train: Sequence[Sentence], plan: rules.Plan, *,
     yield learns
     for _ in range(plan.steps):
         with base.dropping(plan.dropout), precision:
-            loss = batch_loss(base, rng.sample(train, plan.batch_size), LABELS, NO_GUIDANCE, rng)
+            loss = read_batch(base, rng.sample(train, plan.batch_size), LABELS, NO_GUIDANCE).pointer_loss
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, _CLIP)
