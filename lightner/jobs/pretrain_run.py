@@ -19,7 +19,7 @@ FINAL, CURVE, PICTURE = "checkpoint", "curve.jsonl", "curve.png"
 STATE = "step_"
 """What the folders of a run's states begin with; the step follows."""
 _WEIGHTS = ("*.safetensors", "*.json")
-_WORDNET = ("index.*", "data.noun", "cntlist.rev", "*.exc")
+_WORDNET = ("index.*", "data.*", "cntlist.rev", "*.exc")
 # What makes another run of it. Not what it runs on, and not `steps`: a run may be made longer while it goes on.
 _SETTINGS = (
     "decoder_layers", "rate", "constant", "batch_size", "average_every", "hold_out_groups", "bf16", "seed",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lightner.pretraining.wordnet_files import MAX_LEMMA_WORDS, Sense, WordNet
+from lightner.pretraining.wordnet_tables import MAX_LEMMA_WORDS, TOPS, Sense, WordNet
 
 # How much of a form's tagged uses must be nouns: after a determiner, anywhere, and after a word that verbs follow.
 _NOUN_SHARE_AFTER_DETERMINER = 0.5
@@ -16,7 +16,6 @@ _SENSE_PURITY = 0.7
 # A tagged verb lemma counts all its forms; about this part of them ends in -ing or -ed.
 _PARTICIPLE_WEIGHT = 0.3
 _UNTAGGED = 0.5
-_TOPS = 3  # lexicographer file of the most general synsets
 _PERSON = "person"
 
 _STOP_TEXT = (
@@ -204,7 +203,7 @@ def _sense(form: str, wordnet: WordNet) -> int | None:
     pure = sum(
         weight
         for weight, sense in zip(weights, senses, strict=True)
-        if wordnet.synsets[sense.synset].lexicographer in (kind, _TOPS)
+        if wordnet.synsets[sense.synset].lexicographer in (kind, TOPS)
     )
     return senses[0].synset if pure >= _SENSE_PURITY * sum(weights) else None
 

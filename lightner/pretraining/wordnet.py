@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 
 from lightner.pretraining.mentions import Mention, Reading, person_synset, read
-from lightner.pretraining.wordnet_files import Synset, WordNet, load
+from lightner.pretraining.wordnet_tables import TOPS, Synset, WordNet, load
 from lightner.types import Sentence, Span
 
 __all__ = ["Mention", "Synset", "WordNet", "annotate", "label_sentences", "load"]
@@ -28,7 +28,6 @@ KEEP_EMPTY = 0.2
 FIRST_LEMMA_SHARE = 0.7
 
 _INSTANCE_KIND = 0.1
-_TOPS = 3  # lexicographer file of the most general synsets
 
 _VAGUE_TEXT = (
     "entity,physical entity,abstraction,object,whole,thing,matter,causal agent,psychological feature,attribute,"
@@ -108,7 +107,7 @@ def _kinds(wordnet: WordNet) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _coarse_kinds(wordnet: WordNet) -> frozenset[int]:
-    tops = {synset.id for synset in wordnet.synsets.values() if synset.lexicographer == _TOPS}
+    tops = {synset.id for synset in wordnet.synsets.values() if synset.lexicographer == TOPS}
     return frozenset(tops | {wordnet.senses[form][0].synset for form in _COARSE if form in wordnet.senses})
 
 

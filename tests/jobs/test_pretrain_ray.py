@@ -18,10 +18,10 @@ from lightner.model import embedded
 from lightner.model.backbone import prepare
 from lightner.pretraining.case_marks import ALL_CAPITALS, CAPITALISED
 from lightner.pretraining.objective import Pretrainer
-from tests.pretraining.test_wordnet import write_database
 from tests.support.paths import CHECKOUT
 from tests.support.sentences import sentence
 from tests.support.tiny import tiny_backbone, tiny_tokenizer
+from tests.support.wordnet import write_database
 
 pytestmark = pytest.mark.ray
 JOB = CHECKOUT / "jobs" / "pretrain.py"

@@ -1,82 +1,22 @@
-"""WordNet's files, mentions and label sets: on a hand-made WordNet, and on the real one where it is installed."""
+"""WordNet's tables, mentions and label sets: on a hand-made WordNet, and on the real one where it is installed."""
 
 from __future__ import annotations
 
 import random
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nltk
 import pytest
 
+from lightner.pretraining import _nltk_wordnet
 from lightner.pretraining.wordnet import Mention, WordNet, annotate, label_sentences, load
 from lightner.types import InputError
+from tests.support.wordnet import NOUNS, write_database
 
 INSTALLED = Path("/usr/share/wordnet")
-
-# id, lexicographer file, lemmas, hypernyms, instance hypernyms
-SYNSETS = (
-    (1, 3, "entity", (), ()),
-    (2, 3, "organism being", (1,), ()),
-    (3, 3, "person individual", (2,), ()),
-    (4, 5, "animal beast", (2,), ()),
-    (5, 5, "bird", (4,), ()),
-    (6, 5, "robin", (5,), ()),
-    (7, 15, "location", (1,), ()),
-    (8, 15, "city metropolis", (7,), ()),
-    (9, 15, "Paris City_of_Light", (), (8,)),
-    (10, 18, "scientist", (3,), ()),
-    (11, 18, "Curie Marie_Curie", (), (10,)),
-    (12, 15, "New_York", (), (8,)),
-    (13, 18, "prime_minister", (3,), ()),
-    (14, 4, "walk", (1,), ()),
-    (15, 5, "goose", (5,), ()),
-    (16, 6, "artifact", (1,), ()),
-    (17, 6, "chair", (16,), ()),
-    (18, 10, "mixture", (1,), ()),
-    (19, 6, "mixture", (16,), ()),
-    (20, 6, "china", (16,), ()),
-    (21, 15, "China", (), (7,)),
-    (22, 5, "fox", (4,), ()),
-)
-VERBS = ("walk", "see", "build")
-TAGS = (
-    ("bird%1:05:00::", 1, 9), ("city%1:15:00::", 1, 20), ("chair%1:06:00::", 1, 5), ("walk%1:04:00::", 1, 4),
-    ("walk%2:38:00::", 1, 40), ("robin%1:05:00::", 1, 2), ("goose%1:05:00::", 1, 3),
-)  # fmt: skip
-
-
-def write_database(folder: Path) -> Path:
-    """The files of a WordNet of `SYNSETS`."""
-    folder.mkdir(exist_ok=True)
-    licence = "  1 This software and database is provided as is\n"
-    index: dict[str, list[int]] = {}
-    lines = []
-    for number, file, lemmas, above, instance_of in SYNSETS:
-        names = lemmas.split()
-        pointers = [f"@ {target:08d} n 0000" for target in above] + [
-            f"@i {target:08d} n 0000" for target in instance_of
-        ]
-        words = " ".join(f"{name} 0" for name in names)
-        lines.append(
-            " ".join([f"{number:08d} {file:02d} n {len(names):02x} {words} {len(pointers):03d}", *pointers, "| gloss"])
-        )
-        for name in names:
-            index.setdefault(name.lower(), []).append(number)
-    (folder / "data.noun").write_text(licence + "\n".join(lines) + "\n", encoding="latin-1")
-    (folder / "index.noun").write_text(
-        licence
-        + "".join(
-            f"{name} n {len(those)} 1 @ {len(those)} 0 {' '.join(f'{number:08d}' for number in those)}  \n"
-            for name, those in sorted(index.items())
-        )
-    )
-    (folder / "index.verb").write_text("".join(f"{verb} v 1 0 1 0 00000001  \n" for verb in VERBS))
-    (folder / "index.adj").write_text("parisian a 1 0 1 0 00000001  \n")
-    (folder / "index.adv").write_text("")
-    (folder / "cntlist.rev").write_text("".join(f"{key} {rank} {count}\n" for key, rank, count in TAGS))
-    (folder / "noun.exc").write_text("geese goose\n")
-    (folder / "verb.exc").write_text("saw see\n")
-    return folder
 
 
 @pytest.fixture
@@ -89,33 +29,64 @@ def wordnet(folder: Path) -> WordNet:
     return load(folder)
 
 
-def found(text: str, wordnet: WordNet) -> list[tuple[str, int]]:
+@pytest.fixture(scope="module")
+def installed() -> WordNet:
+    if not INSTALLED.is_dir():
+        pytest.skip("Debian's wordnet-base is not installed in /usr/share/wordnet")
+    return load(INSTALLED)
+
+
+def names(wordnet: WordNet) -> dict[int, str]:
+    """Synsets by the names that they have in `NOUNS`, whose order is that of the file."""
+    return dict(zip(sorted(wordnet.synsets), NOUNS, strict=True))
+
+
+def number(name: str, wordnet: WordNet) -> int:
+    return sorted(wordnet.synsets)[list(NOUNS).index(name)]
+
+
+def found(text: str, wordnet: WordNet) -> list[tuple[str, str]]:
     words = text.split()
-    return [(" ".join(words[m.start : m.end]), m.synset_id) for m in annotate(words, wordnet)]
+    return [(" ".join(words[m.start : m.end]), names(wordnet)[m.synset_id]) for m in annotate(words, wordnet)]
 
 
-def test_hypernym_path_climbs_instances_and_kinds(wordnet: WordNet) -> None:
-    assert [synset.lemmas[0] for synset in wordnet.hypernym_path(9)] == ["Paris", "city", "location", "entity"]
-    assert wordnet.synsets[9].is_instance
-    assert not wordnet.synsets[8].is_instance
-    assert wordnet.synsets[9].lemmas == ("Paris", "City of Light")
-    assert wordnet.synsets[8].lexicographer == 15
+def test_synsets_have_their_lemmas_their_file_and_what_they_are_instances_of(wordnet: WordNet) -> None:
+    paris, city = (wordnet.synsets[number(name, wordnet)] for name in ("Paris", "city"))
+    assert paris.lemmas == ("Paris", "City of Light")
+    assert (paris.hypernyms, paris.instance_hypernyms) == ((), (city.id,))
+    assert paris.is_instance
+    assert not city.is_instance
+    assert city.lexicographer == "noun.location"
+
+
+def test_ancestors_climb_instances_and_kinds(wordnet: WordNet) -> None:
+    above = {names(wordnet)[ancestor] for ancestor in wordnet.ancestors[number("Paris", wordnet)]}
+    assert above == {"Paris", "city", "location", "entity"}
+    assert wordnet.ancestors[number("Paris", wordnet)][0] == number("Paris", wordnet), "the synset itself comes first"
 
 
 def test_senses_keep_order_case_and_counts(wordnet: WordNet) -> None:
-    assert [sense.synset for sense in wordnet.senses["mixture"]] == [18, 19]
+    senses = {form: [names(wordnet)[s.synset] for s in wordnet.senses[form]] for form in ("mixture", "china", "China")}
+    assert senses == {"mixture": ["mixture", "mixture 2"], "china": ["china"], "China": ["China"]}
     assert [sense.count for sense in wordnet.senses["city"]] == [20]
-    assert [sense.synset for sense in wordnet.senses["china"]] == [20]
-    assert [sense.synset for sense in wordnet.senses["China"]] == [21]
+    assert [sense.count for sense in wordnet.senses["fox"]] == [0]
+
+
+def test_uses_count_each_part_of_speech_by_itself(wordnet: WordNet) -> None:
+    assert (wordnet.uses["noun"]["walk"], wordnet.uses["verb"]["walk"], wordnet.uses["verb"]["see"]) == (4, 40, 0)
+    assert wordnet.uses["noun"]["new york"] == 0
+    assert wordnet.uses["adj"] == {"parisian": 0}
 
 
 def test_a_hyponym_is_deeper_than_its_hypernym(wordnet: WordNet) -> None:
-    assert wordnet.depth[1] == 0
-    assert wordnet.depth[6] == 4
-    assert set(wordnet.ancestors[6]) == {6, 5, 4, 2, 1}
+    depths = {name: wordnet.depth[number(name, wordnet)] for name in ("entity", "animal", "robin", "Paris")}
+    assert depths == {"entity": 0, "animal": 2, "robin": 4, "Paris": 3}
 
 
-@pytest.mark.parametrize(("form", "base"), [("cities", "city"), ("geese", "goose"), ("birds", "bird")])
+@pytest.mark.parametrize(
+    ("form", "base"),
+    [("cities", "city"), ("geese", "goose"), ("birds", "bird"), ("attorneys general", "attorney general")],
+)
 def test_plurals_lead_to_singulars(form: str, base: str, wordnet: WordNet) -> None:
     assert wordnet.noun_bases(form) == (base,)
 
@@ -125,22 +96,30 @@ def test_inflected_verbs_lead_to_infinitives(wordnet: WordNet) -> None:
 
 
 def test_common_nouns_and_names_are_found(wordnet: WordNet) -> None:
-    assert found("they fed two geese and a robin in Paris .", wordnet) == [("geese", 15), ("robin", 6), ("Paris", 9)]
+    assert found("they fed two geese and a robin in Paris .", wordnet) == [
+        ("geese", "goose"),
+        ("robin", "robin"),
+        ("Paris", "Paris"),
+    ]
 
 
 def test_the_longest_lemma_wins(wordnet: WordNet) -> None:
     assert annotate(["the", "prime", "minister", "saw", "New", "York"], wordnet) == (
-        Mention(1, 3, 13, False),
-        Mention(4, 6, 12, True),
+        Mention(1, 3, number("prime minister", wordnet), False),
+        Mention(4, 6, number("New York", wordnet), True),
     )
 
 
 def test_words_that_are_verbs_more_often_are_left_out(wordnet: WordNet) -> None:
-    assert found("birds walk past the chair", wordnet) == [("birds", 5), ("chair", 17)]
+    assert found("birds walk past the chair", wordnet) == [("birds", "bird"), ("chair", "chair")]
 
 
 def test_case_tells_a_name_from_a_common_noun(wordnet: WordNet) -> None:
-    assert found("he broke china in China with a chair", wordnet) == [("china", 20), ("China", 21), ("chair", 17)]
+    assert found("he broke china in China with a chair", wordnet) == [
+        ("china", "china"),
+        ("China", "China"),
+        ("chair", "chair"),
+    ]
     assert found("he met Mr Chair there", wordnet) == []
 
 
@@ -151,9 +130,9 @@ def test_a_name_inside_a_longer_name_is_left_out(wordnet: WordNet) -> None:
 
 def test_a_known_given_name_makes_an_unknown_person(wordnet: WordNet) -> None:
     assert found("then Marie Dubois met Marie Curie and Curie", wordnet) == [
-        ("Marie Dubois", 3),
-        ("Marie Curie", 11),
-        ("Curie", 3),
+        ("Marie Dubois", "person"),
+        ("Marie Curie", "Curie"),
+        ("Curie", "person"),
     ]
 
 
@@ -218,36 +197,99 @@ def test_a_batch_without_nouns_gives_nothing(wordnet: WordNet) -> None:
     assert label_sentences([BATCH[3]], wordnet, random.Random(0)) == ((), ())
 
 
-def test_a_damaged_database_is_refused_by_line(folder: Path) -> None:
+def test_a_damaged_database_is_refused_with_its_line(folder: Path) -> None:
     with (folder / "data.noun").open("a") as lines:
-        lines.write("00000099 05 n 02 broken 0\n")
-    with pytest.raises(InputError, match=r"data\.noun:24: .*expected a noun synset"):
+        lines.write("00000099 05 n 0x broken 0 000 | gloss\n")
+    with pytest.raises(InputError, match=r"found line '00000099 05 n 0x broken.*expected a WordNet 3\.x database"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("data.noun", "00000099 05 n 01\n"),
+        ("data.noun", "00000099 05 n 02 broken 0\n"),
+        ("data.noun", "no offset\n"),
+        ("index.noun", "bird n x\n"),
+        ("index.verb", "jump v 1\n"),
+        ("index.noun", "ghost n 1 0 1 0 00009999\n"),
+        ("cntlist.rev", "bird%1:05:00:: 1\n"),
+        ("cntlist.rev", "bird%7:05:00:: 1 3\n"),
+    ],
+)
+def test_any_damage_is_refused_with_the_name_of_the_folder(file: str, text: str, folder: Path) -> None:
+    with (folder / file).open("a") as lines:
+        lines.write(text)
+    with pytest.raises(InputError, match=f"^{re.escape(str(folder))}: found .*expected a WordNet 3"):
         load(folder)
 
 
 def test_a_hypernym_that_is_not_listed_is_refused(folder: Path) -> None:
-    with (folder / "data.noun").open("a") as lines:
-        lines.write("00000099 05 n 01 orphan 0 001 @ 00000777 n 0000 | gloss\n")
-    with pytest.raises(InputError, match="found synset 777 as a hypernym"):
+    file = folder / "data.noun"
+    robin = next(line for line in file.read_text().splitlines() if " robin " in line)
+    bird = robin.split()[-6]
+    file.write_text(file.read_text().replace(robin, robin.replace(bird, "00000777")))
+    with pytest.raises(InputError, match="found No WordNet synset found for pos=n at offset=777"):
+        load(folder)
+
+
+def test_hypernyms_in_a_circle_are_refused(folder: Path) -> None:
+    file = folder / "data.noun"
+    bird, robin = (
+        next(line for line in file.read_text().splitlines() if f" {name} " in line) for name in ("bird", "robin")
+    )
+    file.write_text(file.read_text().replace(bird, bird.replace(bird.split()[-6], robin[:8])))
+    with pytest.raises(InputError, match=r"cycle.*expected a WordNet"):
+        load(folder)
+
+
+@pytest.mark.parametrize("file", ["data.noun", "index.verb", "verb.exc", "cntlist.rev"])
+def test_a_missing_file_is_refused(file: str, folder: Path) -> None:
+    (folder / file).unlink()
+    with pytest.raises(InputError, match=rf"found .*{re.escape(file)}.*expected a WordNet"):
         load(folder)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data\.noun: .*expected a WordNet"):
+    with pytest.raises(InputError, match=r"nowhere: found .*expected a WordNet"):
         load(tmp_path / "nowhere")
 
 
-@pytest.mark.skipif(not INSTALLED.is_dir(), reason="Debian's wordnet-base is not installed in /usr/share/wordnet")
-def test_the_installed_wordnet_reads_real_sentences() -> None:
-    wordnet = load(INSTALLED)
+def test_without_nltk_the_extra_that_brings_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("lightner.pretraining._nltk_wordnet")
+    monkeypatch.setitem(sys.modules, "lightner.pretraining._nltk_wordnet", None)
+    with pytest.raises(InputError, match=r"expected nltk \(pip install 'lightner-ray\[pretrain\]'\)"):
+        load(folder)
+
+
+def test_nltk_reads_elsewhere_only_while_a_database_is_loaded(folder: Path) -> None:
+    load(folder)
+    assert str(folder) not in nltk.data.path
+
+
+def test_the_installed_wordnet_reads_real_sentences(installed: WordNet) -> None:
     text = "In 1902 the physicists left Paris for the United States with a violin ."
     words = text.split()
     above = {
-        " ".join(words[m.start : m.end]): {synset.lemmas[0] for synset in wordnet.hypernym_path(m.synset_id)}
-        for m in annotate(words, wordnet)
+        " ".join(words[each.start : each.end]): {
+            installed.synsets[ancestor].lemmas[0] for ancestor in installed.ancestors[each.synset_id]
+        }
+        for each in annotate(words, installed)
     }
     assert "scientist" in above["physicists"]
     assert "location" in above["Paris"]
     assert "country" in above["United States"]
     assert "musical instrument" in above["violin"]
     assert "left" not in above
+
+
+def test_counts_and_depths_of_the_installed_wordnet_are_nltks(installed: WordNet) -> None:
+    with _nltk_wordnet.reading(INSTALLED) as reader:
+        for name in ("bank.n.01", "air.n.01", "web.n.04", "paris.n.01", "dog.n.01", "new_york.n.01"):
+            synset = reader.synset(name)
+            assert installed.depth[synset.offset()] == synset.max_depth()
+            above = {each.offset() for path in synset.hypernym_paths() for each in path}
+            assert set(installed.ancestors[synset.offset()]) == above
+            for lemma in synset.lemmas():
+                senses = {sense.synset: sense.count for sense in installed.senses[lemma.name().replace("_", " ")]}
+                assert senses[synset.offset()] == lemma.count()
