@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lightner.evaluation.scoring import evaluate
 from lightner.model.backbone import Backbone, computes_in_bf16
 from lightner.model.batching import encode
+from lightner.tagger import tag_texts
 from lightner.tuning.rules import Plan, plan
 from lightner.tuning.training import PromptModel, Round, Saver, Worker, _batches, fit, folded_tensors
 from lightner.types import InputError, LabelSet, Sentence, Span
@@ -410,3 +411,16 @@ def test_labels_whose_words_are_equal_are_learned_apart() -> None:
     ]
     tuned = fit(backbone, labels, pairs * 4, (), replace(SHORT, steps=200, dropout=0.0))
     assert evaluate(backbone, tuned.fold(), pairs).micro.f1 == 1.0
+
+
+def test_what_is_learned_on_a_files_own_words_is_found_in_text() -> None:
+    """`v1.2` is one word of a treebank and three of a text."""
+    backbone = tiny_backbone()
+    labels = LabelSet.of(["version"])
+    given = {"v1.2": ("run", "v1.2", "on", "monday"), "v3.4": ("the", "soup", "of", "v3.4"), "v5.6": ("v5.6", "and")}
+    places = {code: words.index(code) for code, words in given.items()}
+    train = [Sentence(given[code], (Span(place, place + 1, "version"),)) for code, place in places.items()]
+    prompt = fit(backbone, labels, train * 3, (), replace(SHORT, steps=200, dropout=0.0)).fold()
+    assert evaluate(backbone, prompt, train).micro.f1 == 1.0
+    found = tag_texts(backbone, [(prompt, " ".join(words)) for words in given.values()])
+    assert [[entity.text for entity in tagged.entities] for tagged in found] == [[code] for code in given]
