@@ -4,8 +4,8 @@
 
 A prompt per set and seed, by the rules (prompt length 8, rate 0.01, no scan). The test sentences are joined in their
 order, 1, 2, 4, 8 and all of them to a text, and all of them once more without sentence ends: lower-cased, without
-punctuation. Each is read in the windows that the prompt learned, and in windows of 120 words whatever is in
-them. "given words": the sentences alone, as the file splits them, answered in these. Entities are compared in characters.
+punctuation. Each is read in the windows that the prompt learned, and in windows of 120 words whatever is in them.
+"given words": the sentences alone, as the file splits them, answered in these. Entities are compared in characters.
 """
 
 from __future__ import annotations
