@@ -28,17 +28,13 @@ if TYPE_CHECKING:
     from lightner.tagger import Tagger as Tagger
     from lightner.types import InputError as InputError
 
-    __version__: str
-
+__version__ = "0.1.0"
 __all__ = ["InputError", "Tagger", "__version__", "load"]
 
 _HOMES = {"InputError": "lightner.types", "Tagger": "lightner.tagger", "load": "lightner.store.loading"}
-_DISTRIBUTION = "lightner-ray"
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return importlib.import_module("importlib.metadata").version(_DISTRIBUTION)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,3 @@
+"""The `lightner` command: `main` is its entry point."""
+
+from lightner.cli.program import main as main

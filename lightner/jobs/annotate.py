@@ -1,17 +1,15 @@
-"""Tag files of any size: `python jobs/annotate.py FILE... --out FOLDER --domain NAME`.
+"""The annotation job: files of any size, tagged.
 
 Reads JSON Lines (`{"text": ...}` or `{"tokens": [...]}`, each perhaps with its own `"domain"`), plain text (a row per
 line) and CoNLL columns (a row per sentence); writes FOLDER/FILE.jsonl with one line per row, in order, with the answers
 that the service gives. A row's other fields are kept; its own "entities", "windows" or "prompt_version" as
-"own_entities" and so on. The same command goes on after a kill, with the prompts that it began with. FILE and FOLDER
+"own_entities" and so on. The same call resumes after a kill, with the prompts that it began with. FILE and FOLDER
 have to be where every node sees them, and FILE has to stay as it is until its output is there.
 """
 
 from __future__ import annotations
 
-import argparse
 import fcntl
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -23,7 +21,8 @@ from tqdm import tqdm
 from lightner.jobs import annotation, command, rows
 from lightner.jobs.annotation import AnnotationPlan, Annotator, Request, Target
 from lightner.jobs.on_ray import session
-from lightner.store.registry import LIVE, Registry
+from lightner.jobs.options import AnnotateOptions
+from lightner.store.registry import Registry
 from lightner.types import InputError, check_name
 
 _Job = tuple[Target, AnnotationPlan]
@@ -31,16 +30,15 @@ _KEPT = "finished blocks are kept"  # of a job that is stopped
 _FAULTS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in command.FAULTS}
 
 
-def main() -> int:
+def main(options: AnnotateOptions) -> int:
     """Run the job; returns the exit status."""
-    options = _parser().parse_args()
     try:
         return command.exit_status(lambda: annotate(options))
     except KeyboardInterrupt:
         return session.stopped(_KEPT)
 
 
-def annotate(options: argparse.Namespace) -> None:
+def annotate(options: AnnotateOptions) -> None:
     """Plan every file, do the blocks that are not done, put the outputs together."""
     targets = _targets(options)
     with ExitStack() as stack:
@@ -60,7 +58,7 @@ def annotate(options: argparse.Namespace) -> None:
         print(f"{target.output}: {plan.rows} rows")
 
 
-def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: argparse.Namespace) -> None:
+def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: AnnotateOptions) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     items = [{"output": str(target.output), "block": index} for target, index in todo]
@@ -106,7 +104,7 @@ class _Worker:
         return {**answer, "rows": rows_done}
 
 
-def _targets(options: argparse.Namespace) -> dict[Path, Target]:
+def _targets(options: AnnotateOptions) -> dict[Path, Target]:
     targets: dict[Path, Target] = {}
     for path in options.files:
         target = Target(options.out / f"{path.name}.jsonl")
@@ -116,7 +114,7 @@ def _targets(options: argparse.Namespace) -> dict[Path, Target]:
     return targets
 
 
-def _request(path: Path, options: argparse.Namespace) -> Request:
+def _request(path: Path, options: AnnotateOptions) -> Request:
     try:
         about = path.stat()
         with path.open("rb"):
@@ -129,9 +127,9 @@ def _request(path: Path, options: argparse.Namespace) -> Request:
         source=str(path),
         size=about.st_size,
         modified_ns=about.st_mtime_ns,
-        kind=options.format or rows.kind_of(path),
+        kind=options.kind or rows.kind_of(path),
         domain=options.domain,
-        ref=options.prompt,
+        ref=options.reference,
         registry=options.registry,
         backbone=command.backbone_name(options.backbone),
     )
@@ -171,22 +169,3 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise InputError(f"--out: found another job at work in {folder}, expected none") from error
         yield
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = command.Parser(__doc__)
-    add = parser.add_argument
-    add("files", nargs="+", type=command.shared_path, metavar="FILE")
-    add("--out", required=True, type=command.shared_path, metavar="FOLDER", help="for FILE.jsonl, and what is begun")
-    add("--domain", metavar="NAME", help="of rows that name none")
-    add("--format", choices=rows.KINDS, help="(default: by the suffix; .txt is plain text)")
-    add("--prompt", default=LIVE, metavar="REF", help=f"alias or version (default: {LIVE})")
-    add("--backbone", metavar="NAME", help="hub name or folder (default: the one that comes with the package)")
-    add("--registry", type=command.place, default=command.default_registry(), metavar="URL")
-    add("--workers", type=command.at_least(1), metavar="N", help="(default: as many as the cluster has room for)")
-    add("--gpu", action="store_true", help="a GPU for each worker")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

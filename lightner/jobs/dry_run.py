@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, replace
 
 from lightner.data import inspection
 from lightner.evaluation.scoring import evaluate_each
-from lightner.jobs.inputs import Material, milestones_of
+from lightner.jobs.choices import milestones_of
+from lightner.jobs.inputs import Material
 from lightner.model.backbone import Backbone
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import held_in, measured_on, trial_plan

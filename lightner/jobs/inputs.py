@@ -1,8 +1,7 @@
-"""What a tuning job is given: sentences, labels, pins, and the plans that follow. Knows neither Ray nor models."""
+"""What a tuning job is given: sentences, labels, pins, and how they are split. Knows neither Ray nor models."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +15,12 @@ import yaml
 from lightner.data import inspection
 from lightner.data.formats import labels_of, read
 from lightner.data.inspection import DataReport
-from lightner.jobs.keys import described, key_of
-from lightner.jobs.sources import Choice, SourcePrompt
+from lightner.jobs.options import TuneOptions
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
 from lightner.types import InputError, LabelSet, Sentence
 
-_OF_SOURCE = {"prompt_length", "feed_forward_slots"}
 _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
 
 
@@ -46,7 +43,7 @@ class Material:
     """Of the folds."""
 
 
-def material_of(options: argparse.Namespace) -> Material:
+def material_of(options: TuneOptions) -> Material:
     """Read the files that the options name. Raises InputError for whatever is wrong with them."""
     everything, fingerprint = read(options.train), _fingerprint(options.train)
     dev = () if options.dev is None else read(options.dev)
@@ -62,6 +59,17 @@ def material_of(options: argparse.Namespace) -> Material:
     return Material(everything, dev, folds, test, labels, report, fingerprint, scheme, plan_pins, options.seed)
 
 
+@contextmanager
+def naming(file: str | None) -> Iterator[None]:
+    """Errors within name the file of pins where there is one: only pins can be at fault."""
+    try:
+        yield
+    except InputError as error:
+        if file is None:
+            raise
+        raise InputError(f"{file}: {error}") from error
+
+
 def _fingerprint(file: str) -> dict[str, str]:
     """Taken when the file is read: it may have changed when the prompt is published. A pipe has none."""
     path = Path(file)
@@ -69,58 +77,13 @@ def _fingerprint(file: str) -> dict[str, str]:
 
 
 def _scheme(
-    options: argparse.Namespace, everything: Sequence[Sentence], dev: Sequence[Sentence], pins: Mapping[str, Any]
+    options: TuneOptions, everything: Sequence[Sentence], dev: Sequence[Sentence], pins: Mapping[str, Any]
 ) -> tuple[Scheme, tuple[Fold, ...]]:
     own = rules.scheme(len({sentence.words for sentence in everything}), dev=bool(dev))
-    with _naming(options.pin):
+    with naming(options.pin):
         scheme = own.with_pins({name: value for name, value in pins.items() if name in _OF_SCHEME})
         folds = folds_of(everything, dev, seed=options.seed, count=scheme.folds)
     return replace(scheme, workers=options.workers or scheme.workers), folds
-
-
-def choices_of(
-    options: argparse.Namespace, material: Material, sources: Sequence[SourcePrompt | None]
-) -> tuple[Choice, ...]:
-    """What the trials try: for each source the scanned pairs, as plans of a final run by all the sentences.
-
-    Of a source the length is not scanned: a prompt that starts from it is as long. Raises InputError for pins that no
-    run can have, or that all sources decide.
-    """
-    if all(sources) and (fixed := _OF_SOURCE & set(material.pins)):
-        raise InputError(f"{options.pin}: found {sorted(fixed)}, expected neither with --from: they are the source's")
-    return tuple(Choice(plan, source) for source in sources for plan in _plans(options, material, source))
-
-
-def _plans(options: argparse.Namespace, material: Material, source: SourcePrompt | None) -> list[Plan]:
-    fixed = source.lengths if source else {}
-    pins = {**material.pins, **fixed}
-    with _naming(options.pin):
-        plans = [
-            rules.plan(material.everything, prompt_length=length, learning_rate=rate, seed=options.seed, pins=pins)
-            for length in options.lengths
-            for rate in options.rates
-        ]
-    return list(dict.fromkeys(plans))  # a pinned or given length, or a pinned rate, makes some of them equal
-
-
-def milestones_of(material: Material, plans: Sequence[Plan]) -> tuple[int, ...]:
-    """The rounds at which the trials by these plans are compared, and the last one."""
-    return rules.milestones(plans[0].rounds, len(plans) if material.scheme.early_stopping else 1)
-
-
-def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> str:
-    """Names a run by all that determines its result, so that the same command finds its own traces."""
-    labels = material.labels
-    return key_of(
-        {
-            "version": 1,
-            "backbone": fingerprint,
-            "labels": [[name, list(words)] for name, words in zip(labels.names, labels.words, strict=True)],
-            "folds": [{"train": described(fold.train), "held": described(fold.held)} for fold in material.folds],
-            "choices": [{"plan": choice.plan.as_dict(), "started_from": choice.started_from} for choice in choices],
-            "early_stopping": material.scheme.early_stopping,
-        }
-    )
 
 
 def _label_words(file: str) -> dict[str, list[str]]:
@@ -148,17 +111,6 @@ def _pins(file: str) -> dict[str, Any]:
             f"{file}: found settings {sorted(map(str, unknown))}, expected some of {sorted(_OF_SCHEME | _OF_PLAN)}"
         )
     return found
-
-
-@contextmanager
-def _naming(file: str | None) -> Iterator[None]:
-    """Errors within name the file of pins where there is one: only pins can be at fault."""
-    try:
-        yield
-    except InputError as error:
-        if file is None:
-            raise
-        raise InputError(f"{file}: {error}") from error
 
 
 def _text(file: str) -> str:

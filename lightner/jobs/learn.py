@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+
+from torch import Tensor
 
 from lightner.evaluation import reports
 from lightner.evaluation.intervals import f1_interval
-from lightner.jobs import command, other_seeds, plot, publish, scan
-from lightner.jobs.inputs import Material, milestones_of
+from lightner.jobs import command, other_seeds, plot, scan
+from lightner.jobs.choices import Choice, milestones_of
+from lightner.jobs.inputs import Material
 from lightner.jobs.on_ray import session, storage
+from lightner.jobs.options import TuneOptions
 from lightner.jobs.progress import Watch
 from lightner.jobs.scan import Scan, Trial
-from lightner.jobs.sources import Choice
 from lightner.jobs.trials import learned, run_all
-from lightner.jobs.worker import Run
-from lightner.tuning.cross_validation import Fold, measured_on, trial_plan
+from lightner.jobs.worker import Cost, Run
+from lightner.store.card import Card
+from lightner.store.lineage import Measured
+from lightner.tuning.cross_validation import Fold, held_in, measured_on, trial_plan
 from lightner.types import InputError, Scores
 
 say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, the card
+    of what it started from, its cost and tensors."""
+
+    scan: Scan
+    pictures: Mapping[str, bytes]
+    chosen: Trial
+    folds: tuple[Fold, ...]
+    repeats: tuple[float, ...]
+    final: Run
+    source: Card | None
+    cost: Cost
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def measured(self) -> Measured:
+        """The chosen trial's counts on the sentences that it held out."""
+        return Measured(held_in(self.folds), self.chosen.chosen.sentences)
+
+
 def learn(
-    options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str, per_gpu: int, cpus: int
-) -> publish.Outcome:
+    options: TuneOptions, material: Material, choices: Sequence[Choice], *, name: str, per_gpu: int, cpus: int
+) -> Outcome:
     """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best.
 
     All is kept in the storage under `name`, from where the same call goes on. Raises InputError and Stopped as
@@ -33,7 +58,7 @@ def learn(
     """
     task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
-    at_once, watch = _at_once(options, task), Watch(options.domain, tuple(options.log))
+    at_once, watch = _at_once(options, task), Watch(options.domain, options.log)
     say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
     scanned = scan.scan(
         task,
@@ -41,7 +66,7 @@ def learn(
         milestones=milestones_of(material, [choice.plan for choice in choices]),
         watch=watch,
         at_once=at_once,
-        budget_s=None if options.budget is None else 60 * options.budget,
+        budget_s=None if options.budget_minutes is None else 60 * options.budget_minutes,
     )
     chosen = scan.best(scanned.trials)
     files = plot.contents(name, scanned.trials, chosen)
@@ -59,10 +84,10 @@ def learn(
     [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
     source = choice.source.card if choice.source else None
-    return publish.Outcome(scanned, pictures, chosen, material.folds, again, final, source, end.cost, learned(end))
+    return Outcome(scanned, pictures, chosen, material.folds, again, final, source, end.cost, learned(end))
 
 
-def _report(options: argparse.Namespace, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
+def _report(options: TuneOptions, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
     """Say what the scan found, and where it is kept."""
     trials = scanned.trials
     for trial, error in scanned.errors.items():
@@ -78,7 +103,7 @@ def _report(options: argparse.Namespace, material: Material, scanned: Scan, chos
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
 
 
-def _task(options: argparse.Namespace, material: Material, choices: Sequence[Choice], *, name: str) -> Run:
+def _task(options: TuneOptions, material: Material, choices: Sequence[Choice], *, name: str) -> Run:
     """What all trials have in common."""
     plan = choices[0].plan
     return Run(
@@ -95,7 +120,7 @@ def _task(options: argparse.Namespace, material: Material, choices: Sequence[Cho
     )
 
 
-def _at_once(options: argparse.Namespace, task: Run) -> int:
+def _at_once(options: TuneOptions, task: Run) -> int:
     """How many runs there is room for. Raises InputError where none ever fits: into a Ray of the job's own."""
     slots, kind = session.training_slots(gpu=options.gpu), "GPUs" if options.gpu else "CPUs"
     if slots < task.workers:

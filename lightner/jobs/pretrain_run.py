@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lightner.jobs.options import PretrainOptions
 from lightner.model import embedded
 from lightner.types import InputError
 
@@ -20,13 +20,9 @@ STATE = "step_"
 """What the folders of a run's states begin with; the step follows."""
 _WEIGHTS = ("*.safetensors", "*.json")
 _WORDNET = ("index.*", "data.*", "cntlist.rev", "*.exc")
-# What makes another run of it. Not what it runs on, and not `steps`: a run may be made longer while it goes on.
-_SETTINGS = (
-    "decoder_layers", "rate", "constant", "batch_size", "average_every", "hold_out_groups", "bf16", "seed",
-)  # fmt: skip
 
 
-def check_sources(options: argparse.Namespace) -> None:
+def check_sources(options: PretrainOptions) -> None:
     """Raises InputError where nothing is given to learn from, or sets are left out that are not there, or all are."""
     if not (options.open or options.sets or options.raw):
         raise InputError("found no --open, --sets or --raw, expected at least one of them to learn from")
@@ -34,7 +30,7 @@ def check_sources(options: argparse.Namespace) -> None:
         if options.leave_out:
             raise InputError(f"--leave-out: found {sorted(options.leave_out)}, expected none without --sets")
         return
-    folder, left = Path(options.sets), set(options.leave_out)
+    folder, left = options.sets, set(options.leave_out)
     try:
         sets = {each.name for each in folder.iterdir() if each.is_dir()}
     except OSError as error:
@@ -55,25 +51,36 @@ def check_place(out: Path) -> None:
         raise InputError(f"--out: found other files in {out}, expected a checkpoint, an empty folder or nothing yet")
 
 
-def traits(options: argparse.Namespace) -> dict[str, Any]:
+def traits(options: PretrainOptions) -> dict[str, Any]:
     """What tells a run from others by what comes of it, as JSON: settings, and the sha256 of all that is read.
 
     Raises InputError where that cannot be read.
     """
-    start, folder = Path(options.start), Path(options.wordnet)
-    folders = sorted(Path(options.sets).iterdir()) if options.sets else []
+    start, folder = options.start, options.wordnet
+    folders = sorted(options.sets.iterdir()) if options.sets else []
     sets = {each.name: each.glob("*.conll") for each in folders if each.is_dir()}
     weights = [path for pattern in _WEIGHTS for path in start.glob(pattern) if path.name != embedded.MANIFEST]
     thesaurus = [p for pattern in _WORDNET for p in folder.glob(pattern)] or [folder]
-    openly = sorted(Path(options.open).glob("*.jsonl")) or [Path(options.open)] if options.open else []
+    openly = sorted(options.open.glob("*.jsonl")) or [options.open] if options.open else []
+    # Not what it runs on, and not `steps`: a run may be made longer while it is under way.
+    settings = {
+        "decoder_layers": options.decoder_layers,
+        "rate": options.rate,
+        "constant": options.constant,
+        "batch_size": options.batch_size,
+        "average_every": options.average_every,
+        "hold_out_groups": options.hold_out_groups,
+        "bf16": options.bf16,
+        "seed": options.seed,
+    }
     return {
         "start": _sha256("--start", weights or [start]),
         "open": _sha256("--open", openly),
         "sets": {name: _sha256("--sets", files) for name, files in sets.items()},
-        "raw": _sha256("--raw", [Path(options.raw)]) if options.raw else None,
+        "raw": _sha256("--raw", [options.raw]) if options.raw else None,
         "wordnet": _sha256("--wordnet", thesaurus) if options.raw else None,
         "leave_out": sorted(set(options.leave_out)),
-        **{name: getattr(options, name) for name in _SETTINGS},
+        **settings,
     }
 
 

@@ -18,6 +18,7 @@ from ray import train
 from ray.train.torch import prepare_model
 from torch import nn
 
+from lightner.jobs.options import PretrainOptions
 from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, STATE
 from lightner.model import backbone, embedded
 from lightner.model.embedded import Checkpoint
@@ -29,24 +30,33 @@ from lightner.tuning.training import Saver
 from lightner.types import LabelSet, Sentence
 
 logger = logging.getLogger(__name__)
-SETTINGS = ("steps", "rate", "constant", "seed", "bf16", "report_every", "save_every", "average_every")
 _CHECKED = 200
 _Sentences = tuple[Sentence, ...]
 
 
 def worker(config: dict[str, Any]) -> None:
     """Draw, train, report. CPU workers average their weights; GPU workers exchange gradients at every step."""
+    options: PretrainOptions = config["options"]
     context = train.get_context()
     rank, count = context.get_world_rank(), context.get_world_size()
-    torch.manual_seed(config["seed"])
-    torch.set_num_threads(config["threads"])
-    device = "cuda" if config["gpu"] and torch.cuda.is_available() else "cpu"
-    begin = convert.start(Path(config["start"]), decoder_layers=config["decoder_layers"])
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    device = "cuda" if options.gpu and torch.cuda.is_available() else "cpu"
+    begin = convert.start(options.start, decoder_layers=options.decoder_layers)
     base = backbone.prepare("pretrained", begin.model, begin.tokenizer, device=device, default=begin.default)
-    source, kept_out = material(config)
+    source, kept_out = material(options)
     pretrainer = Pretrainer(base, source.sources).to(base.device)
-    settings = Settings(**{name: config[name] for name in SETTINGS})
-    recipe = Recipe(batch_size=config["batch_size"])
+    settings = Settings(
+        steps=options.steps,
+        rate=options.rate,
+        constant=options.constant,
+        seed=options.seed,
+        bf16=options.bf16,
+        report_every=options.report_every,
+        save_every=options.save_every,
+        average_every=options.average_every,
+    )
+    recipe = Recipe(batch_size=options.batch_size)
 
     def draw_at(step: int) -> mixture.Draw:
         rng = random.Random(f"{settings.seed}-{rank}-{step}")
@@ -57,25 +67,25 @@ def worker(config: dict[str, Any]) -> None:
             pretrainer,
             draw_at,
             settings,
-            workers=Workers(rank, count) if count == 1 else _several(rank, count, gpu=config["gpu"]),
+            workers=Workers(rank, count) if count == 1 else _several(rank, count, gpu=options.gpu),
             resume=None if resume is None else Path(resume),
             develop=lambda: {name: _mean_f1(base, sets) for name, sets in kept_out.items() if sets},
             report=_reporter(pretrainer, begin, rank=rank, count=count, steps=settings.steps, resume=resume),
         )
 
 
-def material(config: Mapping[str, Any]) -> tuple[Mixture, Mapping[str, Sequence[_Sentences]]]:
+def material(options: PretrainOptions) -> tuple[Mixture, Mapping[str, Sequence[_Sentences]]]:
     """What batches are drawn from, and what is kept out of it to develop on: labelled sets, and groups."""
     text = open_text.OpenText()
     groups: tuple[open_text.Group, ...] = ()
-    if config["open"]:
-        text, groups = open_text.load(Path(config["open"])).without_groups(config["hold_out_groups"], seed=0)
+    if options.open:
+        text, groups = open_text.load(options.open).without_groups(options.hold_out_groups, seed=0)
     sets: tuple[mixture.LabelledSet, ...] = ()
     held: tuple[mixture.LabelledSet, ...] = ()
-    if config["sets"]:
-        sets = mixture.load_sets(Path(config["sets"]), leave_out=config["leave_out"])
-        held = mixture.load_sets(Path(config["sets"]), leave_out=[each.name for each in sets])
-    weak = (raw.load(config["raw"]), wordnet.load(config["wordnet"])) if config["raw"] else None
+    if options.sets:
+        sets = mixture.load_sets(options.sets, leave_out=options.leave_out)
+        held = mixture.load_sets(options.sets, leave_out=[each.name for each in sets])
+    weak = (raw.load(options.raw), wordnet.load(options.wordnet)) if options.raw else None
     left_out = [_sample((*each.filled, *each.empty)) for each in held]
     return Mixture(sets, text, weak), {"sets": left_out, "groups": [group.sentences for group in groups]}
 

@@ -14,11 +14,9 @@ from ray.tune import Callback
 from ray.tune.logger import TBXLoggerCallback
 from tqdm import tqdm
 
+from lightner.jobs.options import MLFLOW, TRACKERS, WANDB
 from lightner.types import InputError
 
-MLFLOW, WANDB = "mlflow", "wandb"
-TRACKERS = {MLFLOW: "mlflow-skinny", WANDB: "wandb"}
-"""What can be asked for, and the package that it takes."""
 _OFFLINE = ("offline", "disabled")
 
 

@@ -8,52 +8,33 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 from torch import Tensor
 
+import lightner
 from lightner.evaluation import intervals
 from lightner.evaluation.intervals import f1_interval
 from lightner.jobs.gate import Verdict
-from lightner.jobs.scan import Scan, Trial
-from lightner.jobs.worker import Cost, Run
+from lightner.jobs.learn import Outcome
+from lightner.jobs.scan import Trial
+from lightner.jobs.worker import Cost
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact
 from lightner.store.card import JSON, Card, metrics_of
-from lightner.store.lineage import Measured, traces
+from lightner.store.lineage import traces
 from lightner.store.loading import artifact_of, prompt_for, with_draft_tagger
 from lightner.store.registry import Registry, UnknownPrompt
-from lightner.tuning.cross_validation import Fold, held_in, measured_on
+from lightner.tuning.cross_validation import measured_on
 from lightner.tuning.draft_learning import draft_tagger
 from lightner.tuning.training import learned_reach
 from lightner.types import InputError, LabelSet, Scores, Sentence
 from lightner.words import as_read
 
 BUDGET = "budget_minutes"
-_PACKAGES = ("lightner-ray", "torch", "transformers", "ray")
+_PACKAGES = ("torch", "transformers", "ray")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, the card
-    of what it started from, its cost and tensors."""
-
-    scan: Scan
-    pictures: Mapping[str, bytes]
-    chosen: Trial
-    folds: tuple[Fold, ...]
-    repeats: tuple[float, ...]
-    final: Run
-    source: Card | None
-    cost: Cost
-    tensors: Mapping[str, Tensor]
-
-    @property
-    def measured(self) -> Measured:
-        """The chosen trial's counts on the sentences that it held out."""
-        return Measured(held_in(self.folds), self.chosen.chosen.sentences)
 
 
 def make(
@@ -81,7 +62,11 @@ def make(
             "mentions": dict(sorted(mentions.items())),
             **traces(everything, outcome.measured, outcome.source),
         },
-        versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        versions={
+            "python": platform.python_version(),
+            "lightner-ray": lightner.__version__,
+            **{name: version(name) for name in _PACKAGES},
+        },
     )
     return with_drafts(backbone, made, everything)
 
@@ -208,10 +193,3 @@ def _row(trial: Trial) -> dict[str, JSON]:
 
 def _cost(cost: Cost) -> dict[str, JSON]:
     return {"learning_seconds": round(cost.clock_s, 1), "learning_cpu_seconds": round(cost.cpu_s, 1)}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"  # a cluster may run this package from the job's working directory

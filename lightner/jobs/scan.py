@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from lightner.jobs.choices import Choice
 from lightner.jobs.halving import Halved, run_halving
 from lightner.jobs.progress import Watch
-from lightner.jobs.sources import Choice
 from lightner.jobs.trials import Ended
 from lightner.jobs.worker import Cost, Run
 from lightner.tuning.cross_validation import History

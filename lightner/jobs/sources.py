@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from lightner.jobs.options import AUTO, MOST_SOURCES
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
 from lightner.store.artifact import PromptArtifact
@@ -14,13 +15,8 @@ from lightner.store.card import Card
 from lightner.store.lineage import unseen
 from lightner.store.loading import prompt_for
 from lightner.store.registry import LIVE, Registry
-from lightner.tuning.rules import Plan
 from lightner.types import InputError, LabelSet, Sentence
 
-AUTO = "auto"
-"""In place of a domain: label words alone, and the published prompts that are likeliest to help."""
-MOST_SOURCES = 2
-"""Of `auto`: each costs as many trials as rates are scanned, so that two at most double the scan."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,22 +36,6 @@ class SourcePrompt:
         guidance = self.prompt.guidance
         free = guidance.length - len(self.prompt.labels)
         return {"prompt_length": free, "feed_forward_slots": guidance.slots}
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """What one trial tries: a plan, and the source that it starts from (none: the label words alone)."""
-
-    plan: Plan
-    source: SourcePrompt | None = None
-
-    @property
-    def started_from(self) -> str | None:
-        return self.source.reference if self.source else None
-
-    def by(self, plan: Plan) -> Choice:
-        """The same choice by another plan."""
-        return replace(self, plan=plan)
 
 
 def find(registry: Registry, reference: str, base: Backbone, *, sentences: Sequence[Sentence]) -> SourcePrompt:

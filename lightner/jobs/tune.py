@@ -1,24 +1,24 @@
-"""Tune a prompt for a domain and publish it: `python jobs/tune.py --train FILE --domain NAME`.
+"""The tuning job: scan, learn, evaluate, judge, publish.
 
 Scans prompt length and learning rate by cross-validation, learns the winner again on all sentences, and publishes the
-result into the prompt registry. The same command goes on where a killed one stopped.
+result into the prompt registry. The same call resumes where a killed one stopped.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lightner.evaluation import reports
 from lightner.evaluation.scoring import predict
 from lightner.jobs import command, dry_run, progress, publish, sources
+from lightner.jobs.choices import Choice, choices_of, run_key
 from lightner.jobs.gate import CANDIDATE, Verdict, judge
-from lightner.jobs.inputs import Material, choices_of, material_of, run_key
-from lightner.jobs.learn import learn, say
+from lightner.jobs.inputs import Material, material_of
+from lightner.jobs.learn import Outcome, learn, say
 from lightner.jobs.on_ray import session, storage
-from lightner.jobs.sources import Choice, SourcePrompt
+from lightner.jobs.options import AUTO, TuneOptions
+from lightner.jobs.sources import SourcePrompt
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact, to_files
@@ -32,16 +32,15 @@ from lightner.types import InputError, check_name
 _KEPT = "nothing was published"  # of a job that is stopped
 
 
-def main() -> int:
+def main(options: TuneOptions) -> int:
     """Run the job; returns the exit status."""
-    options = _parser().parse_args()
     try:
         return command.exit_status(lambda: tune_domain(options))
     except KeyboardInterrupt:
         return session.stopped(_KEPT)
 
 
-def tune_domain(options: argparse.Namespace) -> None:
+def tune_domain(options: TuneOptions) -> None:
     """Check, scan, learn, evaluate and publish."""
     check_name(options.domain, "--domain")
     progress.check(options.log)
@@ -67,7 +66,7 @@ def tune_domain(options: argparse.Namespace) -> None:
         return
     outcome = _tune(options, material, choices, base=base, key=key, live=live)
     data = {**material.fingerprint, "warnings": _warnings(material, choices)}
-    made = publish.make(options.domain, base, outcome, key=key, budget=options.budget, source=data)
+    made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
     if material.test:
         found = predict(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{reports.report([sentence.spans for sentence in material.test], found)}")
@@ -78,16 +77,16 @@ def tune_domain(options: argparse.Namespace) -> None:
     _publish(registry, options, publish.judged(made, verdict), verdict, outcome.pictures)
 
 
-def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Standing | None, key: str) -> bool:
+def _is_done(registry: Registry, options: TuneOptions, live: publish.Standing | None, key: str) -> bool:
     """Whether the registry has the result of this run; then what is left to do is done."""
     same, domain = "with this data and these rules", options.domain
-    if live and live.came_from(key, budget=options.budget):
+    if live and live.came_from(key, budget=options.budget_minutes):
         if not options.force:
             further = "--force tunes again, jobs/evaluate.py scores it"
             say(f"nothing to do: {domain} {live.version} is live {same} ({further})")
         return not options.force
     waiting = publish.standing(registry, domain, CANDIDATE)
-    if waiting is None or not waiting.came_from(key, budget=options.budget):
+    if waiting is None or not waiting.came_from(key, budget=options.budget_minutes):
         return False
     if options.force:
         registry.set_alias(domain, LIVE, waiting.version)
@@ -99,7 +98,7 @@ def _is_done(registry: Registry, options: argparse.Namespace, live: publish.Stan
 
 def _publish(
     registry: Registry,
-    options: argparse.Namespace,
+    options: TuneOptions,
     made: PromptArtifact,
     verdict: Verdict,
     pictures: Mapping[str, bytes],
@@ -114,30 +113,30 @@ def _publish(
 
 
 def _tune(
-    options: argparse.Namespace,
+    options: TuneOptions,
     material: Material,
     choices: Sequence[Choice],
     *,
     base: Backbone,
     key: str,
     live: publish.Standing | None,
-) -> publish.Outcome:
+) -> Outcome:
     """Join Ray, scan and learn."""
     storage.check(options.storage)
     cpus = session.connect(_KEPT)
-    again = live.version if live and live.came_from(key, budget=options.budget) else None
+    again = live.version if live and live.came_from(key, budget=options.budget_minutes) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
     per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
     return learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
 
 
-def _sources(options: argparse.Namespace, base: Backbone, material: Material) -> tuple[SourcePrompt | None, ...]:
+def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[SourcePrompt | None, ...]:
     """What the trials start from."""
     if options.source is None:
         return (None,)
     registry = Registry.open(options.registry)
-    if options.source != sources.AUTO:
+    if options.source != AUTO:
         return (sources.find(registry, options.source, base, sentences=held_in(material.folds)),)
     seen = [*material.everything, *material.dev]
     return (None, *sources.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
@@ -156,69 +155,3 @@ def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices
         prompt = source.prompt if source else None
         tuned = fit(base, material.labels, material.everything, (), replace(plan, steps=0), source=prompt)
         to_files(publish.bare(domain, base, material.labels, folded_tensors(tuned), sentences=material.everything))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = command.Parser(__doc__)
-    add = parser.add_argument
-    add("--train", required=True, metavar="FILE", help="labelled sentences: CoNLL columns or JSON")
-    add("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
-    add("--dev", metavar="FILE", help="sentences to select on (default: cross-validation on those of --train)")
-    add("--test", metavar="FILE", help="sentences to report the published prompt on; nothing is selected on them")
-    add("--backbone", metavar="NAME", help="hub name or folder (default: the one that comes with the package)")
-    add("--registry", type=command.place, default=command.default_registry(), metavar="URL")
-    add(
-        "--storage",
-        type=command.place,
-        default=str(command.home() / "runs"),
-        metavar="URL",
-        help="checkpoints; a folder that all nodes share, or s3://bucket/runs (docs/storage.md)",
-    )
-    add(
-        "--from",
-        dest="source",
-        metavar="DOMAIN[@REF]",
-        help="start from the prompt of another domain, whatever its labels; its lengths are not scanned;"
-        f" '{sources.AUTO}': scan label words alone and at most {sources.MOST_SOURCES} live prompts (docs/rules.md)",
-    )
-    add("--label-words", metavar="FILE", help='JSON: {"label": ["word", ...]} (default: from the label names)')
-    lengths, rates = list(rules.PROMPT_LENGTHS), list(rules.LEARNING_RATES)
-    add("--lengths", type=command.at_least(0), nargs="+", default=lengths, help="prompt lengths to scan")
-    add("--rates", type=command.rate, nargs="+", default=rates, help="learning rates to scan")
-    add("--pin", metavar="FILE", help="YAML with values in place of the rules' (docs/rules.md), for experts")
-    add("--workers", type=command.at_least(1), metavar="N", help="data-parallel workers of each run (default: 1)")
-    add("--gpu", action="store_true", help="train on GPUs")
-    add(
-        "--runs-per-gpu",
-        type=command.at_least(1),
-        metavar="N",
-        help="runs of one worker that share a GPU (default: by the size of the backbone, docs/rules.md)",
-    )
-    add(
-        "--shard", action="store_true", help="spread the frozen weights over the workers (for what one GPU cannot hold)"
-    )
-    add("--seed", type=command.seed, default=0, metavar="N")
-    add(
-        "--seeds",
-        type=command.at_least(2),
-        default=0,
-        metavar="N",
-        help="measure the winner again with N other seeds, for mean and spread of its F1",
-    )
-    add(
-        "--budget", type=command.minutes, metavar="MINUTES", help="end the scan after this time, with what it has found"
-    )
-    add(
-        "--log",
-        choices=sorted(progress.TRACKERS),
-        nargs="+",
-        default=[],
-        help="also log to these; TensorBoard event files are always in the run's storage (docs/watching.md)",
-    )
-    add("--dry-run", action="store_true", help="say what would be done and how long it would take, then end")
-    add("--force", action="store_true", help="tune although nothing has changed, publish although live is better")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

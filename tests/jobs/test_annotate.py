@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from lightner.cli import main
 from lightner.data.formats import read
 from lightner.jobs import annotate, annotation, rows
 from lightner.jobs.annotation import Annotator, Request, Target, make_plan, write_plan
@@ -32,6 +33,7 @@ from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.texts import Text
 from lightner.types import Entity, InputError, TaggedText
+from tests.support.options import annotate_options
 from tests.support.paths import CHECKOUT
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, entities_of, prepare
 
@@ -283,7 +285,7 @@ def test_another_version_than_the_live_one_is_used_where_it_is_asked_for(place: 
     found = {}
     for number, more in enumerate(([], ["--prompt", "v000001"])):
         words = command(place, tmp_path, str(source), "--domain", "renewed", *more)[2:]
-        plan = make_plan(annotate._request(source, annotate._parser().parse_args(words)), place.registry)
+        plan = make_plan(annotate._request(source, annotate_options(words)), place.registry)
         write_plan(plan, target := Target(tmp_path / f"out{number}"))
         Annotator(str(place.folder), place.registry.url, "cpu").annotate(target, 0)
         record = json.loads(target.part(0).read_text())
@@ -329,8 +331,7 @@ def test_bad_input_is_one_line_and_starts_no_ray(
         ([str(source), str(source.parent / "x" / "in.txt"), "--domain", "movies"], "found a second file 'in.txt'"),
         ([str(source), "--domain", "../movies"], "--domain: found '../movies'"),
     ):
-        monkeypatch.setattr(sys, "argv", command(place, tmp_path, *more)[1:])
-        assert annotate.main() == 2
+        assert main(["annotate", *command(place, tmp_path, *more)[2:]]) == 2
         [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
         assert said in line
     assert (tmp_path / "in.txt.jsonl").read_text() == "something else"

@@ -7,7 +7,6 @@ import json
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lightner.cli import main
 from lightner.jobs import annotate, annotation
 from lightner.jobs.annotation import AnnotationPlan, Annotator, Target, make_plan, whole, write_plan
 from lightner.jobs.on_ray import local, session
@@ -56,8 +56,7 @@ def do_blocks(place: Place, plan: AnnotationPlan, target: Target) -> None:
 def run(place: Place, target: Target, source: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """The command, in this process, for what needs no Ray."""
     monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
-    monkeypatch.setattr(sys, "argv", command(place, target.output.parent, str(source), "--domain", "movies")[1:])
-    return annotate.main()
+    return main(["annotate", *command(place, target.output.parent, str(source), "--domain", "movies")[2:]])
 
 
 def edit(source: Path) -> None:
@@ -128,12 +127,10 @@ def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
     monkeypatch.setattr(annotate, "_run", work)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(session, "connect", lambda _: 1)
-    words = command(place, target.output.parent, str(source), "--domain", "movies")[1:]
-    monkeypatch.setattr(sys, "argv", words)
-    assert annotate.main() == 0
+    words = ["annotate", *command(place, target.output.parent, str(source), "--domain", "movies")[2:]]
+    assert main(words) == 0
     assert done[0].versions == {"movies": "v000001"}
-    monkeypatch.setattr(sys, "argv", [*words[:-1], "recipes"])
-    assert annotate.main() == 2
+    assert main([*words[:-1], "recipes"]) == 2
     assert "found what was begun with another domain, expected the same" in capsys.readouterr().err
 
 

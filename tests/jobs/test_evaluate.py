@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from seqeval.scheme import IOB2
 from lightner.data.formats import write_conll
 from lightner.evaluation.reports import iob2
 from lightner.evaluation.scoring import predict
-from lightner.jobs import evaluate
+from lightner.jobs.evaluate import main
+from lightner.jobs.options import EvaluateOptions
 from lightner.store.loading import prompt_for
 from lightner.types import Sentence, Span
 from tests.support.serving import Place, prepare
@@ -36,17 +37,15 @@ def report(place: Place, seed: int) -> str:
 
 
 def test_another_version_than_the_live_one_is_scored_where_it_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = prepare(tmp_path)
     place.publish("movies", seed=2)
     write_conll(file := tmp_path / "test.conll", SENTENCES)
-    command = ["evaluate.py", "--domain", "movies", "--test", str(file), "--registry", place.registry.url]
-    for more, seed in (([], 2), (["--prompt", "v000001"], 1)):
-        monkeypatch.setattr(sys, "argv", [*command, "--backbone", str(place.folder), *more])
-        assert evaluate.main() == 0
+    options = EvaluateOptions(domain="movies", test=str(file), registry=place.registry.url, backbone=str(place.folder))
+    for reference, seed in (("live", 2), ("v000001", 1)):
+        assert main(replace(options, reference=reference)) == 0
         assert f"movies v00000{seed} on {file}\n{report(place, seed)}\n" in capsys.readouterr().out
     assert report(place, 1) != report(place, 2)
-    monkeypatch.setattr(sys, "argv", [*command, "--backbone", str(place.folder), "--prompt", "v000003"])
-    assert evaluate.main() == 2
+    assert main(replace(options, reference="v000003")) == 2
     assert "v000003" in capsys.readouterr().err

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from lightner.data.formats import write_conll
-from lightner.jobs import scan, tune
-from lightner.jobs.inputs import Material, choices_of, material_of, run_key
-from lightner.jobs.sources import Choice, SourcePrompt
+from lightner.jobs import scan
+from lightner.jobs.choices import Choice, choices_of, run_key
+from lightner.jobs.inputs import Material, material_of
+from lightner.jobs.sources import SourcePrompt
 from lightner.store.loading import prompt_for
 from lightner.types import InputError, LabelSet, Sentence, Span
+from tests.support.options import tune_options
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
 SENTENCES = [Sentence((f"ada{n}", "ran"), (Span(0, 1, "person"),)) for n in range(20)]
@@ -31,7 +33,7 @@ def job(
     write_conll(folder / "train.conll", sentences)
     (folder / "pin.yaml").write_text(pins)
     arguments = ["--train", str(folder / "train.conll"), "--domain", "mine", "--pin", str(folder / "pin.yaml"), *more]
-    options = tune._parser().parse_args(arguments)
+    options = tune_options(arguments)
     material = material_of(options)
     return material, choices_of(options, material, sources or (None,))
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import ray
 
-from lightner.jobs import pretrain, pretrain_run
+from lightner.cli import main
+from lightner.jobs import pretrain_run
+from lightner.jobs.options import PretrainOptions
 from lightner.model.embedded import write_manifest
 from lightner.types import InputError
+from tests.support.options import pretrain_options
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def words(place: Path, *more: str) -> list[str]:
     return [*given, "--steps", "8", "--leave-out", "held", *more]
 
 
-def options(place: Path, *more: str) -> argparse.Namespace:
-    return pretrain._parser().parse_args(words(place, *more))
+def options(place: Path, *more: str) -> PretrainOptions:
+    return pretrain_options(words(place, *more))
 
 
 def begin(place: Path, *more: str) -> None:
@@ -132,8 +133,7 @@ def test_bad_options_are_one_line_before_ray(
         (["--out", str(place / "letters")], f"--out: found other files in {place / 'letters'}"),
         (["--out", "/proc"], "--out: found the mount point /proc"),
     ):
-        monkeypatch.setattr(sys, "argv", ["pretrain.py", *words(place, *more)])
-        assert pretrain.main() == 2
+        assert main(["pretrain", *words(place, *more)]) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith(f"error: {said}"), line
     assert not (place / "runs").exists(), "nothing is begun"

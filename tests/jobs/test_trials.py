@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from lightner.jobs import learn, trials
 from lightner.jobs.on_ray import session
+from lightner.jobs.options import TuneOptions
 from lightner.jobs.progress import Watch
 from lightner.jobs.trials import _Budget, _digest, _Mistakes, _trainable, run_trials
 from lightner.jobs.worker import Run
@@ -126,7 +126,8 @@ def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray:
 def test_a_run_that_never_will_fit_into_a_ray_of_the_jobs_own_is_refused_and_elsewhere_waited_for(
     workers: int, gpu: bool, slots: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options, run = argparse.Namespace(gpu=gpu), replace(RUN, workers=workers, gpu=gpu)
+    options = TuneOptions(train="-", domain="x", registry="-", storage="-", gpu=gpu)
+    run = replace(RUN, workers=workers, gpu=gpu)
     monkeypatch.setattr(session, "training_slots", lambda *, gpu: slots)
     with pytest.raises(InputError, match=f"found {slots} .PUs, expected {workers}"):
         learn._at_once(options, replace(run, cpus=2))

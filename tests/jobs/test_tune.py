@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from lightner.jobs import tune
 from lightner.jobs.gate import CANDIDATE, Verdict
+from lightner.jobs.options import TuneOptions
 from lightner.jobs.publish import Standing
 from lightner.store.artifact import PromptArtifact
 from lightner.store.registry import LIVE, Registry
@@ -23,8 +23,10 @@ def registry(tmp_path: Path) -> Registry:
     return Registry.open(str(tmp_path / "registry"))
 
 
-def options(registry: Registry, *, force: bool, budget: float | None = None) -> argparse.Namespace:
-    return argparse.Namespace(domain="movies", registry=registry.url, force=force, budget=budget)
+def options(registry: Registry, *, force: bool, budget: float | None = None) -> TuneOptions:
+    return TuneOptions(
+        train="-", domain="movies", registry=registry.url, storage="-", force=force, budget_minutes=budget
+    )
 
 
 def of_run(key: str) -> PromptArtifact:

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from lightner.cli import main
 from lightner.data.formats import read, write_conll
 from lightner.evaluation import confusions, reports
-from lightner.jobs import gate, sources, tune
+from lightner.jobs import gate, sources
 from lightner.jobs.on_ray import local, session
 from lightner.model import backbone
 from lightner.store.artifact import PromptArtifact
@@ -72,14 +73,10 @@ def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> sub
         )
 
 
-def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> object:
+def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """How a job ends, in this process, for what needs no Ray."""
-    monkeypatch.setattr(sys, "argv", command)
     monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
-    try:
-        return tune.main()
-    except SystemExit as ended:
-        return ended.code
+    return main(["tune", *command[1:]])
 
 
 def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], *, within_s: float = 240) -> None:
@@ -337,9 +334,9 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
         (["--lengths", "many"], "found 'many', expected a whole number"),
         (["--seeds", "1"], "found '1', expected a whole number, at least 2"),
         (["--seed", str(2**64)], f"found '{2**64}', expected at most {2**32 - 1}"),
-        (["--storage", "~nobody-here/runs"], "found '~nobody-here/runs', expected the name of a user behind ~"),
+        (["--storage", "~nobody-here/runs"], "found '~nobody-here/runs', expected the name of a user after ~"),
         (["--shard"], "--shard: found 1 workers, expected at least 2"),
-        (["--log", "tensorboard"], "argument --log: invalid choice: 'tensorboard'"),
+        (["--log", "tensorboard"], "--log: found 'tensorboard', expected one of ['mlflow', 'wandb']"),
         (["--pin", "bad.yaml"], "bad.yaml: found settings ['stepps'], expected some of ['batch_size',"),
         (["--pin", "folds.yaml"], "folds.yaml: folds: found 21, expected at most 20 of 20 different sentences"),
         (["--pin", "steps.yaml"], "steps.yaml: pinned setting 'steps': found 0, expected at least 1"),

@@ -1,0 +1,105 @@
+"""What each job is asked to do: values that a command line is parsed into once. Knows neither torch nor Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightner.tuning import rules
+
+AUTO = "auto"
+"""In place of a domain to start from: label words alone, and the published prompts that are likeliest to help."""
+MOST_SOURCES = 2
+"""Of `AUTO`: each costs as many trials as rates are scanned, so that two at most double the scan."""
+MLFLOW, WANDB = "mlflow", "wandb"
+TRACKERS = {MLFLOW: "mlflow-skinny", WANDB: "wandb"}
+"""Where a tuning job can log to besides TensorBoard files, and the package that each takes."""
+LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """Of `tune`. Files and folders are paths, places are folders or URLs."""
+
+    train: str
+    domain: str
+    registry: str
+    storage: str
+    dev: str | None = None
+    test: str | None = None
+    backbone: str | None = None
+    source: str | None = None
+    """The domain to start from, as `domain` or `domain@reference`, or `AUTO`."""
+    label_words: str | None = None
+    lengths: tuple[int, ...] = rules.PROMPT_LENGTHS
+    rates: tuple[float, ...] = rules.LEARNING_RATES
+    pin: str | None = None
+    workers: int | None = None
+    gpu: bool = False
+    runs_per_gpu: int | None = None
+    shard: bool = False
+    seed: int = 0
+    seeds: int = 0
+    budget_minutes: float | None = None
+    log: tuple[str, ...] = ()
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """Of `evaluate`."""
+
+    domain: str
+    test: str
+    registry: str
+    reference: str = LIVE
+    """An alias or a version."""
+    backbone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotateOptions:
+    """Of `annotate`; all paths are absolute, since every node reads them."""
+
+    files: tuple[Path, ...]
+    out: Path
+    registry: str
+    domain: str | None = None
+    kind: str | None = None
+    """How all files are read; None: each by its suffix."""
+    reference: str = LIVE
+    backbone: str | None = None
+    workers: int | None = None
+    gpu: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainOptions:
+    """Of `pretrain`; all paths are absolute, since every node reads them."""
+
+    start: Path
+    out: Path
+    storage: Path
+    steps: int
+    open: Path | None = None
+    sets: Path | None = None
+    raw: Path | None = None
+    wordnet: Path = Path("/usr/share/wordnet")
+    name: str = "pretrain"
+    rate: float = 3e-4
+    batch_size: int = 16
+    decoder_layers: int = 2
+    leave_out: tuple[str, ...] = ()
+    hold_out_groups: float = 0.05
+    """Share of the groups of `open` that is kept out, to develop on."""
+    constant: float = 0.4
+    """Share of the steps before the rate falls to zero."""
+    average_every: int = 25
+    workers: int = 2
+    threads: int = 1
+    gpu: bool = False
+    bf16: bool = False
+    report_every: int = 50
+    save_every: int = 250
+    seed: int = 0

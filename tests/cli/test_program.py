@@ -1,0 +1,197 @@
+"""The command as a whole: what is parsed into which values, what it imports, and how mistakes are answered."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from lightner.cli import main
+from lightner.cli.program import group
+from lightner.jobs.options import AnnotateOptions, EvaluateOptions, PretrainOptions, TuneOptions
+from lightner.tuning import rules
+from tests.support.options import annotate_options, pretrain_options, tune_options
+from tests.support.paths import CHECKOUT
+
+HEAVY = ("torch", "transformers", "tokenizers", "ray", "datasets", "fastapi", "pydantic", "numpy", "pandas", "pyarrow")
+TUNE = ["--train", "a.conll", "--domain", "x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tune", TuneOptions),
+        ("evaluate", EvaluateOptions),
+        ("annotate", AnnotateOptions),
+        ("pretrain", PretrainOptions),
+    ],
+)
+def test_a_jobs_options_are_all_that_its_command_takes(name: str, kind: type) -> None:
+    assert {each.name for each in group.commands[name].params} == {each.name for each in fields(kind)}
+
+
+def test_an_option_that_is_not_given_has_the_jobs_own_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LIGHTNER_HOME", str(tmp_path))
+    monkeypatch.delenv("LIGHTNER_REGISTRY", raising=False)
+    home = {"registry": f"{tmp_path}/registry", "storage": f"{tmp_path}/runs"}
+    assert tune_options(TUNE) == TuneOptions(train="a.conll", domain="x", **home)
+    monkeypatch.setenv("LIGHTNER_REGISTRY", "s3://b/prompts")
+    assert annotate_options(["f.txt", "/g", "--out", "o"]) == AnnotateOptions(
+        files=(Path("f.txt").resolve(), Path("/g")), out=Path("o").resolve(), registry="s3://b/prompts"
+    )
+    words = ["--start", "s", "--open", "p", "--out", "o", "--steps", "3"]
+    here = Path.cwd()
+    assert pretrain_options(words) == PretrainOptions(
+        start=here / "s", open=here / "p", out=here / "o", steps=3,
+        storage=Path("~/ray_results").expanduser(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "lengths", "rates", "log"),
+    [
+        ([], rules.PROMPT_LENGTHS, rules.LEARNING_RATES, ()),
+        (["--lengths", "8", "16", "--rates", "0.01", "0.03"], (8, 16), (0.01, 0.03), ()),
+        (["--lengths=4", "--log", "mlflow", "wandb", "--rates", "1e-3"], (4,), (1e-3,), ("mlflow", "wandb")),
+        (["--lengths", "2", "--lengths", "3", "4"], (3, 4), rules.LEARNING_RATES, ()),
+    ],
+)
+def test_several_values_follow_one_option_and_the_last_of_a_name_counts(
+    words: list[str], lengths: tuple[int, ...], rates: tuple[float, ...], log: tuple[str, ...]
+) -> None:
+    for given in ([*TUNE, *words], [*words, *TUNE]):
+        options = tune_options(given)
+        assert (options.train, options.domain) == ("a.conll", "x")
+        assert (options.lengths, options.rates, options.log) == (lengths, rates, log)
+
+
+def test_files_may_stand_anywhere_and_after_two_dashes_nothing_is_an_option() -> None:
+    options = annotate_options(["a.txt", "--out", "o", "b.txt", "--", "--domain"])
+    assert [path.name for path in options.files] == ["a.txt", "b.txt", "--domain"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["tune", *TUNE, "--lenghts", "8"],
+            "No such option '--lenghts'. Did you mean '--lengths'? (lightner tune --help",
+        ),
+        (["tune", "--domain", "x"], "Missing option '--train' (lightner tune --help lists all options)"),
+        (["tune", *TUNE, "--rates", "--gpu"], "--rates: found no value, expected at least 1 (lightner tune --help"),
+        (["tune", *TUNE, "--rates", "0.1", "-1"], "--rates: found '-1', expected a number above 0 and below 1 ("),
+        (["tune", *TUNE, "more"], "Got unexpected extra argument (more) (lightner tune --help"),
+        (["annotate", "--out", "o"], "Missing argument 'FILE...' (lightner annotate --help"),
+        (["annotate", "s3://b/f", "--out", "o"], "FILE...: found 's3://b/f', expected a path that every node sees"),
+        (["tnue"], "No such command 'tnue'"),
+        (["--hlep"], "No such option '--hlep'"),
+    ],
+)
+def test_a_mistake_in_the_words_is_one_line_and_status_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert shown.out == ""
+
+
+def test_no_command_shows_them_all_and_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr().err
+    assert all(f"  {name} " in shown for name in group.commands)
+
+
+def commands(parent: click.Group, *path: str) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for name, each in parent.commands.items():
+        found += commands(each, *path, name) if isinstance(each, click.Group) else [((*path, name), each)]
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands(group)], ids=" ".join)
+def test_every_command_has_help_for_every_option_and_an_example(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"Usage: lightner {' '.join(path)} " in shown
+    assert f"Example:\n    lightner {' '.join(path)}" in shown
+    found = dict(commands(group))[path]
+    assert all(each.help for each in found.params if isinstance(each, click.Option))
+
+
+def loaded(words: list[str], *, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a command line in a process of its own and prints which heavy modules it imported."""
+    code = (
+        f"import sys\n{before}\nfrom lightner.cli import main\nstatus = main({words!r})\n"
+        f"print('heavy:', *(name for name in {HEAVY!r} if sys.modules.get(name)))\nsys.exit(status)"
+    )
+    return subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("--help", 0), ("--version", 0), ("tune --help", 0), ("tune --lenghts 8", 2), ("prmopts", 2), ("tune", 2)],
+)
+def test_help_and_a_mistyped_word_import_nothing_heavy(line: str, status: int) -> None:
+    done = loaded(line.split())
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "heavy:"), done.stderr
+
+
+def test_a_missing_extra_is_one_line_that_says_how_to_install_it() -> None:
+    done = loaded(["tune", *TUNE], before="sys.modules['ray'] = None")
+    assert done.returncode == 2
+    line = "error: found no package 'ray', which this command needs: pip install 'lightner-ray[ray]'\n"
+    assert done.stderr == line
+
+
+def test_a_missing_package_that_no_extra_brings_is_our_own_mistake() -> None:
+    done = loaded(["evaluate", "--domain", "x", "--test", "y"], before="sys.modules['torch'] = None")
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["tune", "evaluate", "annotate", "pretrain"])
+def test_a_door_takes_the_same_options_and_says_how_it_is_called(name: str, tmp_path: Path) -> None:
+    door = str(CHECKOUT / "jobs" / f"{name}.py")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    shown = [
+        subprocess.run([sys.executable, *words, "--help"], cwd=where, env=environment, capture_output=True, text=True)
+        for words, where in (([door], tmp_path), (["-m", "lightner", name], CHECKOUT))
+    ]
+    by_door, by_name = (done.stdout for done in shown)
+    assert by_door.startswith(f"Usage: python jobs/{name}.py [OPTIONS]")
+    assert by_door.split("\n", 1)[1].strip() == by_name.split("\n", 1)[1].strip()
+    done = subprocess.run(
+        [sys.executable, door, "--hlep"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert f"(python jobs/{name}.py --help lists all options)" in done.stderr
+
+
+def test_the_shell_completes_commands_options_and_files() -> None:
+    def completed(*words: str) -> list[str]:
+        environment = {
+            **os.environ,
+            "_LIGHTNER_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(("lightner", *words)),
+        }
+        environment["COMP_CWORD"] = str(len(words))
+        code = "import sys; from lightner.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    assert completed("tu") == ["plain,tune"]
+    assert completed("tune", "--runs") == ["plain,--runs-per-gpu"]
+    assert completed("tune", "--train", "ex") == ["file,ex"]
+    assert completed("tune", "--log", "ml") == ["plain,mlflow"]
+    assert completed("annotate", "--out", "ta") == ["dir,ta"]
