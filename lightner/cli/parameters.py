@@ -124,6 +124,11 @@ def reference_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def json_option(function: Decorated) -> Decorated:
+    """`--json`: for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="print JSON")(function)
+
+
 def file_option(*names: str, **given: Any) -> Callable[[Decorated], Decorated]:
     """An option that names a file, which the shell completes."""
     return click.option(*names, type=click.Path(), metavar="FILE", **given)

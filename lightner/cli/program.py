@@ -14,8 +14,13 @@ import click
 
 import lightner
 from lightner.cli.annotate import annotate
+from lightner.cli.data import data
+from lightner.cli.doctor import doctor
 from lightner.cli.evaluate import evaluate
 from lightner.cli.pretrain import pretrain
+from lightner.cli.prompts import prompts
+from lightner.cli.serve import serve
+from lightner.cli.tag import tag
 from lightner.cli.tune import tune
 from lightner.jobs.command import MISTAKE
 
@@ -48,7 +53,7 @@ def group() -> None:
     """Few-shot named-entity recognition by prompt tuning of one frozen encoder-decoder, tuned and served on Ray."""
 
 
-for _command in (tune, evaluate, annotate, pretrain):
+for _command in (tune, tag, serve, evaluate, annotate, prompts, data, doctor, pretrain):
     group.add_command(_command)
 
 

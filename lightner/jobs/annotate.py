@@ -43,7 +43,7 @@ def annotate(options: AnnotateOptions) -> None:
     targets = _targets(options)
     with ExitStack() as stack:
         stack.enter_context(_alone(options.out))
-        registry = Registry.open(options.registry)
+        registry = Registry.open(options.registry).must_exist()
         jobs = [(target, _planned(_request(path, options), target, registry)) for path, target in targets.items()]
         for target in targets.values():
             annotation.clear(target)

@@ -18,11 +18,12 @@ MISTAKE, FAILURE = 2, 1
 """Exit statuses."""
 
 
-def exit_status(work: Callable[[], None]) -> int:
-    """Do the work. A mistake of the caller is one line and status 2, a failing store or disk one line and status 1."""
+def exit_status(work: Callable[[], None], *failures: type[Exception]) -> int:
+    """Do the work. A mistake of the caller is one line and status 2; a failing store or disk, and what else `failures`
+    names, is one line and status 1."""
     try:
         work()
-    except FAULTS as error:
+    except (*FAULTS, *failures) as error:
         print("error:", " ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
         return MISTAKE if isinstance(error, InputError) else FAILURE
     return 0

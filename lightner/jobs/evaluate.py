@@ -25,7 +25,7 @@ def main(options: EvaluateOptions) -> int:
 def report(options: EvaluateOptions) -> None:
     """Fetch, score, print."""
     sentences = read(options.test)
-    version, found = Registry.open(options.registry).fetch(options.domain, options.reference)
+    version, found = Registry.open(options.registry).must_exist().fetch(options.domain, options.reference)
     base = backbone.load(options.backbone)
     prompt = prompt_for(found, base)
     gold, predicted = [sentence.spans for sentence in sentences], predict(base, prompt, sentences)

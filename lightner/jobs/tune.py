@@ -64,6 +64,7 @@ def tune_domain(options: TuneOptions) -> None:
     live = publish.standing(registry, options.domain, LIVE)
     if _is_done(registry, options, live, key):
         return
+    registry.must_be_writable()
     outcome = _tune(options, material, choices, base=base, key=key, live=live)
     data = {**material.fingerprint, "warnings": _warnings(material, choices)}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
@@ -137,7 +138,7 @@ def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[
         return (None,)
     registry = Registry.open(options.registry)
     if options.source != AUTO:
-        return (sources.find(registry, options.source, base, sentences=held_in(material.folds)),)
+        return (sources.find(registry.must_exist(), options.source, base, sentences=held_in(material.folds)),)
     seen = [*material.everything, *material.dev]
     return (None, *sources.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
 

@@ -58,13 +58,12 @@ class Listed:
 
 
 def open_objects(url: str, *, timeout_s: float) -> Objects:
-    """The store at `url`; a local folder is created when missing, of others nothing is asked yet.
+    """The store at `url`, of which nothing is asked yet. A local folder need not exist: the first write makes it.
 
     Endpoints, regions and credentials come from the environment (AWS_*, GOOGLE_*, AZURE_*).
 
     Raises:
-        InputError: no such kind of store.
-        RegistryUnavailable: the folder cannot be created.
+        InputError: no such kind of store, or a file where a folder is expected.
     """
     if "://" not in url:
         return _open_folder(url, Path(url).expanduser())
@@ -93,22 +92,29 @@ def open_objects(url: str, *, timeout_s: float) -> Objects:
 
 
 class Objects:
-    """A store with the few operations that the registry needs; `folder` is set for a local one.
+    """A store with the few operations that the registry needs; a local one has a `folder` and makes it when it writes.
 
     All may be called from several threads. They raise RegistryUnavailable where the store fails.
     """
 
-    def __init__(self, url: str, store: ObjectStore, folder: Path | None) -> None:
+    def __init__(self, url: str, store: ObjectStore | None, folder: Path | None) -> None:
         self.url = url
         self._store = store
         self._folder = folder
         self._bare_tags = False
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a folder; of other stores that is not asked."""
+        return self._folder is None or self._folder.is_dir()
+
     def get(self, path: str, limit: int) -> Stored | None:
         """The object, None if there is none; InputError if it has more than `limit` bytes."""
         with self._translated(path):
+            if (store := self._reading()) is None:
+                return None
             try:
-                result = self._store.get(path)
+                result = store.get(path)
                 self._check_size(path, result, limit)
                 return Stored(bytes(result.bytes()), _state(result))
             except FileNotFoundError as error:
@@ -119,8 +125,10 @@ class Objects:
     async def aget(self, path: str, limit: int) -> Stored | None:
         """`get` for an event loop."""
         with self._translated(path):
+            if (store := self._reading()) is None:
+                return None
             try:
-                result = await self._store.get_async(path)
+                result = await store.get_async(path)
                 self._check_size(path, result, limit)
                 return Stored(bytes(await result.bytes_async()), _state(result))
             except FileNotFoundError as error:
@@ -156,23 +164,32 @@ class Objects:
     def list(self, prefix: str) -> list[Listed]:
         """All objects under `prefix`, at any depth."""
         with self._translated(prefix):
-            pages = self._store.list(prefix or None, chunk_size=1000)
+            if (store := self._reading()) is None:
+                return []
+            pages = store.list(prefix or None, chunk_size=1000)
             return [Listed(each["path"], each["last_modified"]) for page in pages for each in page]
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove objects; those that are gone already are no error."""
         with self._translated(", ".join(paths)):
+            if (store := self._reading()) is None:
+                return
             for path in paths:
                 try:
-                    self._store.delete(path)
+                    store.delete(path)
                 except FileNotFoundError as error:
                     if _is_about_bucket(error):
                         raise
 
+    def try_to_write(self) -> None:
+        """Make the lock file of a folder, or the probe of another store; RegistryUnavailable where that fails."""
+        with self._locked():
+            _ = self.conditional
+
     @cached_property
     def conditional(self) -> bool:
         """Whether the store refuses to create what exists. Some S3 servers ignore the condition, so it is tried."""
-        if isinstance(self._store, LocalStore | MemoryStore):
+        if self._folder or isinstance(self._store, MemoryStore):
             return True
         return not (self.create(_PROBE, b"") and self.create(_PROBE, b""))
 
@@ -187,13 +204,28 @@ class Objects:
             return self._put(path, content, mode)
 
     def _put(self, path: str, content: bytes, mode: PutMode) -> bool:
+        store = self._writing()
         try:
-            self._store.put(path, content, mode=mode, use_multipart=False)
+            store.put(path, content, mode=mode, use_multipart=False)
         except _TAKEN:
             return False
         except _UNSUPPORTED:
-            self._store.put(path, content, use_multipart=False)
+            store.put(path, content, use_multipart=False)
         return True
+
+    def _reading(self) -> ObjectStore | None:
+        """The store, or None for a folder that does not exist: a mistyped one must not be made by looking into it."""
+        if self._store is None and self._folder and self._folder.is_dir():
+            self._store = LocalStore(self._folder)
+        return self._store
+
+    def _writing(self) -> ObjectStore:
+        """The store; a folder is made."""
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        store = self._reading()
+        assert store is not None
+        return store
 
     def _check_size(self, path: str, result: GetResult, limit: int) -> None:
         size = result.meta["size"]
@@ -207,6 +239,7 @@ class Objects:
             return
         # flock belongs to the open file: it keeps threads apart as well as processes, and dies with its holder.
         with self._translated(_LOCK):
+            self._writing()
             lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             with self._translated(_LOCK):
@@ -226,12 +259,10 @@ class Objects:
 def _open_folder(url: str, folder: Path) -> Objects:
     if not url or urlsplit(url).netloc:
         raise InputError(f"registry: found {url!r}, expected a folder, such as prompts or file:///srv/prompts")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RegistryUnavailable(f"{folder}: {error.strerror}") from error
     resolved = folder.resolve()
-    return Objects(str(resolved), LocalStore(resolved), resolved)
+    if resolved.exists() and not resolved.is_dir():
+        raise InputError(f"registry: found the file {resolved}, expected a folder")
+    return Objects(str(resolved), None, resolved)
 
 
 def _state(result: GetResult) -> UpdateVersion:

@@ -81,6 +81,19 @@ class Registry:
     def url(self) -> str:
         return self._objects.url
 
+    def must_exist(self) -> Registry:
+        """This registry, for a reader who expects prompts in it. Raises InputError for a folder that does not exist."""
+        if not self._objects.exists:
+            raise InputError(f"registry: found no folder {self.url}, expected one into which prompts were published")
+        return self
+
+    def must_be_writable(self) -> None:
+        """See, before time is spent on what is to be published, that it can be: a folder is made, a store is tried.
+
+        Raises RegistryUnavailable where nothing can be written.
+        """
+        self._objects.try_to_write()
+
     def publish(
         self, artifact: PromptArtifact, *, alias: str | None = LIVE, attachments: Mapping[str, bytes] | None = None
     ) -> Published:

@@ -12,7 +12,7 @@ import pytest
 from obstore.store import S3Store
 
 from lightner.store.artifact import CARD, FILES, MANIFEST, README, TENSORS, PromptArtifact, from_files
-from lightner.store.registry import Registry, RegistryUnavailable
+from lightner.store.registry import Registry, RegistryUnavailable, UnknownPrompt
 from lightner.types import InputError
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
@@ -52,12 +52,38 @@ def test_a_lock_that_cannot_be_had_is_a_registry_that_is_not_available(tmp_path:
 
 
 @pytest.mark.parametrize("form", ["{0}", "file://{0}"])
-def test_a_folder_is_opened_by_path_or_url_and_made_when_missing(tmp_path: Path, form: str) -> None:
+def test_a_folder_is_opened_by_path_or_url_and_made_by_the_first_that_is_published(tmp_path: Path, form: str) -> None:
     folder = tmp_path / "new" / "prompts"
     registry = Registry.open(form.format(folder))
+    assert not folder.exists()
     registry.publish(artifact())
     assert registry.url == str(folder)
     assert Registry.open(str(folder)).fetch("movies")[0] == "v000001"
+
+
+def test_looking_into_a_folder_that_does_not_exist_makes_none(tmp_path: Path) -> None:
+    registry = Registry.open(str(tmp_path / "registyr"))
+    assert registry.domains() == ()
+    for look in (registry.versions, registry.aliases, registry.resolve, registry.fetch):
+        with pytest.raises(UnknownPrompt, match=f"^{tmp_path}/registyr: found no"):
+            look("movies")
+    with pytest.raises(UnknownPrompt):
+        asyncio.run(registry.afetch("movies", "v000001"))
+    with pytest.raises(InputError, match=f"found no folder {tmp_path}/registyr, expected one into which"):
+        registry.must_exist()
+    assert not list(tmp_path.iterdir())
+    registry.must_be_writable()
+    assert registry.must_exist() is registry
+
+
+def test_a_place_where_nothing_can_be_written_is_named_before_anything_is_published(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=f"found the file {tmp_path}/file, expected a folder"):
+        Registry.open(str(tmp_path / "file"))
+    with pytest.raises(RegistryUnavailable, match="Not a directory"):
+        Registry.open(str(tmp_path / "file" / "registry")).must_be_writable()
+    with pytest.raises(RegistryUnavailable):
+        Registry.open("/proc/registry").must_be_writable()
 
 
 def test_the_registry_works_in_memory() -> None:
@@ -94,7 +120,7 @@ def test_a_folder_may_have_any_characters_in_its_name(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistryUnavailable, match="file"):
-        Registry.open(str(tmp_path / "file" / "prompts"))
+        Registry.open(str(tmp_path / "file" / "prompts")).publish(artifact())
 
 
 def test_readers_see_whole_prompts_while_others_publish(tmp_path: Path) -> None:

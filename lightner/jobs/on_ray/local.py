@@ -20,6 +20,9 @@ from pathlib import Path
 
 from lightner.types import InputError
 
+PARENT = Path(__file__).resolve().parents[3]
+"""The folder that this package is in: a checkout, or where packages are installed."""
+_SITES = ("site-packages", "dist-packages")
 _START_S = 120
 _STOP_S = 20
 _PORTS = (
@@ -52,8 +55,8 @@ class Head:
     process: subprocess.Popen[bytes]
 
 
-def start() -> Head:
-    """Start a head that ends with this process.
+def start(*, cpus: int | None = None) -> Head:
+    """Start a head that ends with this process; with as many CPUs as the machine has, or `cpus` of them.
 
     Raises:
         InputError: this Python is in a folder with a space.
@@ -67,6 +70,7 @@ def start() -> Head:
     flags = [f"--{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={folder}", *flags]
+    command += [] if cpus is None else [f"--num-cpus={cpus}"]
     log = folder / "start.log"
     with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
@@ -106,6 +110,13 @@ def environment() -> Mapping[str, str]:
     own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_JOB_ID")}
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}"
     return {**own, **_SETTINGS}
+
+
+def code_path() -> dict[str, str]:
+    """The environment in which other processes of this Python find this package: empty where it is installed."""
+    if PARENT.name in _SITES:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([str(PARENT), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import ray
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
@@ -19,7 +18,6 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from lightner.jobs.command import SUBMITTED
 from lightner.jobs.on_ray import _coordinator, local
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 _ADDRESS = "RAY_ADDRESS"
 # Against noise: a watcher that serves only programs that ask it (and writes an error line per run), prints of workers
 # that would come twice, tables beside our own lines, a warning that states of a few kilobytes are kept often. And a
@@ -53,7 +51,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def connect(kept: str) -> int:
-    """Join Ray. Workers find this checkout: through the job's working directory, or on their path.
+    """Join Ray. Workers find this package where it is installed, in the job's working directory or on their path.
 
     Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped, and
     a job that is slow to end from it is ended as `stopped(kept)` says.
@@ -79,7 +77,7 @@ def connect(kept: str) -> int:
     if not submitted:
         # Ray's callback for W&B writes from an actor, which has the environment of its node.
         variables |= {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
-        variables["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        variables |= local.code_path()
     _join(variables)
     _coordinator.keep_on_this_node()
     signal.signal(signal.SIGTERM, partial(_stop, kept))

@@ -1,0 +1,104 @@
+"""The service on one machine: deployed to a running Ray through its dashboard, and watched until it answers.
+
+Knows neither how that Ray was started nor the command line; speaks HTTP and imports no Ray.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from lightner.service.settings import Settings
+from lightner.types import InputError
+
+NAME = "lightner"
+_APPLICATIONS = "/api/serve/applications/"
+_MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
+_START_S = 300
+_LOOK_S = 0.5
+
+
+class NotStarted(RuntimeError):  # noqa: N818
+    """The service did not come up; the message has what Ray says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Where a Ray takes deployments, and what it wants to see in requests."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, content: object = None, *, timeout_s: float = 30) -> Any:
+        """The answer about applications. Raises OSError where there is none."""
+        body = None if content is None else json.dumps(content).encode()
+        headers = {**self.headers, "content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}{_APPLICATIONS}", body, headers, method=method)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - our own loopback address
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+def configuration(settings: Settings, *, host: str, port: int, variables: Mapping[str, str]) -> dict[str, Any]:
+    """What is deployed: one replica of each, with these environment variables."""
+    return {
+        "proxy_location": "HeadOnly",
+        "http_options": {"host": host, "port": port, "request_timeout_s": settings.requests.timeout_s + 10},
+        "logging_config": {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False},
+        "applications": [
+            {
+                "name": NAME,
+                "route_prefix": "/",
+                "import_path": "lightner.service.app:build",
+                "args": settings.model_dump(mode="json"),
+                "runtime_env": {"env_vars": dict(variables)},
+            }
+        ],
+    }
+
+
+def deploy(dashboard: Dashboard, config: Mapping[str, Any], *, alive: Callable[[], bool]) -> None:
+    """Send the configuration; return when the service answers at its port.
+
+    Raises:
+        InputError: a setting does not fit, as the service itself says.
+        NotStarted: it failed for another reason, its Ray is not `alive` any more, or it took too long.
+    """
+    dashboard.ask("PUT", config)
+    options = config["http_options"]
+    host = "127.0.0.1" if options["host"] == "0.0.0.0" else options["host"]  # noqa: S104
+    deadline = time.monotonic() + _START_S
+    while not _ready(f"http://{host}:{options['port']}/readyz"):
+        found = (dashboard.ask("GET") or {}).get("applications", {}).get(NAME, {})
+        if found.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
+            _refuse(_messages(found))
+        if not alive() or time.monotonic() > deadline:
+            raise NotStarted(f"the service did not start: {found.get('status')} {_messages(found)}")
+        time.sleep(_LOOK_S)
+
+
+def _messages(application: Mapping[str, Any]) -> str:
+    each = [application, *application.get("deployments", {}).values()]
+    return "\n".join(filter(None, (one.get("message") for one in each)))
+
+
+def _refuse(said: str) -> None:
+    """A replica's exception arrives as the text of its traceback, which ends in the exception itself."""
+    _, found, message = said.rpartition(_MISTAKE)
+    if found:
+        raise InputError(message.strip().splitlines()[0])
+    raise NotStarted(f"the service did not start: {said}")
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
