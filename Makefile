@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := $(or $(shell sh scripts/python.sh),$(error no Python: scripts/python.sh says why))
 READY := .venv/.ready
 
-.PHONY: demo test fast check cluster-check format clean
+.PHONY: demo test fast check cluster-check wheel format clean
 
 demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
 	$(VENV) scripts/demo.py
@@ -24,6 +24,10 @@ check: $(READY)  ## style and types
 cluster-check: $(READY)  ## all that is applied to a cluster, offline; KUBERAY_CRDS=folder adds KubeRay's own schemas
 	$(VENV) -m scripts.cluster_check $(if $(KUBERAY_CRDS),--kuberay-crds $(KUBERAY_CRDS))
 
+wheel: $(READY)  ## the package as one file, in dist/
+	rm -rf build dist
+	$(VENV) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
 format: $(READY)
 	$(VENV) -m ruff check --fix .
 	$(VENV) -m ruff format .
@@ -38,4 +42,4 @@ $(READY): requirements.txt pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv build demo-out dist

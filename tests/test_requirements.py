@@ -1,0 +1,58 @@
+"""What an installation asks for is what is imported: by the library at its base, by the other rooms in extras."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from lightner.jobs.options import TRACKERS
+from tests.support.paths import CHECKOUT
+from tests.test_imports import FILES, names_in, room
+
+PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRA_OF = {"jobs": "ray", "service": "ray", "client": "client"}
+
+
+def asked(*extras: str) -> set[str]:
+    lines = [*PROJECT["dependencies"], *(line for each in extras for line in PROJECT["optional-dependencies"][each])]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def imported(*rooms: str) -> set[str]:
+    """Distributions of what modules in these rooms import, wherever in them."""
+    known = packages_distributions()
+    names = {name.split(".")[0] for path in FILES if room(path) in rooms for name in names_in(path)}
+    names -= {*sys.stdlib_module_names, "lightner"}
+    return {canonicalize_name(known[name][0]) for name in names}
+
+
+# Reading and scoring are being moved to these; then this is empty.
+NOT_YET = {"datasets", "seqeval"}
+LIBRARY = sorted({room(path) for path in FILES} - set(EXTRA_OF))
+
+
+def test_base_requirements_are_those_of_the_library_and_its_command() -> None:
+    assert imported(*LIBRARY) - asked() == set()
+    assert asked() - imported(*LIBRARY) <= NOT_YET
+
+
+@pytest.mark.parametrize("extra", sorted(set(EXTRA_OF.values())))
+def test_an_extra_brings_what_its_rooms_import_beyond_the_base(extra: str) -> None:
+    rooms = [name for name, brings in EXTRA_OF.items() if brings == extra]
+    assert imported(*rooms) - asked() == asked(extra) - asked()
+
+
+def test_the_extra_for_logging_brings_every_tracker() -> None:
+    assert asked("log") - asked() == set(TRACKERS.values())
+
+
+def test_no_requirement_of_an_extra_is_in_the_base() -> None:
+    for extra in ("ray", "client", "log"):
+        lines = PROJECT["optional-dependencies"][extra]
+        assert {canonicalize_name(Requirement(line).name) for line in lines} & asked() == set()
