@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := $(or $(shell sh scripts/python.sh),$(error no Python: scripts/python.sh says why))
 READY := .venv/.ready
 
-.PHONY: demo test fast check cluster-check wheel format clean
+.PHONY: demo test fast check cluster-check wheel images format clean
 
 demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
 	$(VENV) scripts/demo.py
@@ -27,6 +27,11 @@ cluster-check: $(READY)  ## all that is applied to a cluster, offline; KUBERAY_C
 wheel: $(READY)  ## the package as one file, in dist/
 	rm -rf build dist
 	$(VENV) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+images: VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' lightner/__init__.py)
+images:  ## for compose.yaml and Kubernetes, both with the wheel alone
+	docker build -f cluster/Dockerfile.cpu -t lightner-cpu:$(VERSION) .
+	docker build -f cluster/Dockerfile.gpu -t lightner-gpu:$(VERSION) .
 
 format: $(READY)
 	$(VENV) -m ruff check --fix .

@@ -32,7 +32,7 @@ PIN = "{steps: 24, rounds: 2}"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is tuned and served: command-line words for `jobs/tune.py`, and the service's settings."""
+    """What is tuned and served: the words of a `lightner` command, and the service's settings."""
 
     tune: tuple[str, ...]
     registry: str
@@ -161,7 +161,7 @@ class _Load:
 
 def _recipes(folder: Path) -> Place:
     registry = str(folder / "registry")
-    words = ("jobs/tune.py", "--domain", "recipes", "--train", str(report.EXAMPLE / "train.conll"))
+    words = ("tune", "--domain", "recipes", "--train", str(report.EXAMPLE / "train.conll"))
     pin = folder / "pin.yaml"
     pin.write_text(PIN, encoding="utf-8")
     words += (

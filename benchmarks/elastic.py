@@ -35,11 +35,15 @@ _EMPTY += ("rsync_filter",)
 
 @dataclass(frozen=True, slots=True)
 class Elastic:
-    """A running cluster: where jobs are submitted, where the head's agent tells its health, and the token."""
+    """A running cluster: where jobs are submitted, where the head's agent tells its health, and the token.
+
+    `command`: how `lightner` is called on its nodes.
+    """
 
     head: local.Head
     agent: str
     token: str
+    command: tuple[str, ...]
 
     def environment(self, *, token: str | None = None) -> dict[str, str]:
         """For commands that speak to the cluster; another token, or "" for none, may be given.
@@ -66,8 +70,10 @@ class Elastic:
 
 
 @contextlib.contextmanager
-def cluster(*, most: int, idle_s: float, cpus: int = 2) -> Iterator[Elastic]:
+def cluster(*, most: int, idle_s: float, cpus: int = 2, python: Path | None = None) -> Iterator[Elastic]:
     """A head without CPUs and up to `most` nodes of one GPU and `cpus` CPUs, ended when idle for `idle_s`.
+
+    Nodes run this process's Python and this checkout; or `python`, an environment in which the wheel is installed.
 
     Raises:
         RuntimeError: the head did not come up; the message holds the end of its log.
@@ -81,11 +87,13 @@ def cluster(*, most: int, idle_s: float, cpus: int = 2) -> Iterator[Elastic]:
     log = folder / "start.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command(folder, config, ports), env=_environment(folder, token), stdout=output, stderr=output,
-            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=local.end_with_parent,
+            _command(folder, config, ports, python=python), env=_environment(folder, token, python),
+            stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=local.end_with_parent,
         )  # fmt: skip
     dashboard, agent = (f"http://127.0.0.1:{port}" for port in ports[1:3])
-    made = Elastic(local.Head(address, dashboard, folder, process), agent, token)
+    command = ("lightner",) if python else (sys.executable, "-m", "lightner")
+    made = Elastic(local.Head(address, dashboard, folder, process), agent, token, command)
     try:
         _wait(made, log)
         yield made
@@ -138,13 +146,13 @@ class Watch:
 
 
 def submit(elastic: Elastic, words: Sequence[str], *, token: str | None = None) -> subprocess.CompletedProcess[str]:
-    """`ray job submit` of a Python program of this checkout; returns when the job has ended.
+    """`ray job submit -- lightner ...`; returns when the job has ended.
 
     Without a working directory: all nodes would unpack it to one place of this machine, each over the other's.
     """
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", elastic.head.dashboard]
     return subprocess.run(
-        [*command, "--", sys.executable, str(report.CHECKOUT / words[0]), *words[1:]],
+        [*command, "--", *elastic.command, *words],
         cwd=report.CHECKOUT, env=elastic.environment(token=token), capture_output=True, text=True, timeout=500,
     )  # fmt: skip
 
@@ -175,12 +183,12 @@ def _autoscaler(address: str, *, most: int, idle_s: float, cpus: int) -> dict[st
     }  # fmt: skip
 
 
-def _command(folder: Path, config: Path, ports: Sequence[int]) -> list[str]:
+def _command(folder: Path, config: Path, ports: Sequence[int], *, python: Path | None) -> list[str]:
     names = ("port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port")
     names += ("metrics-export-port", "ray-client-server-port", "runtime-env-agent-port")
     flags = [f"--{name}={port}" for name, port in zip(names, ports, strict=True)]
     command = [
-        sys.executable,
+        str(python or sys.executable),
         "-m",
         "ray.scripts.scripts",
         "start",
@@ -195,12 +203,17 @@ def _command(folder: Path, config: Path, ports: Sequence[int]) -> list[str]:
     ]  # fmt: skip
 
 
-def _environment(folder: Path, token: str) -> dict[str, str]:
+def _environment(folder: Path, token: str, python: Path | None) -> dict[str, str]:
+    own = dict(local.environment())
+    before = own.pop("PYTHONPATH", "")
+    if python is None:
+        own["PYTHONPATH"] = os.pathsep.join([str(report.CHECKOUT), *filter(None, [before])])
+    else:
+        own["PATH"] = f"{python.parent}{os.pathsep}{own['PATH']}"
     return {
-        **local.environment(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": str(folder),
+        **own, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": str(folder),
         "RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
-        "PYTHONPATH": os.pathsep.join([str(report.CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }  # fmt: skip
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import jsonschema
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+import lightner
 from scripts.cluster_check import aws, gcp
 from scripts.cluster_check.findings import Finding, Skipped, Tree, documents
 
+WHEELS = "dist"
 _CLOUDS = {"aws": aws.check, "gcp": gcp.check}
 _TOKEN_PATH = re.compile(r'RAY_AUTH_TOKEN_PATH="?(?:\$HOME|~)/([^"\s]+)')
 
@@ -35,7 +37,10 @@ def check(file: Path, *, checkout: Path) -> Iterator[Finding | Skipped]:
         yield Finding(file, "whole file", " ".join(str(error).split()))
         return
     ours = [Finding(file, key, message) for key, message in [*_rules(config), *_mounts(config, checkout)]]
+    ours += [Finding(file, *wrong) for wrong in _wheel(checkout)]
     yield from ours
+    if not (checkout / WHEELS).exists():
+        yield Skipped("the wheel that nodes install", f"found no {WHEELS}/, which `make wheel` makes before `ray up`")
     if ours:
         return  # a cloud takes long to simulate, and says nothing that cannot wait
     cloud = _CLOUDS.get(config["provider"]["type"])
@@ -66,5 +71,14 @@ def _rules(config: Tree) -> Iterator[tuple[str, str]]:
 
 def _mounts(config: Tree, checkout: Path) -> Iterator[tuple[str, str]]:
     for target, source in config["file_mounts"].items():
-        if not str(source).startswith(("~", "/")) and not (checkout / str(source)).exists():
+        made = str(source) == WHEELS
+        if not made and not str(source).startswith(("~", "/")) and not (checkout / str(source)).exists():
             yield f"file_mounts.{target}", f"found {source!r}, expected a path of the checkout"
+
+
+def _wheel(checkout: Path) -> Iterator[tuple[str, str]]:
+    """What `make wheel` has left, if anything: nodes install the newest file there."""
+    found = sorted(each.name for each in (checkout / WHEELS).glob("*"))
+    wanted = f"lightner_ray-{lightner.__version__}-"
+    if (checkout / WHEELS).exists() and not (len(found) == 1 and found[0].startswith(wanted)):
+        yield f"file_mounts.{WHEELS}", f"found {found}, expected the wheel of {lightner.__version__} alone: make wheel"

@@ -19,7 +19,7 @@ from lightner.service.settings import Limits, Settings
 from scripts.cluster_check.findings import Finding, Tree, documents
 
 READ_KEY = "LIGHTNER_READ_KEY"
-_OURS = "serve.app:build"
+_OURS = ("lightner.service.app:build", "serve.app:build")
 
 
 def check(file: Path) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def check_config(config: Any, file: Path, under: str, *, variables: frozenset[st
     for path, message in faults:
         yield Finding(file, _key(under, path), message)
     for number, application in enumerate(config.get("applications") or ()):
-        if isinstance(application, Mapping) and application.get("import_path") == _OURS:
+        if isinstance(application, Mapping) and application.get("import_path") in _OURS:
             for path, message in _ours(dict(application), variables):
                 yield Finding(file, _key(under, ("applications", number, *path)), message)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import lightner
 from scripts.cluster_check import __main__ as cluster_check
 from scripts.cluster_check import containers, launcher, manifests, service, style
 from scripts.cluster_check.findings import Finding, Skipped
@@ -115,7 +117,7 @@ LAUNCHER = [
     ("aws-gpu.yaml", '"~/.lightner/ray-token": "~/.lightner/ray-token"', "#", "file_mounts: the secret"),
     ("aws-gpu.yaml", "RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled", "setup_commands: found no RAY_AUTH_MODE=token"),
     ("aws-gpu.yaml", "resources: { CPU: 0 }", "resources: { CPU: 4 }", "head.resources: found {'CPU': 4}"),
-    ("aws-gpu.yaml", '"~/lightner-ray/jobs": jobs', '"~/lightner-ray/jobs": job', "file_mounts.~/lightner-ray/jobs"),
+    ("aws-gpu.yaml", ": requirements.txt\n", ": requirement.txt\n", "found 'requirement.txt', expected"),
     ("gcp-gpu.yaml", "provisioningModel", "provisionModel", "gpu-spot.node_config.scheduling.provisionModel: unknown"),
     ("gcp-gpu.yaml", "provisioningModel: SPOT", "provisioningModel: SPOTS", "provisioningModel: 'SPOTS' is not one of"),
     ("gcp-gpu.yaml", "automaticRestart: false }", "automaticRestart: never }", "automaticRestart: 'never' is not of"),
@@ -131,6 +133,30 @@ def test_a_wrong_launcher_file_is_named_with_its_key(checkout: Path, name: str, 
     found = wrong(list(launcher.check(file, checkout=checkout)))
     assert found.startswith(f"{name}: ")
     assert said in found
+
+
+def test_nodes_install_the_wheel_of_this_version_alone(checkout: Path) -> None:
+    file = checkout / "cluster" / "gcp-gpu.yaml"
+    [skipped] = [each for each in launcher.check(file, checkout=checkout) if isinstance(each, Skipped)]
+    assert "`make wheel`" in skipped.reason
+    (checkout / "dist").mkdir()
+    (wheel := checkout / "dist" / f"lightner_ray-{lightner.__version__}-py3-none-any.whl").touch()
+    assert list(launcher.check(file, checkout=checkout)) == []
+    wheel.rename(other := wheel.with_name("lightner_ray-0.0.9-py3-none-any.whl"))
+    assert f"found ['{other.name}'], expected the wheel of" in wrong(list(launcher.check(file, checkout=checkout)))
+    wheel.touch()
+    assert "make wheel" in wrong(list(launcher.check(file, checkout=checkout)))
+
+
+def test_images_have_the_version_of_the_package() -> None:
+    folder = CHECKOUT / "cluster"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    tagged = r'(?:lightner-[cg]pu:|newTag: ")(\d+\.\d+\.\d+)'
+    found = {str(path.relative_to(folder)): set(re.findall(tagged, path.read_text(encoding="utf-8"))) for path in files}
+    named = {name: versions for name, versions in found.items() if versions}
+    base = {"README.md", "compose.yaml", "Dockerfile.cpu", "Dockerfile.gpu"}
+    assert {*base, "kuberay/base/kustomization.yaml", "kuberay/job/kustomization.yaml"} <= set(named)
+    assert all(versions == {lightner.__version__} for versions in named.values())
 
 
 MANIFESTS = [
@@ -239,7 +265,7 @@ DOCKERFILE = [
     ("COPY lightner lightner", "COPY lihgtner lightner", "found lihgtner, expected a path of the checkout"),
     ("ENTRYPOINT", "ENV LIGHTNER_ADMIN_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
     ("ENTRYPOINT", "ENV READ_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
-    ("WORKDIR /app\nUSER", "WORKDIRS /app\nUSER", "line "),
+    ("WORKDIR /home/ray", "WORKDIRS /home/ray", "line "),
 ]
 
 

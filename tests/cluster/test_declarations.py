@@ -127,13 +127,11 @@ def test_the_head_does_no_work_and_no_worker_stays(config: Config) -> None:
     assert config["provider"]["cache_stopped_nodes"] is False
 
 
-def test_the_mounted_files_exist_and_hold_all_that_nodes_import(config: Config) -> None:
+def test_nodes_get_the_token_the_wheel_and_the_versions_and_no_checkout(config: Config) -> None:
     token = "~/.lightner/ray-token"
     assert config["file_mounts"].pop(token) == token
-    mounted = set(config["file_mounts"].values())
-    assert {"lightner", "jobs", "serve", "requirements.txt"} <= mounted
-    assert [name for name in mounted if not (CHECKOUT / name).exists()] == []
-    assert config["file_mounts"] == {f"~/lightner-ray/{name}": name for name in mounted}
+    # The wheel is in dist, where `make wheel` puts it.
+    assert config["file_mounts"] == {f"~/lightner-ray/{name}": name for name in ("dist", "requirements.txt")}
 
 
 @pytest.mark.parametrize("file", POLICIES)
@@ -235,7 +233,7 @@ def test_every_node_starts_ray_with_the_token_and_the_registry(config: Config, t
     assert (home / ".lightner/ray-token").stat().st_mode & 0o077 == 0
     assert seen["LIGHTNER_REGISTRY"].startswith("s3://")
     assert seen["AWS_DEFAULT_REGION"] == config["provider"]["region"]
-    assert seen["PYTHONPATH"] == str(home / "lightner-ray")
+    assert "PYTHONPATH" not in seen
     assert (home / ".bashrc").read_text(encoding="utf-8").count("lightner/environment") == 1
 
 
@@ -251,10 +249,13 @@ def test_all_nodes_install_the_pinned_versions(config: Config, tmp_path: Path) -
     home = home_of(tmp_path)
     prepared = prepare_config(config)
     run(prepared["worker_setup_commands"], home)
-    [install] = [line for line in (home / "calls").read_text(encoding="utf-8").splitlines() if line.startswith("pip ")]
+    calls = (home / "calls").read_text(encoding="utf-8").splitlines()
+    install, again = [line for line in calls if line.startswith("pip ")]
+    newest = f"{home}/lightner-ray/dist/lightner_ray-0.0.9-py3-none-any.whl"
     assert f"-c {home}/lightner-ray/requirements.txt" in install
-    assert f"-e {home}/lightner-ray[ray]" in install
+    assert install.endswith(f" {newest}[ray]")
     assert "torch==2.13.0" in install
+    assert again == f"pip install -q --force-reinstall --no-deps {newest}"
     assert prepared["worker_setup_commands"] == prepared["head_setup_commands"][: len(prepared["setup_commands"])]
 
 
@@ -269,7 +270,7 @@ def test_ray_up_ends_where_the_registry_does_not_answer(config: Config, tmp_path
         run(config["head_setup_commands"], home, store)
     assert "CHANGE-ME" in failed.value.stderr
     file.write_text(file.read_text().replace("CHANGE-ME", "prompts"), encoding="utf-8")
-    assert "registry: ()" in run(config["head_setup_commands"], home, store)
+    assert "nothing is published here" in run(config["head_setup_commands"], home, store)
 
 
 def _policy(file: str) -> str:

@@ -1,4 +1,7 @@
-"""A cluster whose autoscaler really adds nodes, asked with and without its token: a job and a service, from none up."""
+"""A cluster whose autoscaler really adds nodes, asked with and without its token: a job and a service, from none up.
+
+Its nodes have the wheel and no checkout; the job is submitted without a working directory.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from lightner.data.formats import write_conll
 from lightner.jobs.on_ray import local
 from lightner.store.registry import Registry
 from lightner.types import Sentence, Span
+from tests.support import wheel
 from tests.support.paths import CHECKOUT
 from tests.support.tiny import tiny_backbone
 
@@ -26,7 +30,7 @@ PIN = "{steps: 8, rounds: 2, batch_size: 8, reparametrisation_width: 8, warm_up_
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Elastic]:
-    with elastic.cluster(most=2, idle_s=6) as made:
+    with wheel.installed() as environment, elastic.cluster(most=2, idle_s=6, python=environment.python) as made:
         yield made
 
 
@@ -47,7 +51,7 @@ def _words(folder: Path) -> tuple[str, ...]:
         "train": "train.conll", "backbone": "tiny", "registry": "registry", "storage": "runs", "pin": "pin.yaml",
     }  # fmt: skip
     paths = [word for name, path in options.items() for word in (f"--{name}", str(folder / path))]
-    return ("jobs/tune.py", "--domain", "houses", *paths, "--lengths", "2", "--rates", "0.01")
+    return ("tune", "--domain", "houses", *paths, "--lengths", "2", "--rates", "0.01")
 
 
 def test_a_job_without_the_token_is_refused_and_says_how_to_give_it(running: Elastic, place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from typing import Any
@@ -99,7 +100,10 @@ class TestKey:
 class TestConfig:
     def test_ray_accepts_the_file(self, config: dict[str, Any]) -> None:
         deployed = ServeDeploySchema.model_validate(config)
-        assert [app.import_path for app in deployed.applications] == ["serve.app:build"]
+        assert [app.import_path for app in deployed.applications] == ["lightner.service.app:build"]
+
+    def test_a_checkout_has_another_name_for_the_same(self) -> None:
+        assert importlib.import_module("serve.app").build is build
 
     def test_no_key_is_misspelt(self, config: dict[str, Any]) -> None:
         assert unknown_keys(config) == []

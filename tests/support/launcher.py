@@ -13,13 +13,19 @@ FAKE_TOOL = '#!/bin/sh\necho "$(basename "$0") $*" >> "$HOME/calls"\nenv > "$HOM
 
 
 def home_of(folder: Path) -> Path:
-    """A node's home after the files are copied: `pip` and `ray` only note how they were called."""
+    """A node's home after the files are copied, the newer of two wheels last: `pip` and `ray` only note their calls."""
     tools = folder / ".lightner/venv/bin"
     tools.mkdir(parents=True)
     (folder / ".lightner/ray-token").write_text("secret", encoding="utf-8")
-    (folder / "lightner-ray").symlink_to(CHECKOUT)
-    real_python = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
-    for name, script in (("pip", FAKE_TOOL), ("ray", FAKE_TOOL), ("python", real_python)):
+    (folder / "lightner-ray" / "dist").mkdir(parents=True)
+    for number, version in enumerate(("0.9.0", "0.0.9")):
+        wheel = folder / "lightner-ray" / "dist" / f"lightner_ray-{version}-py3-none-any.whl"
+        wheel.touch()
+        os.utime(wheel, (number, number))
+    (folder / "lightner-ray" / "requirements.txt").symlink_to(CHECKOUT / "requirements.txt")
+    # As if pip had installed the package.
+    command = f'#!/bin/sh\nPYTHONPATH="{CHECKOUT}" exec "{sys.executable}" -m lightner "$@"\n'
+    for name, script in (("pip", FAKE_TOOL), ("ray", FAKE_TOOL), ("lightner", command)):
         (tools / name).write_text(script, encoding="utf-8")
         (tools / name).chmod(0o755)
     return folder
