@@ -33,10 +33,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words and their gold spans; spans are sorted and lie inside the sentence."""
+    """Words and their gold spans; spans are sorted and lie inside the sentence.
+
+    `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. It is no part of the
+    value: sentences that differ in it alone are equal.
+    """
 
     words: tuple[str, ...]
     spans: tuple[Span, ...] = ()
+    place: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spans", tuple(sorted(self.spans)))
@@ -45,6 +50,11 @@ class Sentence:
                 raise InputError(
                     f"span: found end {span.end}, expected at most the {len(self.words)} words of the sentence"
                 )
+
+    @property
+    def where(self) -> str:
+        """How a message names the sentence: its place, else its first words."""
+        return self.place or f"sentence {' '.join(self.words[:8])!r}..."
 
 
 @dataclass(frozen=True, slots=True)

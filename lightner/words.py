@@ -102,7 +102,7 @@ def as_read(sentence: Sentence) -> Sentence:
         spans = sorted(map(read.read, sentence.spans))
         overlapping = any(other.start < one.end for one, other in pairwise(spans))
         if not overlapping or not joined:  # each given word by itself: then no two spans can meet
-            return Sentence(tuple(word.text for word in read.words), tuple(spans))
+            return Sentence(tuple(word.text for word in read.words), tuple(spans), sentence.place)
     raise AssertionError("the second turn always returns")
 
 

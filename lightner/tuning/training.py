@@ -219,7 +219,7 @@ def _examples(backbone: Backbone, labels: LabelSet, sentences: Sequence[Sentence
         raise InputError(f"training: found {len(sentences)} sentences and {len(labels)} labels, expected some of both")
     examples = encode_words(backbone.tokenizer, [sentence.words for sentence in sentences])
     for sentence, example in zip(sentences, examples, strict=True):
-        where = f"sentence {' '.join(sentence.words[:8])!r}..."
+        where = sentence.where
         most = f"the {backbone.max_pieces} that backbone {backbone.name!r} reads; split it"
         if len(example.pieces) > backbone.max_pieces:
             raise InputError(f"{where}: found {len(example.pieces)} sub-words, expected at most {most}")
