@@ -20,7 +20,8 @@ from typing import Any, BinaryIO
 
 from cachetools import LRUCache, cached
 
-from lightner.jobs.rows import InputRow, read_rows
+from lightner.data.formats import parse_columns
+from lightner.jobs.rows import InputRow, RowFormat, format_of, read_rows
 from lightner.model import backbone as backbones
 from lightner.model.prompts import Prompt
 from lightner.store.loading import prompt_for
@@ -63,13 +64,16 @@ class Request:
     ref: str
     registry: str
     backbone: str | None
+    columns: str | None = None
+    """What columns of CoNLL the user names, as `parse_columns` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationPlan:
-    """A request, the version of each domain's prompt when it began, and its blocks."""
+    """A request, how its file is read, the version that each domain's prompt had when it began, and its blocks."""
 
     request: Request
+    form: RowFormat
     versions: Mapping[str, str]
     blocks: tuple[Block, ...]
 
@@ -110,8 +114,10 @@ def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
     versions: dict[str, str] = {}
     begin, line, rows = 0, 1, 0
     with _opened(request) as stream:
+        columns = None if request.columns is None else parse_columns(request.columns)
+        form = format_of(stream, request.source, request.kind, columns)
         row = None
-        for row in read_rows(stream, request.source, request.kind):
+        for row in read_rows(stream, request.source, form):
             domain = _domain(row, request)
             if domain not in versions:
                 versions[domain] = _resolved(registry, domain, request.ref, f"{request.source}:{row.line}")
@@ -122,7 +128,7 @@ def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
                 begin, line, rows = row.end, row.next_line, 0
         if row is not None and rows:
             blocks.append(Block(begin, row.end, line, rows))
-    return AnnotationPlan(request, versions, tuple(blocks))
+    return AnnotationPlan(request, form, versions, tuple(blocks))
 
 
 def write_plan(plan: AnnotationPlan, target: Target) -> None:
@@ -133,10 +139,15 @@ def write_plan(plan: AnnotationPlan, target: Target) -> None:
 
 
 def read_plan(target: Target) -> AnnotationPlan:
-    """The plan as it was written."""
+    """The plan as it was written. Raises InputError for one of an earlier release, which does not say how to read."""
     found = json.loads(target.plan.read_bytes())
+    if "form" not in found:
+        raise InputError(
+            f"{target.state}: found what an earlier release began, expected that this folder and its output are "
+            "removed, or another --out"
+        )
     blocks = tuple(Block(**each) for each in found["blocks"])
-    return AnnotationPlan(Request(**found["request"]), found["versions"], blocks)
+    return AnnotationPlan(Request(**found["request"]), RowFormat.from_dict(found["form"]), found["versions"], blocks)
 
 
 def assemble(plan: AnnotationPlan, target: Target) -> None:
@@ -236,7 +247,7 @@ class Annotator:
         with _opened(request) as source:
             source.seek(block.start)
             content = source.read(block.end - block.start)
-        rows = list(read_rows(io.BytesIO(content), request.source, request.kind, line=block.line))
+        rows = list(read_rows(io.BytesIO(content), request.source, plan.form, line=block.line))
         if len(rows) != block.rows:
             raise InputError(f"{request.source}: found it changed, expected a file that stays as it is")
         tagged = self._tagged(rows, plan)

@@ -9,13 +9,14 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lightner.data.formats import JSONL_SUFFIXES
-from lightner.data.formats.conll import DOCUMENT_MARK, columns_of, is_comment, may_be_comment
+from lightner.data.formats import JSONL_SUFFIXES, Columns, check_content
+from lightner.data.formats.conll_layout import layout_of
+from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, Layout, Line, blocks
 from lightner.types import InputError, check_name
 
 JSONL, TEXT, CONLL = KINDS = ("jsonl", "text", "conll")
@@ -25,9 +26,9 @@ MAX_LINE_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """A text or the words of a sentence, where it stands, and where the next one begins.
+    """A text or the words of a sentence, where it is, and where the next one begins.
 
-    `line` counts from 1; `end` is the byte, counted from where reading began, and `next_line` the line behind the row.
+    `line` counts from 1; `end` is the byte, counted from where reading began, and `next_line` the line after the row.
     """
 
     line: int
@@ -51,28 +52,75 @@ def kind_of(path: Path) -> str:
     raise InputError(f"{path}: found suffix {suffix!r}, expected a known one or --format with one of {list(KINDS)}")
 
 
-def read_rows(stream: BinaryIO, name: str, kind: str, *, line: int = 1) -> Iterator[InputRow]:
-    """Rows from where `stream` stands, which is line number `line` of the file called `name`.
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """How the bytes of a file are rows: decided once for the file, so that every part of it reads alike."""
 
-    jsonl: an object per line with `text`, or with `tokens`, and perhaps `domain`; blank lines are no rows.
-    text: every line is a row, blank ones too. conll: sentences parted by blank lines, of which the first column counts.
+    kind: str
+    line_end: str = "\n"
+    columns: Layout | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> RowFormat:
+        """The format that `as_dict` gave."""
+        columns = found["columns"]
+        return cls(found["kind"], found["line_end"], None if columns is None else Layout.from_dict(columns))
+
+
+def format_of(stream: BinaryIO, name: str, kind: str, columns: Columns | None = None) -> RowFormat:
+    """The format of the file called `name`; of CoNLL columns it is decided by all of the file. Leaves `stream` at 0.
+
+    Raises InputError for an archive or a pointer of Git LFS, for a file that is not UTF-8, for a column that it lacks.
+    """
+    check_content(stream.read(_HEAD_BYTES), name)
+    stream.seek(0)
+    line_end = _line_end(stream)
+    stream.seek(0)
+    if kind != CONLL:
+        return RowFormat(kind, line_end)
+    layout = layout_of((text for _, _, text in _lines(stream, name, 1, line_end)), name, columns)
+    stream.seek(0)
+    return RowFormat(kind, line_end, layout)
+
+
+def read_rows(stream: BinaryIO, name: str, form: RowFormat, *, line: int = 1) -> Iterator[InputRow]:
+    """Rows from where `stream` is, which is line number `line` of the file called `name`.
+
+    jsonl: an object per line with `text`, or else with `tokens`, and perhaps `domain`; blank lines are no rows.
+    text: every line is a row, blank ones too. conll: sentences, as tuning reads them; their tags do not matter.
     Raises InputError `name:line: found ..., expected ...`.
     """
-    lines = _lines(stream, name, line)
-    if kind == CONLL:
-        yield from _sentences(lines, name)
+    lines = _lines(stream, name, line, form.line_end)
+    if form.columns is not None:
+        for block in blocks(lines, form.columns, name):
+            if block.faults:
+                raise block.faults[0]
+            yield InputRow(block.numbers[0], block.end, block.next_line, words=tuple(block.words))
         return
     for number, end, text in lines:
-        if kind == TEXT:
+        if form.kind == TEXT:
             yield InputRow(number, end, number + 1, text=text)
         elif text.strip():
-            yield _record(text, f"{name}:{number}", number, end)
+            yield _record(text.removeprefix(BYTE_ORDER_MARK), f"{name}:{number}", number, end)
 
 
-def _lines(stream: BinaryIO, name: str, line: int) -> Iterator[tuple[int, int, str]]:
+_HEAD_BYTES = 512
+
+
+def _line_end(stream: BinaryIO) -> str:
+    """What ends the lines: a carriage return where there is one and no line feed, as far as a line may reach."""
+    head = stream.readline(MAX_LINE_BYTES + 1)
+    return "\r" if b"\r" in head and not head.endswith(b"\n") else "\n"
+
+
+def _lines(stream: BinaryIO, name: str, line: int, line_end: str) -> Iterator[Line]:
     """Number, end and text of each line, without its line end."""
     end, number = 0, line
-    while content := stream.readline(MAX_LINE_BYTES + 1):
+    for content in _raw_lines(stream, line_end.encode()):
         where = f"{name}:{number}"
         if len(content) > MAX_LINE_BYTES:
             raise InputError(f"{where}: found a line of more than {MAX_LINE_BYTES} bytes, expected shorter ones")
@@ -83,45 +131,26 @@ def _lines(stream: BinaryIO, name: str, line: int) -> Iterator[tuple[int, int, s
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InputError(f"{where}: found byte 0x{content[error.start]:02x}, expected UTF-8") from error
-        yield number, end, text.removesuffix("\n").removesuffix("\r")
+        yield number, end, text.removesuffix(line_end).removesuffix("\r")
         number += 1
 
 
-def _sentences(lines: Iterator[tuple[int, int, str]], name: str) -> Iterator[InputRow]:
-    """Sentences as `lightner.data.formats.conll` reads them; their tags, if there are any, do not matter."""
-    words: list[str] = []
-    doubtful: list[str] = []  # lines before a sentence that may be comments
-    number = end = 0
-    for number, end, text in lines:
-        line = text.rstrip(" \t\r")
-        columns = columns_of(line)
-        if not columns or columns[0] == DOCUMENT_MARK:
-            if words := words or _words_among(doubtful, None):
-                yield InputRow(number - len(words), end, number + 1, words=tuple(words))
-            words, doubtful = [], []
-        elif not words and may_be_comment(line):
-            doubtful.append(line)
-        elif not columns[0]:
-            raise InputError(f"{name}:{number}: found an empty first column before {columns[-1]!r}, expected a word")
-        else:
-            words += [*_words_among(doubtful, line), columns[0]]
-            doubtful = []
-    if words := words or _words_among(doubtful, None):
-        yield InputRow(number - len(words) + 1, end, number + 1, words=tuple(words))
+def _raw_lines(stream: BinaryIO, line_end: bytes) -> Iterator[bytes]:
+    """Lines with their ends, the last perhaps without, none of them read much beyond the most bytes of one."""
+    if line_end == b"\n":
+        yield from iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
+        return
+    rest = b""
+    while piece := stream.read(_PIECE_BYTES):
+        *whole, rest = (rest + piece).split(line_end)
+        yield from (each + line_end for each in whole)
+        if len(rest) > MAX_LINE_BYTES:
+            break
+    if rest:
+        yield rest
 
 
-def _words_among(doubtful: Sequence[str], behind: str | None) -> list[str]:
-    """First columns of the lines from the first on that is no comment, told by the line `behind` them if there is one.
-
-    Where that is a word alone, without a tag, so may they be.
-    """
-    tabbed = behind is not None and "\t" in behind
-    widths = [] if behind is None else [len(columns_of(behind))]
-    for place, line in enumerate(doubtful):
-        alone = widths == [1] == [len(columns_of(line))]
-        if alone or not is_comment(line, tabbed=tabbed, widths=widths):
-            return [columns_of(each)[0] for each in doubtful[place:]]
-    return []
+_PIECE_BYTES = 2**16
 
 
 def _record(text: str, where: str, number: int, end: int) -> InputRow:
@@ -131,9 +160,9 @@ def _record(text: str, where: str, number: int, end: int) -> InputRow:
         raise InputError(f"{where}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: found {str(error)!r}, expected one JSON object per line") from error
-    if not isinstance(record, dict) or ("text" in record) == ("tokens" in record):
+    if not isinstance(record, dict) or not {"text", "tokens"} & set(record):
         found = f"keys {sorted(record)}" if isinstance(record, dict) else type(record).__name__
-        raise InputError(f"{where}: found {found}, expected an object with either 'text' or 'tokens'")
+        raise InputError(f"{where}: found {found}, expected an object with 'text' or 'tokens'")
     domain = record.pop("domain", None)
     if domain is not None and not isinstance(domain, str):
         raise InputError(f"{where}: domain: found {domain!r:.80}, expected a string")
@@ -143,8 +172,10 @@ def _record(text: str, where: str, number: int, end: int) -> InputRow:
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
     _check_text(text, record, where)
-    body, words = record.pop("text", None), record.pop("tokens", ())
-    return InputRow(number, end, number + 1, text=body, words=tuple(words), domain=domain, others=record)
+    if "text" in record:  # tokens beside it are kept as they are
+        return InputRow(number, end, number + 1, text=record.pop("text"), domain=domain, others=record)
+    words = record.pop("tokens")
+    return InputRow(number, end, number + 1, words=tuple(words), domain=domain, others=record)
 
 
 def _finite(number: str) -> float:
@@ -158,7 +189,7 @@ def _finite(number: str) -> float:
 def _check_text(line: str, record: Mapping[str, Any], where: str) -> None:
     if "text" in record and not isinstance(record["text"], str):
         raise InputError(f"{where}: text: found {record['text']!r:.80}, expected a string")
-    words = record.get("tokens", [])
+    words = [] if "text" in record else record["tokens"]
     if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
         raise InputError(f"{where}: tokens: found {words!r:.80}, expected a list of strings that are not blank")
     if "\\u" in line and re.search("[\ud800-\udfff]", json.dumps(record, ensure_ascii=False)):

@@ -78,7 +78,7 @@ def test_columns_stand_apart_by_spaces_or_tabs_and_the_last_is_the_tag(file: Fil
     expected = (Sentence(("EU", "rejects"), (Span(0, 1, "ORG"),)),)
     for text in (
         "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n",
-        "EU\t\t_\tB-ORG \nrejects\t_\tO\n",
+        "EU\t\tB-ORG \nrejects\t_\tO\n",
         "EU   B-ORG\nrejects\tO",
     ):
         assert read(file(text)) == expected
@@ -119,24 +119,22 @@ def test_a_comment_that_ends_like_a_tag_is_told_by_its_number_of_columns(file: F
 
 
 def test_a_comment_within_a_sentence_is_a_bad_line(file: File) -> None:
-    with pytest.raises(InputError, match=r"sample.txt:2: found tag '2', expected O, or B-"):
+    with pytest.raises(InputError, match=r"sample.txt:2: found 4 columns .*, expected 2, as in line 1"):
         read(file("it O\n# sent_id = 2\nrains O\n"))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("it O\n\nEU\n", "3: found one column 'EU', expected a word and a tag"),
-        ("it O\n\u00a0\nrains O\n", "2: found one column '\\xa0', expected a word and a tag"),
-        ("it O\n\tO\n", "2: found an empty first column before 'O', expected a word"),
-        ("it O\nEU NNP\n", "2: found tag 'NNP', expected O, or B-, I-"),
+        ("it O\n\nEU\n", "3: found one column 'EU', expected 2, as in line 1"),
+        ("it O\n\u00a0\nrains O\n", "2: found one column '\\xa0', expected 2, as in line 1"),
+        ("it\nrains\n", "1: found one column, expected a word and a tag"),
+        ("it O\n\tO\n\nrains O\n", "2: found nothing in column 1 before 'O', expected a word"),
+        ("it O\nUN B-X\nEU NNP\n", "3: found tag 'NNP', expected O, or B-, I-"),
         ("EU B_ORG\n", "1: found tag 'B_ORG', expected O"),
         ("EU B-\n", "1: found tag 'B-', expected O"),
         ("EU o\n", "1: found tag 'o', expected O"),
         ("EU PER-B\n", "1: found tag 'PER-B', expected O"),
-        ("# a = b\nEU B-X\nit O\n\nof O\nus I-X\n", "6: found 'I-X' after 'O', expected 'B-X', as 'B-X' at "),
-        ("EU B-X\n\nus I-X\n", "3: found 'I-X' after the beginning of the sentence, expected 'B-X'"),
-        ("EU B-X\nus I-Y\n", "2: found 'I-Y' after 'B-X', expected 'B-Y'"),
         ("a S-X\nb I-X\n", "2: found 'I-X' outside an entity, expected 'B-X' to begin it or 'S-X' for one word"),
         ("a U-X\nb L-X\n", "2: found 'L-X' outside an entity, expected 'B-X' to begin it or 'U-X' for one word"),
         ("a B-X\nb O\nc S-X\n", "2: found 'O' after 'B-X', expected 'I-X' or 'E-X'"),
@@ -221,7 +219,13 @@ def round_trip(
 @calm
 @given(st.lists(sentences(), max_size=3))
 @example([Sentence(("\ufeffa",))])
+@example([Sentence(("a",)), Sentence(("\ufeffa",))])
 @example([Sentence(("{", "}"))])
+@example([Sentence(("{",), (Span(0, 1, "}"),))])
+@example([Sentence(('""""',)), Sentence(('"a""b"', "c"))])
+@example([Sentence(("O,", "B-X,"))])
+@example([Sentence(("1", "2")), Sentence(("1", "2"))])
+@example([Sentence(("O", "B-X"))])
 def test_what_is_written_is_read_back_or_else_refused(
     tmp_path_factory: pytest.TempPathFactory, these: list[Sentence]
 ) -> None:
@@ -230,6 +234,7 @@ def test_what_is_written_is_read_back_or_else_refused(
         re.fullmatch(r"[^\s\ud800-\udfff]+", word) and word != "-DOCSTART-" for each in these for word in each.words
     )
     plain = plain and all(each.words for each in these)
+    plain = plain and not any(word.startswith("\ufeff") for each in these for word in each.words[1:])
     plain = plain and all(re.fullmatch(r"[^\s\ud800-\udfff]+", label) for label in labels_of(these))
     for write in (write_conll, write_jsonl):
         back = round_trip(write, path, these)

@@ -138,9 +138,9 @@ def test_an_array_of_other_records_reads_like_lines_of_them(read_records: Any) -
     tagged = {"tokens": ["it", "rains"], "ner_tags": ["O", "O"]}
     assert read_records(tagged, {"text": TEXT, "label": [[0, 3, "PER"], [13, 21, "LOC"]]}) == (PLAIN, SPANNED)
     with pytest.raises(
-        InputError, match=re.escape("export.json: record 1: ner_tags[0]: found tag 'X', expected O, or")
+        InputError, match=re.escape("export.json: record 1: ner_tags[1]: found tag 'X', expected O, or")
     ):
-        read_records(tagged, {"tokens": ["a"], "ner_tags": ["X"]})
+        read_records(tagged, {"tokens": ["a", "b"], "ner_tags": ["B-Y", "X"]})
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,29 @@ def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
     assert done[0].versions == {"movies": "v000001"}
     assert main([*words[:-1], "recipes"]) == 2
     assert "found what was begun with another domain, expected the same" in capsys.readouterr().err
+
+
+def test_a_plan_keeps_how_the_columns_of_its_file_are_read(place: Place, tmp_path: Path) -> None:
+    """A block of one sentence alone would not tell which column holds the words."""
+    (source := tmp_path / "in.conll").write_text("1\tAda\tB-PER\n2\tran\tO\n\n1\t7\tO\n2\t8\tO\n")
+    plan, target = begin(place, source)
+    assert annotation.read_plan(target) == plan
+    do_blocks(place, plan, target)
+    annotation.assemble(plan, target)
+    records = [json.loads(line) for line in target.output.read_text().splitlines()]
+    assert [record["tokens"] for record in records] == [["Ada", "ran"], ["7", "8"]]
+    named = replace(request(place, source, domain="movies"), columns="word=1")
+    assert make_plan(named, place.registry).form.columns != plan.form.columns
+
+
+def test_what_an_earlier_release_began_is_refused(place: Place, source: Path) -> None:
+    """Its plan does not say how the file is read."""
+    _, target = begin(place, source)
+    found = json.loads(target.plan.read_bytes())
+    del found["form"]
+    target.plan.write_text(json.dumps(found))
+    with pytest.raises(InputError, match=r"in\.txt\.jsonl: found what an earlier release began"):
+        annotation.read_plan(target)
 
 
 def test_what_is_wrong_in_a_worker_comes_back_as_a_value(place: Place, source: Path) -> None:

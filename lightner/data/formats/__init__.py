@@ -1,33 +1,81 @@
-"""Files of labelled sentences: `read` whatever the format, `write_conll`, `write_jsonl`. One file per format."""
+"""Sources of labelled sentences: `read` whatever the format, `write_conll`, `write_jsonl`. One file per format."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lightner.data.formats._text import read_text
+from lightner.data.formats._findings import Findings, Note
+from lightner.data.formats._text import check_content, read_text
 from lightner.data.formats.conll import parse_conll, write_conll
 from lightner.data.formats.jsonl import parse_array, parse_jsonl, write_jsonl
+from lightner.data.formats.options import Columns, Repair, parse_columns, parse_repairs
 from lightner.types import Sentence
 
-__all__ = ["labels_of", "read", "write_conll", "write_jsonl"]
+__all__ = [
+    "Columns", "Corpus", "Note", "Repair", "check_content", "labels_of", "parse_columns", "parse_repairs", "read",
+    "read_corpus", "write_conll", "write_jsonl",
+]  # fmt: skip
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
+_logger = logging.getLogger(__name__)
 
-def read(path: str | os.PathLike[str]) -> tuple[Sentence, ...]:
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Labelled sentences, and what reading them found."""
+
+    sentences: tuple[Sentence, ...]
+    notes: tuple[Note, ...]
+    """What was repaired, left out or read in a way that is worth saying."""
+    columns: str | None = None
+    """Of CoNLL columns: which were read as what."""
+    repairs: frozenset[Repair] = frozenset()
+    """The repairs that were allowed."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a card keeps of how the sentences were read, as JSON holds it."""
+        notes = [{"kind": note.kind, "count": note.count, "first": note.first} for note in self.notes]
+        return {"columns": self.columns, "repairs": sorted(self.repairs), "notes": notes}
+
+
+def read(
+    source: str | os.PathLike[str], *, columns: Columns | None = None, repairs: frozenset[Repair] = frozenset()
+) -> tuple[Sentence, ...]:
+    """The sentences of `read_corpus`; its notes and its decision on columns are logged."""
+    corpus = read_corpus(source, columns=columns, repairs=repairs)
+    if corpus.columns is not None:
+        _logger.info("%s: columns: %s", source, corpus.columns)
+    for note in corpus.notes:
+        _logger.warning("%s", note)
+    return corpus.sentences
+
+
+def read_corpus(
+    source: str | os.PathLike[str], *, columns: Columns | None = None, repairs: frozenset[Repair] = frozenset()
+) -> Corpus:
     """Sentences of a file in CoNLL columns or JSON, in order, those without entities too.
 
-    The suffix or a first line that is a JSON object makes it JSON: Lines, or one array if it begins with `[`. Tagging
-    schemes are told by the tags.
-    Raises InputError `file:line: found ..., expected ...` for whatever cannot be understood.
+    The suffix or a first line that is a JSON object makes it JSON: Lines, or one array if it begins with `[`. What the
+    columns of a CoNLL file are is found by content, or said by `columns`; tagging schemes are found by the tags.
+    Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the file
+    at once, by kind. A fault that one of `repairs` mends is none.
     """
-    name = os.fspath(path)
-    text = read_text(path)
+    name, findings = os.fspath(source), Findings(repairs)
+    said = None
+    text = read_text(name)
     if Path(name).suffix.lower() in JSONL_SUFFIXES or _begins_as_json(text):
-        return parse_array(text, name) if text.lstrip().startswith("[") else parse_jsonl(text, name)
-    return parse_conll(text, name)
+        parse = parse_array if text.lstrip().startswith("[") else parse_jsonl
+        sentences = list(parse(text, name, findings))
+    else:
+        sentences, said = parse_conll(text, name, findings, columns)
+    return Corpus(tuple(sentences), findings.notes(), said, repairs)
 
 
 def labels_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
@@ -36,6 +84,9 @@ def labels_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
 
 
 def _begins_as_json(text: str) -> bool:
-    """Whether the first line reads as an object. A row of columns that begins with `{` ends in a tag, not in `}`."""
+    """Whether the first line reads as an object of JSON."""
     line = text.lstrip().partition("\n")[0].rstrip()
-    return line.startswith("{") and line.endswith("}")
+    try:
+        return line.startswith("{") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

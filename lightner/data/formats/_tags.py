@@ -5,10 +5,13 @@ Knows no file format: a caller says where a tag stands, for messages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lightner.data.formats._findings import Findings, FormatError
+from lightner.data.formats.options import Repair
 from lightner.types import InputError, Sentence, Span
 
 OUTSIDE = "O"
@@ -22,15 +25,18 @@ CLOSED_SCHEMES = {  # prefixes of: begin, inside, end, single
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """A sentence whose tags are not decoded yet; `line` is where it begins in its file, or which record it is."""
+    """A sentence whose tags are not decoded yet; `place` is where it begins, `number` counts the sentences."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
-    line: int
+    place: str
+    number: int
+    field: str = ""
+    """Of a record: the field that holds the tags."""
 
 
 Place = Callable[[Tagged, int], str]
-"""Where the tag of a sentence at an index stands, as a message begins: `train.conll:12`."""
+"""Where the tag of a sentence at an index is, as a message begins: `train.conll:12`."""
 
 
 def is_tag(tag: str) -> bool:
@@ -39,17 +45,43 @@ def is_tag(tag: str) -> bool:
     return tag == OUTSIDE or (prefix in _PREFIXES and hyphen == "-" and bool(label))
 
 
-def decode(rows: Sequence[Tagged], place: Place) -> tuple[Sentence, ...]:
-    """Sentences with spans; the scheme is the one that the tags of all rows follow.
+def is_plain_label(tag: str) -> bool:
+    """Whether `tag` may be a label that needs no prefix: it has a letter, and no prefix or suffix of another style."""
+    return _DECORATED.search(tag) is None and _LETTER.search(tag) is not None
 
-    IOB1, IOB2 and IO use `B-` and `I-`; a scheme of CLOSED_SCHEMES is recognised by its other prefixes.
-    Raises InputError at the first tag of unknown shape, of a second scheme, or in a place the scheme forbids.
+
+def decode(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
+    """Sentences with spans, by the number of their row; the scheme is the one that the tags of all rows follow.
+
+    IOB1, IOB2 and IO use `B-` and `I-`; a scheme of CLOSED_SCHEMES is recognised by its other prefixes; tags without a
+    prefix are labels of IO. An entity that begins with `I-` in IOB2 begins there, as for conlleval and seqeval.
+    Faults are tags of unknown shape, of a second scheme, or in a place that the scheme forbids.
     """
-    scheme = _closed_scheme(rows, place)
+    distinct: set[str] = set()
+    for row in rows:
+        distinct.update(row.tags)
+    others = distinct - {OUTSIDE}
+    if OUTSIDE in distinct and others and not any(map(is_tag, others)) and all(map(is_plain_label, others)):
+        return _plain(rows, place, findings)
+    rows = _well_shaped(rows, distinct, place, findings)
+    prefixes = {tag[0] for tag in distinct if tag != OUTSIDE and is_tag(tag)}
+    if prefixes <= {"B", "I"}:
+        return _open(rows, place, findings)
+    scheme = next((each for each in CLOSED_SCHEMES.values() if prefixes <= set(each)), None)
     if scheme is None:
-        _check_open(rows, place)
-        return tuple(Sentence(row.words, tuple(_open_spans(row.tags))) for row in rows)
-    return tuple(Sentence(row.words, tuple(_closed_spans(row, scheme, place))) for row in rows)
+        raise _second_scheme(rows, place)
+    return _closed(rows, scheme, place, findings)
+
+
+def loosely(tags: Sequence[str]) -> tuple[Span, ...] | None:
+    """The spans of a sentence's tags as conlleval reads them; None where they are no tags."""
+    if all(map(is_tag, tags)):
+        ends = "".join(sorted({tag[0] for tag in tags} & set("ELSUW")))
+        end, single = ("L", "U") if set(ends) & {"L", "U"} else ("E", "W" if "W" in ends else "S")
+        return _runs(_opened(tags, ("B", "I", end, single)))
+    if all(tag == OUTSIDE or is_plain_label(tag) for tag in tags):
+        return _runs([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags])
+    return None
 
 
 def encode(sentence: Sentence, where: str) -> list[str]:
@@ -65,64 +97,124 @@ def check_flat(sentence: Sentence, where: str) -> None:
     """Raises InputError, beginning with `where`, for the first two spans that share a word."""
     for one, other in pairwise(sentence.spans):
         if other.start < one.end:
-            found = f"{_show(sentence, one)} and {_show(sentence, other)}, which overlap"
-            raise InputError(f"{where}: found {found}, expected spans that share no word")
+            raise InputError(f"{where}: found {overlap(sentence, one, other)}, expected spans that share no word")
+
+
+def overlap(sentence: Sentence, one: Span, other: Span) -> str:
+    """Two spans that share a word, as a message shows them."""
+    return f"{_show(sentence, one)} and {_show(sentence, other)}, which overlap"
 
 
 _Scheme = tuple[str, str, str, str]
 _PREFIXES = frozenset(prefix for scheme in CLOSED_SCHEMES.values() for prefix in scheme)
+_LETTER = re.compile(r"[^\W\d_]")
+_DECORATED = re.compile(r"^[BIESLUMWOo][_:./|]|[-_:./|][BIESLUMW]$|^[bi]-|^[oO]$|-$|^[A-Z]-|^\W")
 
 
-def _closed_scheme(rows: Sequence[Tagged], place: Place) -> _Scheme | None:
-    """The prefixes (begin, inside, end, single) of the file's scheme, or None where it has `B-` and `I-` only."""
+def _well_shaped(rows: Sequence[Tagged], distinct: set[str], place: Place, findings: Findings) -> Sequence[Tagged]:
+    """The rows without those that have a tag of unknown shape, which are faults."""
+    bad = {tag for tag in distinct if not is_tag(tag)}
+    if not bad:
+        return rows
+    expected = "O, or B-, I- (or another prefix of IOB, BIOES, BILOU, BMES) and a label"
+    good = []
+    for row in rows:
+        found = [(index, tag) for index, tag in enumerate(row.tags) if tag in bad]
+        findings.refuse(
+            FormatError(place(row, at), f"found tag {tag!r}, expected {expected}", kind="tags of unknown shape")
+            for at, tag in found
+        )
+        if not found:
+            good.append(row)
+    return good
+
+
+def _second_scheme(rows: Sequence[Tagged], place: Place) -> InputError:
+    """The error for tags of no one scheme, at the first that is not of the scheme of those before it."""
     possible = set(CLOSED_SCHEMES)
-    seen: set[str] = set()
-    for row, index, tag in _tags(rows):
-        if not is_tag(tag):
-            expected = "O, or B-, I- (or another prefix of IOB, BIOES, BILOU, BMES) and a label"
-            raise InputError(f"{place(row, index)}: found tag {tag!r}, expected {expected}")
-        if tag == OUTSIDE or tag[0] in seen:
-            continue
-        fitting = {name for name in possible if tag[0] in CLOSED_SCHEMES[name]}
-        if not fitting:
-            raise InputError(
-                f"{place(row, index)}: found tag {tag!r}, expected a tag of {' or '.join(sorted(possible))}"
-            )
-        seen.add(tag[0])
-        possible = fitting
-    return None if seen <= {"B", "I"} else CLOSED_SCHEMES[min(possible)]
+    for row in rows:
+        for index, tag in enumerate(row.tags):
+            fitting = {name for name in possible if tag == OUTSIDE or tag[0] in CLOSED_SCHEMES[name]}
+            if not fitting:
+                expected = f"a tag of {' or '.join(sorted(possible))}"
+                return InputError(f"{place(row, index)}: found tag {tag!r}, expected {expected}")
+            possible = fitting
+    raise AssertionError("some scheme has all prefixes")
 
 
-def _check_open(rows: Sequence[Tagged], place: Place) -> None:
-    """Raises InputError where an `I-` begins an entity in a file whose other entities begin with `B-` (IOB2)."""
-    orphan: tuple[Tagged, int] | None = None
-    begun: tuple[Tagged, int] | None = None
-    for row, index, tag in _tags(rows):
-        previous = row.tags[index - 1] if index else OUTSIDE
-        if tag == OUTSIDE or previous[2:] == tag[2:]:
-            continue
-        if tag[0] == "I":
-            orphan = orphan or (row, index)
-        else:  # in IOB1, B- only parts neighbours of one label
-            begun = begun or (row, index)
-    if orphan and begun:
-        row, index = orphan
-        before = repr(row.tags[index - 1]) if index else "the beginning of the sentence"
-        expected = f"'B-{row.tags[index][2:]}', as {begun[0].tags[begun[1]]!r} at {place(*begun)} makes the file IOB2"
-        raise InputError(f"{place(row, index)}: found {row.tags[index]!r} after {before}, expected {expected}")
+def _plain(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
+    """Of tags without a prefix: neighbours of one label are one entity."""
+    kind = "words with a tag without a prefix (neighbours of one label are read as one entity)"
+    for row in rows:
+        tagged = [index for index, tag in enumerate(row.tags) if tag != OUTSIDE]
+        if tagged:
+            findings.note(kind, place(row, tagged[0]), len(tagged))
+    inside = [[tag if tag == OUTSIDE else f"I-{tag}" for tag in row.tags] for row in rows]
+    return {row.number: _sentence(row, _runs(tags)) for row, tags in zip(rows, inside, strict=True)}
 
 
-def _open_spans(tags: Sequence[str]) -> Iterator[Span]:
-    """Spans of IOB1, IOB2 and IO: once the file is checked, all three read alike."""
-    start = 0
+def _open(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
+    """Of IOB1, IOB2 and IO, which read alike."""
+    sentences: dict[int, Sentence] = {}
+    orphans: list[tuple[Tagged, int]] = []
+    begun = False  # whether some B- begins an entity that I- could have begun in IOB1
+    for row in rows:
+        tags = row.tags
+        spans = () if tags.count(OUTSIDE) == len(tags) else _runs(tags)
+        for span in spans:
+            if tags[span.start][0] == "I":
+                orphans.append((row, span.start))
+            elif not span.start or tags[span.start - 1][2:] != span.label:
+                begun = True
+        sentences[row.number] = _sentence(row, spans)
+    if begun and orphans:
+        kind = "entities that begin with I- in a file where others begin with B- (read as conlleval and seqeval do)"
+        findings.note(kind, place(*orphans[0]), len(orphans))
+    return sentences
+
+
+def _closed(rows: Sequence[Tagged], scheme: _Scheme, place: Place, findings: Findings) -> dict[int, Sentence]:
+    sentences: dict[int, Sentence] = {}
+    for row in rows:
+        try:
+            sentences[row.number] = _sentence(row, tuple(_closed_spans(row, scheme, place)))
+        except FormatError as fault:
+            if Repair.TAGS_AS_CONLLEVAL in findings.repairs:
+                findings.note("sentences whose tags were read as conlleval does (tags-as-conlleval)", fault.place)
+                sentences[row.number] = _sentence(row, _runs(_opened(row.tags, scheme)))
+            else:
+                findings.refuse([fault])
+    return sentences
+
+
+def _opened(tags: Sequence[str], scheme: _Scheme) -> list[str]:
+    """Tags of a closed scheme in IOB2, by where conlleval begins and ends entities."""
+    begin, _, end, single = scheme
+    opened, before = [], OUTSIDE
+    for tag in tags:
+        begins = tag[0] in (begin, single) or before[0] in (end, single) or before[2:] != tag[2:]
+        opened.append(OUTSIDE if tag == OUTSIDE else f"{'B' if begins else 'I'}-{tag[2:]}")
+        before = tag
+    return opened
+
+
+def _sentence(row: Tagged, spans: tuple[Span, ...]) -> Sentence:
+    return Sentence(row.words, spans, row.place)
+
+
+def _runs(tags: Sequence[str]) -> tuple[Span, ...]:
+    """Spans of IOB1, IOB2 and IO tags."""
+    spans = []
+    start, label = 0, ""
     for index, tag in enumerate(tags):
-        if tag == OUTSIDE:
-            continue
-        if tag[0] == "B" or index == 0 or tags[index - 1][2:] != tag[2:]:
-            start = index
-        following = tags[index + 1] if index + 1 < len(tags) else OUTSIDE
-        if following != f"I-{tag[2:]}":
-            yield Span(start, index + 1, tag[2:])
+        if label and (tag[0] != "I" or tag[2:] != label):
+            spans.append(Span(start, index, label))
+            label = ""
+        if tag != OUTSIDE and not label:
+            start, label = index, tag[2:]
+    if label:
+        spans.append(Span(start, len(tags), label))
+    return tuple(spans)
 
 
 def _closed_spans(row: Tagged, scheme: _Scheme, place: Place) -> Iterator[Span]:
@@ -134,7 +226,7 @@ def _closed_spans(row: Tagged, scheme: _Scheme, place: Place) -> Iterator[Span]:
             raise _unfinished(row, index, scheme=scheme, place=place)
         if start is None and tag[0] in (inside, end):
             expected = f"'{begin}-{label}' to begin it or '{single}-{label}' for one word"
-            raise InputError(f"{place(row, index)}: found {tag!r} outside an entity, expected {expected}")
+            raise _forbidden(place(row, index), f"found {tag!r} outside an entity, expected {expected}")
         if tag[0] == begin:
             start = index
         elif tag[0] in (end, single):
@@ -144,18 +236,18 @@ def _closed_spans(row: Tagged, scheme: _Scheme, place: Place) -> Iterator[Span]:
         raise _unfinished(row, len(row.tags), scheme=scheme, place=place)
 
 
-def _unfinished(row: Tagged, index: int, *, scheme: _Scheme, place: Place) -> InputError:
-    """The error for an entity that is open before `index`, which does not go on with it."""
+def _unfinished(row: Tagged, index: int, *, scheme: _Scheme, place: Place) -> FormatError:
+    """The fault of an entity that is open before `index` and not continued there."""
     _, inside, end, _ = scheme
     last = row.tags[index - 1]
     found = repr(row.tags[index]) if index < len(row.tags) else "the end of the sentence"
     where = place(row, min(index, len(row.tags) - 1))
-    expected = f"'{inside}-{last[2:]}' or '{end}-{last[2:]}'"
-    return InputError(f"{where}: found {found} after {last!r}, expected {expected}")
+    return _forbidden(where, f"found {found} after {last!r}, expected '{inside}-{last[2:]}' or '{end}-{last[2:]}'")
 
 
-def _tags(rows: Sequence[Tagged]) -> Iterator[tuple[Tagged, int, str]]:
-    return ((row, index, tag) for row in rows for index, tag in enumerate(row.tags))
+def _forbidden(place: str, said: str) -> FormatError:
+    kind = "tags in a place that the scheme forbids"
+    return FormatError(place, said, kind=kind, repairs=[Repair.TAGS_AS_CONLLEVAL])
 
 
 def _show(sentence: Sentence, span: Span) -> str:

@@ -19,13 +19,30 @@ def read_text(path: str | os.PathLike[str]) -> str:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: found {error.strerror!r}, expected a readable file") from error
+    check_content(content, os.fspath(path))
     try:
         text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(_not_utf8(path, error)) from error
+    if text.lstrip()[:14].lower() == "<!doctype html":
+        raise InputError(f"{os.fspath(path)}: found a web page, perhaps of a download that failed, expected sentences")
     if not text.strip():
         raise InputError(f"{os.fspath(path)}: found an empty file, expected sentences")
     return text
+
+
+def check_content(content: bytes, name: str) -> None:
+    """Raises InputError for a file called `name` that begins like something that is no text of labelled sentences."""
+    head = content[:_HEAD_BYTES]
+    found = next((what for magic, what in _NO_TEXT.items() if head.startswith(magic)), None)
+    if found is None and head[257:262] == b"ustar":
+        found = "a tar archive"
+    if found is None and head.startswith(b"PAR1") and content.endswith(b"PAR1"):
+        found = "a Parquet file without the suffix .parquet"
+    if found is None and head[:3] == b"BZh" and head[4:10] == b"1AY&SY":
+        found = "a bzip2 archive"
+    if found is not None:
+        raise InputError(f"{name}: found {found}, expected a text file of labelled sentences")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -49,6 +66,24 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
+
+
+_HEAD_BYTES = 512
+_NO_TEXT = {
+    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS to a file that was not fetched (`git lfs pull`)",
+    b"/annex/objects/": "a pointer of git-annex to a file that was not fetched (`git annex get`)",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\xfd7zXZ\x00": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a zstandard archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"ARROW1\x00\x00": "an Arrow file without the suffix .arrow",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF-": "a PDF document",
+    b"\x78\x9c": "compressed data, as in .spacy files of spaCy (what its Doc.to_json gives is read)",
+}
 
 
 def _not_utf8(path: str | os.PathLike[str], error: UnicodeDecodeError) -> str:

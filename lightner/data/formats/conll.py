@@ -1,104 +1,130 @@
-"""CoNLL columns <-> sentences: one word per line, first column the word, last column the tag.
+"""CoNLL columns <-> sentences: one word and its tag per line, blank lines between sentences.
 
-Knows columns, comments and document marks; tagging schemes are `_tags`' business.
+Knows which of several tag columns counts; columns and comments are `conll_layout`'s and `conll_rows`' business, tagging
+schemes are `_tags`'.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
-from lightner.data.formats._tags import Tagged, decode, encode, is_tag
+from lightner.data.formats._columns import Quotes
+from lightner.data.formats._findings import Findings
+from lightner.data.formats._tags import OUTSIDE, Tagged, decode, encode
 from lightner.data.formats._text import write_text
+from lightner.data.formats.conll_layout import describe, layout_of
+from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, DOCUMENT_MARK, Block, Layout, Line, blocks, quoted
+from lightner.data.formats.options import Columns
 from lightner.types import InputError, Sentence
 
-DOCUMENT_MARK = "-DOCSTART-"
 
+def parse_conll(text: str, name: str, findings: Findings, columns: Columns | None = None) -> tuple[list[Sentence], str]:
+    """Sentences of a file called `name` (for messages), those without entities too, and what its columns are.
 
-def parse_conll(text: str, name: str) -> tuple[Sentence, ...]:
-    """Sentences of a file called `name` (for messages), those without entities too.
-
-    Columns stand apart by tabs, or by spaces in a line without a tab; blank lines end sentences. Lines that begin with
-    `-DOCSTART-` are skipped, and so is `# key = value` before a sentence where the line has no tag column, or not as
-    many columns as others.
-    Raises InputError `name:line: found ..., expected ...`, also for a file without sentences.
+    Columns are parted by tabs, or by spaces in a line without a tab, or by commas in all lines; blank lines end
+    sentences. `-DOCSTART-` lines, header rows and comments (`# key = value` and `#` with white space after it, before a
+    sentence and unlike its rows) are skipped. A line of another number of columns is a fault.
+    Raises InputError for a file without words, and for several columns of tags none of which is that of entities.
     """
-    lines = [line.rstrip(" \t\r") for line in text.split("\n")]
-    sure = [line for line in lines if line and not line.startswith("#")]
-    tabbed, widths = any("\t" in line for line in sure), {len(columns_of(line)) for line in sure}
+    lines = text.replace("\r\n", "\n").split("\n" if "\n" in text else "\r")
+    layout = layout_of(lines, name, columns)
+    if layout.width < 2:
+        raise InputError(f"{name}:{layout.example}: found one column, expected a word and a tag")
+    tag = _tag_column(lines, layout, name, findings)
+    numbers: list[Sequence[int]] = []
     rows: list[Tagged] = []
-    words: list[str] = []
-    tags: list[str] = []
-    for number, line in enumerate([*lines, ""], start=1):
-        columns = columns_of(line)
-        if not columns or columns[0] == DOCUMENT_MARK:
-            if words:
-                rows.append(Tagged(tuple(words), tuple(tags), number - len(words)))
-                words, tags = [], []
-        elif words or not is_comment(line, tabbed=tabbed, widths=widths):
-            word, tag = _word_and_tag(columns, f"{name}:{number}")
-            words.append(word)
-            tags.append(tag)
+    for block in blocks(_numbered(lines), layout, name, tag=tag):
+        if block.faults:
+            findings.refuse(block.faults)
+            continue
+        first, count = block.numbers[0], len(block.words)
+        rows.append(Tagged(tuple(block.words), tuple(block.tags), f"{name}:{first}", len(numbers)))
+        unbroken = block.numbers[-1] - first + 1 == count
+        numbers.append(range(first, first + count) if unbroken else block.numbers)
     if not rows:
+        findings.notes()  # faults explain it
         raise InputError(f"{name}: found no words, expected lines of a word and a tag")
-    return decode(rows, lambda row, index: f"{name}:{row.line + index}")
+    sentences = decode(rows, lambda row, index: f"{name}:{numbers[row.number][index]}", findings)
+    return [sentences[number] for number in sorted(sentences)], describe(layout, tag)
 
 
 def write_conll(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> None:
     """Writes word, tab and IOB2 tag per line, in one step; `formats.read` gives the same sentences back.
 
     Raises InputError for what the format cannot hold: no sentences, a sentence without words, a tab or newline, an
-    empty word, space around a word or label, a word `-DOCSTART-`, overlapping spans.
+    empty word, space around a word or label, a word `-DOCSTART-`, a byte order mark before any but the first word,
+    overlapping spans.
     """
-    blocks = []
+    written: list[list[tuple[str, str]]] = []
+    quotes = Quotes()
     for index, sentence in enumerate(sentences):
         where = f"{os.fspath(path)}: sentence {index}"
-        if not sentence.words:
-            raise InputError(f"{where}: found no words, expected at least one")
-        for word in sentence.words:
-            if not word or word != word.strip(" ") or re.search(r"[\t\n]", word) or word == DOCUMENT_MARK:
-                raise InputError(f"{where}: found word {word!r}, expected one that a column can hold")
-        for label in {span.label for span in sentence.spans}:
-            if not label or label != label.strip() or re.search(r"[\t\n]", label):
-                raise InputError(f"{where}: found label {label!r}, expected one that a column can hold")
-        pairs = zip(sentence.words, encode(sentence, where), strict=True)
-        blocks.append("".join(f"{word}\t{tag}\n" for word, tag in pairs))
-    if not blocks:
+        _check(sentence, where)
+        rows = list(zip(sentence.words, encode(sentence, where), strict=True))
+        written.append(rows)
+        for row in rows:
+            if any('"' in cell for cell in row):
+                quotes.add(row)
+    if not written:
         raise InputError(f"{os.fspath(path)}: found no sentences to write, expected at least one")
-    text = "\n".join(blocks)
-    # A first word that begins with U+FEFF would lose it as a byte order mark: give the file a mark to lose instead.
-    write_text(path, "\ufeff" + text if text.startswith("\ufeff") else text)
+    cell = quoted if quotes.decided else str  # words that look quoted throughout: read back, they would lose that
+    blocks = ("".join(f"{cell(word)}\t{cell(tag)}\n" for word, tag in rows) for rows in written)
+    # A sentence that begins with U+FEFF would lose it as the mark of a file that was joined: give it one to lose.
+    text = "\n".join(BYTE_ORDER_MARK + block if block.startswith(BYTE_ORDER_MARK) else block for block in blocks)
+    write_text(path, BYTE_ORDER_MARK + text if text.startswith(BYTE_ORDER_MARK) else text)
 
 
-_COMMENT = re.compile(r"# *[^\s=][^=]*=")
+def _check(sentence: Sentence, where: str) -> None:
+    if not sentence.words:
+        raise InputError(f"{where}: found no words, expected at least one")
+    for index, word in enumerate(sentence.words):
+        marked = index > 0 and word.startswith(BYTE_ORDER_MARK)
+        if not word or word != word.strip(" ") or re.search(r"[\t\n]", word) or word == DOCUMENT_MARK or marked:
+            raise InputError(f"{where}: found word {word!r}, expected one that a column can hold")
+    for label in {span.label for span in sentence.spans}:
+        if not label or label != label.strip() or re.search(r"[\t\n]", label):
+            raise InputError(f"{where}: found label {label!r}, expected one that a column can hold")
 
 
-def columns_of(line: str) -> list[str]:
-    """Columns of a line without trailing white space. Only tab and space part them: a word may be any other space."""
-    if "\t" in line:
-        return [column.strip(" ") for column in line.split("\t")]
-    return [column for column in line.split(" ") if column]
+def _numbered(lines: Sequence[str]) -> Iterator[Line]:
+    return ((number, 0, line) for number, line in enumerate(lines, start=1))
 
 
-def may_be_comment(line: str) -> bool:
-    """Whether a line before a sentence reads as `# key = value`; it may yet be a word that begins with `#`."""
-    return _COMMENT.match(line) is not None
+def _tag_column(lines: Sequence[str], layout: Layout, name: str, findings: Findings) -> int:
+    """The column of tags: the only one, or the outermost of nested layers. Raises InputError where that is a guess."""
+    if len(layout.tags) == 1:
+        return layout.tags[0]
+    found = {at: list(blocks(_numbered(lines), layout, name, tag=at)) for at in layout.tags}
+    tags = {at: [tag for block in those for tag in block.tags] for at, those in found.items()}
+    for at in layout.tags:
+        inner = [other for other in layout.tags if tags[other] != tags[at]]
+        if all(_is_within(tags[other], tags[at]) for other in inner):
+            for other in inner:
+                _note_inner(found[other], other, name, findings)
+            return at
+    shown = " and ".join(f"{at + 1} ({', '.join(_labels(tags[at]))})" for at in layout.tags)
+    example = f"--columns word={layout.word + 1},tag={layout.tags[0] + 1}"
+    raise InputError(f"{name}: found tags of entities in columns {shown}, expected one of them: name it by {example}")
 
 
-def is_comment(line: str, *, tabbed: bool, widths: Collection[int]) -> bool:
-    """Whether a line before a sentence is no word of it: it has no tag column, or not as those lines do that are words.
-
-    Of those: whether tabs part their columns, and how many there are; nothing is known where `widths` is empty.
-    """
-    columns = columns_of(line)
-    like_words = ("\t" in line or not tabbed) and (not widths or len(columns) in widths)
-    return may_be_comment(line) and not (like_words and len(columns) > 1 and is_tag(columns[-1]))
+def _is_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
+    """Whether all tagged words of a layer are tagged in the other, which has more."""
+    pairs = [(one != OUTSIDE, other != OUTSIDE) for one, other in zip(inner, outer, strict=True)]
+    return (True, False) not in pairs and (False, True) in pairs
 
 
-def _word_and_tag(columns: list[str], where: str) -> tuple[str, str]:
-    if len(columns) < 2:
-        raise InputError(f"{where}: found one column {columns[0]!r}, expected a word and a tag")
-    if not columns[0]:
-        raise InputError(f"{where}: found an empty first column before {columns[-1]!r}, expected a word")
-    return columns[0], columns[-1]
+def _note_inner(found: Sequence[Block], column: int, name: str, findings: Findings) -> None:
+    begins = [
+        number for block in found for number, tag in zip(block.numbers, block.tags, strict=True) if tag[:2] == "B-"
+    ]
+    if begins:
+        kind = f"entities within others left out (column {column + 1}; --columns tag={column + 1} reads them instead)"
+        findings.note(kind, f"{name}:{begins[0]}", len(begins))
+
+
+def _labels(tags: Sequence[str]) -> list[str]:
+    """A few labels of a column, for a message."""
+    found = sorted({tag.partition("-")[2] or tag for tag in tags} - {OUTSIDE})
+    return found if len(found) <= 4 else [*found[:4], "..."]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightner.data.formats import label_studio
+from lightner.data.formats._findings import Findings
 from lightner.data.formats._tags import Tagged, check_flat, decode, encode
 from lightner.data.formats._text import write_text
 from lightner.types import InputError, Sentence, Span
@@ -26,7 +27,7 @@ OFFSET_KEYS = (("start", "end"), ("start_offset", "end_offset"))
 _logger = logging.getLogger(__name__)
 
 
-def parse_jsonl(text: str, name: str) -> tuple[Sentence, ...]:
+def parse_jsonl(text: str, name: str, findings: Findings) -> tuple[Sentence, ...]:
     """Sentences of a file called `name` (for messages), one per line, those without entities too.
 
     A line is `{"tokens": [word], "ner_tags": [tag]}` or `{"text": text, KEY: [span]}` with a KEY of SPAN_KEYS; a span
@@ -37,11 +38,13 @@ def parse_jsonl(text: str, name: str) -> tuple[Sentence, ...]:
     """
     lines = enumerate(text.split("\n"), start=1)
     return _sentences(
-        [(_record(line, f"{name}:{number}"), f"{name}:{number}") for number, line in lines if line.strip()], name
+        [(_record(line, f"{name}:{number}"), f"{name}:{number}") for number, line in lines if line.strip()],
+        name,
+        findings,
     )
 
 
-def parse_array(text: str, name: str) -> tuple[Sentence, ...]:
+def parse_array(text: str, name: str, findings: Findings) -> tuple[Sentence, ...]:
     """Sentences of a file that is one JSON array of what `parse_jsonl` takes per line.
 
     Raises InputError `name: record 0: found ..., expected ...`.
@@ -55,10 +58,10 @@ def parse_array(text: str, name: str) -> tuple[Sentence, ...]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name}: found JSON that cannot be read ({error}), expected an array of objects") from error
-    return _sentences([(record, f"{name}: record {index}") for index, record in enumerate(records)], name)
+    return _sentences([(record, f"{name}: record {index}") for index, record in enumerate(records)], name, findings)
 
 
-def _sentences(records: Sequence[tuple[Any, str]], name: str) -> tuple[Sentence, ...]:
+def _sentences(records: Sequence[tuple[Any, str]], name: str, findings: Findings) -> tuple[Sentence, ...]:
     """Of records, each with its place for messages."""
     parsed: list[Sentence | Tagged] = []
     left_out = 0
@@ -78,8 +81,9 @@ def _sentences(records: Sequence[tuple[Any, str]], name: str) -> tuple[Sentence,
     if not parsed:
         raise InputError(f"{name}: found no records to use, expected JSON objects with labelled sentences")
     tagged = [row for row in parsed if isinstance(row, Tagged)]
-    decoded = iter(decode(tagged, lambda row, tag: f"{records[row.line][1]}: ner_tags[{tag}]"))
-    return tuple(next(decoded) if isinstance(row, Tagged) else row for row in parsed)
+    decoded = decode(tagged, lambda row, tag: f"{row.place}: ner_tags[{tag}]", findings)
+    findings.notes()
+    return tuple(decoded[row.number] if isinstance(row, Tagged) else row for row in parsed)
 
 
 def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> None:
@@ -120,7 +124,7 @@ def _sentence(record: dict[str, Any], where: str, number: int) -> Sentence | Tag
         _check_words(words, where)
         if len(words) != len(tags):
             raise InputError(f"{where}: found {len(words)} tokens and {len(tags)} ner_tags, expected one tag per token")
-        return Tagged(words, tags, number)
+        return Tagged(words, tags, where, number)
     keys = [key for key in SPAN_KEYS if isinstance(record.get(key), list)]
     if "text" not in record or not keys:
         expected = f"'tokens' and 'ner_tags', or 'text' and a list {' or '.join(map(repr, SPAN_KEYS))}"
@@ -135,7 +139,7 @@ def _annotated(text: str, items: Sequence[object], *, where: str, key: str) -> S
     if not words:
         raise InputError(f"{where}: found text {_quote(text)} without words, expected at least one word")
     spans = tuple(_span(item, text, words, where=f"{where}: {key}[{index}]") for index, item in enumerate(items))
-    sentence = Sentence(tuple(word.text for word in words), spans)
+    sentence = Sentence(tuple(word.text for word in words), spans, where)
     check_flat(sentence, where)
     return sentence
 
