@@ -101,7 +101,8 @@ def test_records_that_an_annotator_did_not_accept_are_left_out_and_counted(
         json.dumps({"text": "it rains", "spans": [], "answer": answer}) for answer in ("reject", "accept", "ignore")
     ]
     assert read(file("\n".join(lines))) == (PLAIN,)
-    assert "left out 2 records" in caplog.text
+    said = "records left out that are not annotated, or whose answer is not 'accept': 2, first at"
+    assert said in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -131,15 +132,20 @@ def test_records_that_an_annotator_did_not_accept_are_left_out_and_counted(
         ({"text": TEXT, "label": [[0.0, 3, "X"]]}, "2: label[0]: found [0.0, 3, 'X'], expected"),
         ({"text": TEXT, "label": ["PER"]}, "2: label[0]: found 'PER', expected [start, end, label]"),
         ({"text": TEXT, "spans": [{"start": 0, "label": "X"}]}, "found keys ['label', 'start'], expected also ['end']"),
-        ({"text": TEXT, "label": [], "spans": []}, "2: found spans under 'label' and 'spans', expected one of"),
+        (
+            {"text": TEXT, "label": [], "spans": [[0, 3, "X"]]},
+            "2: found 'label' and 'spans', which say different things",
+        ),
         ({"text": TEXT}, "2: found keys ['text'], expected 'tokens' and 'ner_tags', or 'text' and a list 'label' or"),
         ({"text": TEXT, "label": "PER"}, "2: found keys ['label', 'text'], expected"),
         ({"tokens": ["a"]}, "2: found keys ['tokens'], expected 'tokens' and 'ner_tags'"),
         ({"text": 3, "label": []}, "2: text: found 3, expected a string"),
-        ({"text": " \u200b", "label": []}, "without words, expected at least one word"),
+        ({"text": " \u200b", "label": [[0, 1, "X"]]}, "2: label[0]: found [0, 1) ' ', expected at least one word"),
         ({"text": "a \ud800", "label": []}, "2: text: found a lone surrogate in 'a \\ud800', expected text"),
-        ({"tokens": [], "ner_tags": []}, "2: found no words, expected at least one"),
-        ({"tokens": ["a", " "], "ner_tags": ["O", "O"]}, "2: found the blank word ' ', expected words"),
+        (
+            {"tokens": ["a", " "], "ner_tags": ["O", "B-X"]},
+            "2: ner_tags[1]: found the blank word ' ' with the tag 'B-X'",
+        ),
         ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2: found 2 tokens and 1 ner_tags, expected one tag per token"),
         ({"tokens": ["a"], "ner_tags": [3]}, "2: ner_tags[0]: found 3, expected a string, the name of a class"),
         ({"tokens": "a b", "ner_tags": ["O"]}, "2: tokens: found 'a b', expected a list of strings"),

@@ -86,7 +86,7 @@ def test_tasks_that_nobody_has_annotated_are_left_out_and_counted(
 ) -> None:
     skipped = task(annotation(ADA, was_cancelled=True))
     assert read_records(task(), skipped, task(annotation(ADA, CITY), annotation(was_cancelled=True))) == (SPANNED,)
-    assert "left out 2 records that are not annotated" in caplog.text
+    assert "records left out that are not annotated, or whose answer is not 'accept': 2, first at" in caplog.text
     with pytest.raises(InputError, match="found no records to use"):
         read_records(task())
 
@@ -109,6 +109,59 @@ def test_offsets_in_utf_16_units_or_in_characters_are_told_by_the_text_that_is_s
     assert read_records(task(annotation((0, 3, None, "PER"), CITY))) == (SPANNED,)
 
 
+def region(kind: str, key: str, names: object, identity: str = "q") -> dict[str, Any]:
+    """A result that chooses a class for the region of `Ada`."""
+    return {"id": identity, "type": kind, "value": {"start": 0, "end": 3, "text": "Ada", key: names}}
+
+
+class TestRegionsOfOtherTypes:
+    @pytest.mark.parametrize(
+        ("result", "label"),
+        [
+            (region("choices", "choices", ["PER"]), "PER"),
+            (region("taxonomy", "taxonomy", [["PER", "POET"]]), "PER/POET"),
+        ],
+    )
+    def test_a_class_that_is_chosen_for_a_region_is_its_label(
+        self, read_records: Any, result: dict[str, Any], label: str
+    ) -> None:
+        assert read_records(task(annotation(CITY, result=[result])))[0].spans == (Span(0, 1, label),)
+
+    def test_attributes_of_a_labelled_region_are_counted_and_not_read(self, read_records: Any, caplog: Any) -> None:
+        labelled = {"id": "q", "type": "labels", "value": value(*ADA)}
+        more = [region("choices", "choices", ["alive"]), region("textarea", "text", ["she"])]
+        assert read_records(task(annotation(result=[labelled, *more])))[0].spans == (Span(0, 1, "PER"),)
+        assert "further attributes of labelled regions, which are not read: 2" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("result", "said"),
+        [
+            (region("textarea", "text", ["she"]), "found a result of type 'textarea', expected 'labels'"),
+            (region("choices", "choices", ["PER", "LOC"]), "expected whole numbers 'start' and 'end' and one label"),
+            (region("taxonomy", "taxonomy", []), "expected whole numbers 'start' and 'end' and one label"),
+        ],
+    )
+    def test_other_regions_are_refused_and_not_lost(self, read_records: Any, result: dict[str, Any], said: str) -> None:
+        with pytest.raises(InputError, match=f"record 0: .*{re.escape(said)}"):
+            read_records(task(annotation(result=[result])))
+
+
+def test_exports_before_version_1_are_read(read_records: Any) -> None:
+    old = {"id": 7, "data": {"text": TEXT}, "completions": [annotation(ADA, CITY)]}
+    skipped = {"id": 8, "data": {"text": TEXT}, "completions": [{"skipped": True, "result": []}]}
+    assert read_records(old, skipped) == (SPANNED,)
+
+
+def test_of_several_texts_the_one_counts_that_has_what_the_spans_state(read_records: Any) -> None:
+    assert read_records(task(annotation(ADA, CITY), title="Ada", body=TEXT)) == (SPANNED,)
+    minimal = {"id": 1, "Full_Text": TEXT, "ner": [value(*ADA), value(*CITY)], "annotator": 1, "annotation_id": 7}
+    dates = {"created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-02T00:00:00Z", "lead_time": 2.5}
+    assert read_records({**minimal, **dates}) == (SPANNED,)
+    assert read_records({**minimal, **dates, "note": "seen"}) == (SPANNED,)
+    with pytest.raises(InputError, match=r"record 0: found data with the keys \['body', 'title'\]"):
+        read_records(task(annotation((0, 3, "Eve", "PER")), title="Ada", body=TEXT))
+
+
 def test_a_line_break_within_a_span_may_be_stated_as_a_backslash_and_an_n(read_records: Any) -> None:
     expected = Sentence(("New", "York"), (Span(0, 2, "LOC"),))
     assert read_records(task(annotation((0, 8, "New\\nYork", "LOC")), text="New\nYork")) == (expected,)
@@ -117,7 +170,7 @@ def test_a_line_break_within_a_span_may_be_stated_as_a_backslash_and_an_n(read_r
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (task(annotation((1, 4, "Ada", "PER"))), "labels[0]: found [1, 4) 'da ', expected the text stated, 'Ada'"),
+        (task(annotation((4, 7, "Ada", "PER"))), "labels[0]: found [4, 7) 'liv', expected the text stated, 'Ada'"),
         (
             task(annotation((0, 3, "Ada", "PER", "ORG"))),
             'labels[0]: found {"start": 0, "end": 3, "labels": ["PER", "ORG"]',
@@ -125,7 +178,7 @@ def test_a_line_break_within_a_span_may_be_stated_as_a_backslash_and_an_n(read_r
         (task(annotation((0, 3, "Ada"))), "expected whole numbers 'start' and 'end' and one label"),
         (task({"id": 1}), "found result None, expected a list of objects"),
         ({"annotations": [annotation()], "data": "text"}, "found data 'text', expected an object with the text"),
-        (task(annotation((0, 99, None, "PER"))), "spans[0]: found [0, 99), expected 0 <= start < end <= 22"),
+        (task(annotation((0, 99, None, "PER"))), "labels[0]: found [0, 99), expected 0 <= start < end <= 22"),
         (7, "found 7, expected a JSON object"),
     ],
 )

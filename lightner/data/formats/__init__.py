@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterable
@@ -10,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightner.data.formats import _json
 from lightner.data.formats._findings import Findings, Note
 from lightner.data.formats._text import check_content, read_text
 from lightner.data.formats.conll import parse_conll, write_conll
-from lightner.data.formats.jsonl import parse_array, parse_jsonl, write_jsonl
+from lightner.data.formats.jsonl import parse_json, write_jsonl
 from lightner.data.formats.options import Columns, Repair, parse_columns, parse_repairs
 from lightner.types import Sentence
 
@@ -62,17 +62,16 @@ def read_corpus(
 ) -> Corpus:
     """Sentences of a file in CoNLL columns or JSON, in order, those without entities too.
 
-    The suffix or a first line that is a JSON object makes it JSON: Lines, or one array if it begins with `[`. What the
-    columns of a CoNLL file are is found by content, or said by `columns`; tagging schemes are found by the tags.
+    The suffix or how the text begins makes it JSON. What the columns of a CoNLL file are is found by content, or said by
+    `columns`; tagging schemes are found by the tags.
     Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the file
     at once, by kind. A fault that one of `repairs` mends is none.
     """
     name, findings = os.fspath(source), Findings(repairs)
     said = None
     text = read_text(name)
-    if Path(name).suffix.lower() in JSONL_SUFFIXES or _begins_as_json(text):
-        parse = parse_array if text.lstrip().startswith("[") else parse_jsonl
-        sentences = list(parse(text, name, findings))
+    if Path(name).suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
+        sentences = parse_json(text, name, findings, columns)
     else:
         sentences, said = parse_conll(text, name, findings, columns)
     return Corpus(tuple(sentences), findings.notes(), said, repairs)
@@ -81,12 +80,3 @@ def read_corpus(
 def labels_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     """The distinct labels of all spans, sorted."""
     return tuple(sorted({span.label for sentence in sentences for span in sentence.spans}))
-
-
-def _begins_as_json(text: str) -> bool:
-    """Whether the first line reads as an object of JSON."""
-    line = text.lstrip().partition("\n")[0].rstrip()
-    try:
-        return line.startswith("{") and isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False

@@ -235,6 +235,8 @@ _UNEVEN = {"\t": re.compile(r"[ \r]\n|\t\n|\n |\t | \t"), " ": re.compile(r"[ \r
 
 def _given(wanted: Columns, header: Sequence[str], columns: Sequence[Column], name: str) -> _Given:
     """What the user names, else what the header names and the content does not contradict."""
+    if wanted.text is not None or wanted.spans is not None:
+        raise InputError(f"{name}: columns: found a field of records (text or spans), expected word, tag or sentence")
     asked = [_asked(each, header, len(columns), name) for each in (wanted.word, wanted.tag, wanted.sentence)]
     names = [_plainly(each) for each in header]
     word, tag, sentence = (

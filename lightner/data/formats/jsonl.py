@@ -1,89 +1,60 @@
-"""JSON <-> sentences: an object per line, or one array of them; tokens with tags or a text with character offsets.
+"""JSON <-> sentences: records of tokens with tags, or of a text with labelled spans in characters.
 
-Understands what Hugging Face datasets, doccano, spaCy, Prodigy and Label Studio export; keys it does not know are left
-alone.
+Understands what Hugging Face datasets, doccano, spaCy, Prodigy, Label Studio, ner-annotator and GLiNER write. A field
+that holds labels or offsets and is not understood is refused; fields of other tasks are skipped.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from lightner.data.formats import label_studio
-from lightner.data.formats._findings import Findings
-from lightner.data.formats._tags import Tagged, check_flat, decode, encode
+from lightner.data.formats import gliner, label_studio, pairs, prodigy, spacy
+from lightner.data.formats._findings import Findings, FormatError
+from lightner.data.formats._json import Record, records_of
+from lightner.data.formats._layers import annotation_of
+from lightner.data.formats._spans import Marked, count_characters, sentence_of
+from lightner.data.formats._tags import OUTSIDE, Tagged, decode, encode
 from lightner.data.formats._text import write_text
-from lightner.types import InputError, Sentence, Span
-from lightner.words import Word, split_words
+from lightner.data.formats._values import blank, quote
+from lightner.data.formats.options import Columns
+from lightner.types import InputError, Sentence
 
-SPAN_KEYS = ("label", "labels", "entities", "spans", "ents")
-OFFSET_KEYS = (("start", "end"), ("start_offset", "end_offset"))
-
-_logger = logging.getLogger(__name__)
+_LEFT_OUT = "records left out that are not annotated, or whose answer is not 'accept'"
 
 
-def parse_jsonl(text: str, name: str, findings: Findings) -> tuple[Sentence, ...]:
-    """Sentences of a file called `name` (for messages), one per line, those without entities too.
+def parse_json(text: str, name: str, findings: Findings, columns: Columns | None = None) -> list[Sentence]:
+    """Sentences of a file called `name` (for messages), those without entities too.
 
-    A line is `{"tokens": [word], "ner_tags": [tag]}` or `{"text": text, KEY: [span]}` with a KEY of SPAN_KEYS; a span
-    is `[start, end, label]` or `{"start": ..., "end": ..., "label": ...}` in characters, end exclusive. White space at
-    the ends of a span is dropped. Or it is a task of Label Studio. Prodigy's records whose answer is not "accept", and
-    tasks that are not annotated, are left out.
-    Raises InputError `name:line: found ..., expected ...`.
+    A record is `{"tokens": [word], "ner_tags": [tag]}` or `{"text": text, "spans": [span]}`, with other usual names of
+    these fields too; a span is `[start, end, label]` or an object of these, in characters, end exclusive. White space
+    at the ends of a span is dropped. Other records are those of the formats in this folder.
+    Raises InputError for a file that is no JSON or has no records.
     """
-    lines = enumerate(text.split("\n"), start=1)
-    return _sentences(
-        [(_record(line, f"{name}:{number}"), f"{name}:{number}") for number, line in lines if line.strip()],
-        name,
-        findings,
-    )
+    return parse_records(records_of(text, name, findings), name, findings, columns)
 
 
-def parse_array(text: str, name: str, findings: Findings) -> tuple[Sentence, ...]:
-    """Sentences of a file that is one JSON array of what `parse_jsonl` takes per line.
-
-    Raises InputError `name: record 0: found ..., expected ...`.
-    """
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        expected = "one JSON array of objects"
-        raise InputError(
-            f"{name}:{error.lineno}: found {error.msg!r} at column {error.colno}, expected {expected}"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: found JSON that cannot be read ({error}), expected an array of objects") from error
-    return _sentences([(record, f"{name}: record {index}") for index, record in enumerate(records)], name, findings)
-
-
-def _sentences(records: Sequence[tuple[Any, str]], name: str, findings: Findings) -> tuple[Sentence, ...]:
-    """Of records, each with its place for messages."""
-    parsed: list[Sentence | Tagged] = []
-    left_out = 0
-    for index, (record, where) in enumerate(records):
-        if not isinstance(record, dict):
-            raise InputError(f"{where}: found {_quote(record)}, expected a JSON object")
-        accepted = record.get("answer", "accept") == "accept"
-        taken = label_studio.plain(record, where) if label_studio.is_task(record) else record
-        if accepted and taken is not None:
-            parsed.append(_sentence(taken, where, index))
-        else:
-            left_out += 1
-    if left_out:
-        _logger.warning(
-            "%s: left out %d records that are not annotated, or whose answer is not 'accept'", name, left_out
-        )
-    if not parsed:
+def parse_records(
+    records: Iterable[Record], name: str, findings: Findings, columns: Columns | None = None
+) -> list[Sentence]:
+    """Sentences of records, each given with its place, of the source called `name`. Raises InputError for none."""
+    wanted = columns or Columns()
+    if wanted.numbers:
+        raise InputError(f"{name}: columns: found the number of a column, expected names of fields, as in word=tokens")
+    found: list[_Found] = []
+    for record, place in records:
+        try:
+            found += _read(record, place, wanted, findings)
+        except FormatError as fault:
+            findings.refuse([fault])
+    sentences = _sentences(found, findings)
+    if not sentences:
+        findings.notes()  # faults explain it
         raise InputError(f"{name}: found no records to use, expected JSON objects with labelled sentences")
-    tagged = [row for row in parsed if isinstance(row, Tagged)]
-    decoded = decode(tagged, lambda row, tag: f"{row.place}: ner_tags[{tag}]", findings)
-    findings.notes()
-    return tuple(decoded[row.number] if isinstance(row, Tagged) else row for row in parsed)
+    return sentences
 
 
 def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> None:
@@ -104,112 +75,82 @@ def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
     write_text(path, "".join(lines))
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_Found = Sentence | Tagged | Marked
 
 
-def _record(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        expected = "one JSON object per line"
-        raise InputError(f"{where}: found {error.msg!r} at column {error.colno}, expected {expected}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: found JSON that cannot be read ({error}), expected one object per line") from error
+def _read(record: Any, place: str, wanted: Columns, findings: Findings) -> Iterator[_Found]:
+    """The sentences of a record, as far as it alone says what they are. Raises FormatError."""
+    if pairs.is_pair(record):
+        record = pairs.record_of(record)
+    if not isinstance(record, dict):
+        said = f"found {quote(record)}, expected a JSON object"
+        raise FormatError(place, said, kind="records that are no objects")
+    if prodigy.is_left_out(record):
+        findings.note(_LEFT_OUT, place)
+    elif label_studio.is_task(record):
+        marked = label_studio.marked_of(record, place, findings)
+        if marked is None:
+            findings.note(_LEFT_OUT, place)
+        else:
+            yield marked
+    elif gliner.is_record(record):
+        sentence = gliner.sentence_of(record, place, findings)
+        if sentence is not None:
+            yield sentence
+    elif spacy.is_document(record):
+        yield from spacy.sentences_of(record, place)
+    else:
+        yield annotation_of(record, place, wanted, findings)
 
 
-def _sentence(record: dict[str, Any], where: str, number: int) -> Sentence | Tagged:
-    if "tokens" in record and "ner_tags" in record:
-        words = _strings(record["tokens"], f"{where}: tokens")
-        tags = _strings(record["ner_tags"], f"{where}: ner_tags")
-        _check_words(words, where)
-        if len(words) != len(tags):
-            raise InputError(f"{where}: found {len(words)} tokens and {len(tags)} ner_tags, expected one tag per token")
-        return Tagged(words, tags, where, number)
-    keys = [key for key in SPAN_KEYS if isinstance(record.get(key), list)]
-    if "text" not in record or not keys:
-        expected = f"'tokens' and 'ner_tags', or 'text' and a list {' or '.join(map(repr, SPAN_KEYS))}"
-        raise InputError(f"{where}: found keys {sorted(record)}, expected {expected}")
-    if len(keys) > 1:
-        raise InputError(f"{where}: found spans under {' and '.join(map(repr, keys))}, expected one of these keys")
-    return _annotated(_string(record["text"], f"{where}: text"), record[keys[0]], where=where, key=keys[0])
+def _sentences(found: Sequence[_Found], findings: Findings) -> list[Sentence]:
+    """What needs all records: the scheme of their tags, and what their offsets count."""
+    ready: dict[int, Sentence] = {}
+    tagged: list[Tagged] = []
+    marked: dict[int, Marked] = {}
+    for number, each in enumerate(found):
+        if isinstance(each, Sentence):
+            ready[number] = each
+        elif isinstance(each, Marked):
+            marked[number] = each
+        elif (row := _without_blanks(replace(each, number=number), findings)) is not None:
+            tagged.append(row)
+    ready |= decode(tagged, lambda row, tag: f"{row.place}: {row.field}[{tag}]", findings)
+    for number, text in zip(marked, count_characters(list(marked.values()), findings), strict=True):
+        sentence = sentence_of(text, findings)
+        if sentence is not None:
+            ready[number] = sentence
+    return [ready[number] for number in sorted(ready)]
 
 
-def _annotated(text: str, items: Sequence[object], *, where: str, key: str) -> Sentence:
-    words = split_words(text)
-    if not words:
-        raise InputError(f"{where}: found text {_quote(text)} without words, expected at least one word")
-    spans = tuple(_span(item, text, words, where=f"{where}: {key}[{index}]") for index, item in enumerate(items))
-    sentence = Sentence(tuple(word.text for word in words), spans, where)
-    check_flat(sentence, where)
-    return sentence
+_INSIDE = ("I-", "M-")
 
 
-def _span(item: object, text: str, words: Sequence[Word], *, where: str) -> Span:
-    """The words that the characters of `item` cover."""
-    start, end, label = _offsets(item, where)
-    if not 0 <= start < end <= len(text):
-        raise InputError(
-            f"{where}: found [{start}, {end}), expected 0 <= start < end <= {len(text)}, the text's length"
-        )
-    found = f"[{start}, {end}) {_quote(text[start:end])}"
-    first = bisect_right(words, start, key=lambda word: word.end)
-    beyond = bisect_left(words, end, key=lambda word: word.start)
-    if first < len(words):
-        _check_boundary(words[first], start, f"{where}: found {found}")
-    if beyond:
-        _check_boundary(words[beyond - 1], end, f"{where}: found {found}")
-    if first >= beyond:
-        raise InputError(f"{where}: found {found}, expected at least one word")
-    return Span(first, beyond, label)
-
-
-def _check_boundary(word: Word, offset: int, found: str) -> None:
-    if word.start < offset < word.end:
-        nearest = word.start if offset - word.start <= word.end - offset else word.end
-        cut = f"which cuts the word {_quote(word.text)} at {offset}"
-        raise InputError(f"{found}, {cut}, expected a word boundary: the nearest is {nearest}")
-
-
-def _offsets(item: object, where: str) -> tuple[int, int, str]:
-    parts: list[object] = []
-    if isinstance(item, list):
-        parts = item
-    elif isinstance(item, dict):
-        keys = next((keys for keys in OFFSET_KEYS if keys[0] in item), OFFSET_KEYS[0])
-        missing = [key for key in (*keys, "label") if key not in item]
-        if missing:
-            raise InputError(f"{where}: found keys {sorted(item)}, expected also {missing}")
-        parts = [item[key] for key in (*keys, "label")]
-    match parts:
-        case [int(start), int(end), str(label)] if label and not isinstance(start, bool) and not isinstance(end, bool):
-            return start, end, _string(label, where)
-    raise InputError(f"{where}: found {_quote(item)}, expected [start, end, label] with whole numbers and a name")
-
-
-def _strings(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise InputError(f"{where}: found {_quote(value)}, expected a list of strings")
-    return tuple(_string(item, f"{where}[{index}]") for index, item in enumerate(value))
-
-
-def _string(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        hint = ", the name of a class and not its number" if isinstance(value, int) else ""
-        raise InputError(f"{where}: found {_quote(value)}, expected a string{hint}")
-    if _SURROGATE.search(value):
-        raise InputError(f"{where}: found a lone surrogate in {_quote(value)}, expected text")
-    return value
+def _without_blanks(row: Tagged, findings: Findings) -> Tagged | None:
+    """The row without words of white space, which no text has; None of one without words, or where one is tagged."""
+    if not row.words:
+        findings.note("blank texts left out", row.place)
+        return None
+    if blank(row.words) is None:
+        return row
+    words: list[str] = []
+    tags: list[str] = []
+    for index, (word, tag) in enumerate(zip(row.words, row.tags, strict=True)):
+        if blank([word]) is None:
+            words.append(word)
+            tags.append(tag)
+        elif tag == OUTSIDE or (tag[:2] in _INSIDE and tags[-1:] not in ([], [OUTSIDE])):
+            findings.note("blank words left out", row.place)
+        else:
+            said = f"found the blank word {word!r} with the tag {tag!r}, expected words"
+            findings.refuse([FormatError(f"{row.place}: {row.field}[{index}]", said, kind="blank words with a tag")])
+            return None
+    return replace(row, words=tuple(words), tags=tuple(tags)) if words else None
 
 
 def _check_words(words: Sequence[str], where: str) -> None:
     if not words:
         raise InputError(f"{where}: found no words, expected at least one")
-    blank = next((word for word in words if not word.strip(" \t\r\n")), None)
-    if blank is not None:
-        raise InputError(f"{where}: found the blank word {blank!r}, expected words")
-
-
-def _quote(value: object) -> str:
-    """`value` as a message shows it: on one line, not too long."""
-    shown = ascii(value) if isinstance(value, str) and _SURROGATE.search(value) else repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    found = blank(words)
+    if found is not None:
+        raise InputError(f"{where}: found the blank word {found!r}, expected words")

@@ -1,4 +1,4 @@
-"""Label Studio's tasks (`JSON` and `JSON-MIN` exports) to the records that `jsonl` reads: a text and its spans.
+"""Label Studio's tasks (`JSON`, `JSON-MIN` and the exports before version 1) -> a text and its marks.
 
 Label Studio counts offsets in UTF-16 units (its issue 1347) and states the text of each span, which decides.
 """
@@ -9,10 +9,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightner.types import InputError
+from lightner.data.formats._findings import Findings, FormatError
+from lightner.data.formats._spans import MOVED, Mark, Marked, nearby
+from lightner.data.formats.options import Repair
 
-SPANS = "spans"
-_LABELS = "labels"  # the type of a result, and its key for the names
+LABELS = "labels"
+"""The type of a result that labels plain text, and its key for the names."""
+_ONE_OF = {"choices": "choices", "taxonomy": "taxonomy"}
+"""Types of results that name a region's class, with their key for the names."""
+_MADE = ("annotations", "completions")  # the second before version 1
+_OF_EXPORT = frozenset((
+    "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "inner_id", "project",
+    "total_annotations", "cancelled_annotations", "total_predictions", "file_upload", "created_username", "updated_by",
+))  # fmt: skip
+"""Fields of `JSON-MIN` that are not the task's own."""
+_KIND = "tasks of Label Studio that cannot be understood"
 
 
 def is_task(record: Mapping[str, Any]) -> bool:
@@ -20,96 +31,167 @@ def is_task(record: Mapping[str, Any]) -> bool:
     return _is_whole(record) or ("annotation_id" in record and "annotator" in record)
 
 
-def plain(record: Mapping[str, Any], where: str) -> dict[str, Any] | None:
-    """`{"text": ..., "spans": [[start, end, label]]}` in characters; None of a task that nobody has annotated.
+def marked_of(record: Mapping[str, Any], place: str, findings: Findings) -> Marked | None:
+    """The text of a task and its labelled spans in characters; None of a task that nobody has annotated.
 
-    Of several annotations the one marked as ground truth counts; without one they must agree. Results that are no
-    labels (choices, relations) are left alone; labels of anything but plain text (HTML, dialogues) are refused.
-    Raises InputError, beginning with `where`.
+    Of several annotations the one marked as ground truth counts; without one they must agree. A class that is chosen
+    for a region is its label where it has no other. Results about the whole text, and relations, are left alone; a
+    region of any other type is refused. Raises FormatError.
     """
     if not _is_whole(record):
-        text = _text(record, where)
-        return {"text": text, SPANS: _spans(text, _minimal(record, where), where)}
-    made = [each for each in record["annotations"] if isinstance(each, dict) and not each.get("was_cancelled")]
+        values = _minimal(record, place)
+        text = _text({key: value for key, value in record.items() if key not in _OF_EXPORT}, values, place)
+        return Marked(text, tuple(_marks(text, values, place, findings)), place, True)
+    made = [each for key in _MADE for each in record.get(key, ()) if isinstance(each, dict) and not _is_skipped(each)]
     if not made:
         return None
     if not isinstance(record["data"], dict):
-        raise InputError(f"{where}: found data {record['data']!r}, expected an object with the text")
-    text = _text(record["data"], where)
-    found = [_spans(text, _results(each, where), where) for each in _deciding(made)]
-    if any(sorted(each) != sorted(found[0]) for each in found):
-        raise InputError(
-            f"{where}: found {len(found)} annotations that differ, expected one, or one marked as ground truth"
-        )
-    return {"text": text, SPANS: found[0]}
+        raise FormatError(place, f"found data {record['data']!r}, expected an object with the text", kind=_KIND)
+    results = [_results(each, place, findings) for each in _deciding(made)]
+    text = _text(record["data"], [value for values in results for value in values], place)
+    found = [_marks(text, values, place, findings) for values in results]
+    if any(sorted(map(_plainly, each)) != sorted(map(_plainly, found[0])) for each in found):
+        said = f"found {len(found)} annotations that differ, expected one, or one marked as ground truth"
+        raise FormatError(place, said, kind="tasks with annotations that differ")
+    return Marked(text, tuple(found[0]), place, True)
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
-    return "data" in record and isinstance(record.get("annotations"), list)
+    return "data" in record and any(isinstance(record.get(key), list) for key in _MADE)
+
+
+def _is_skipped(annotation: Mapping[str, Any]) -> bool:
+    return bool(annotation.get("was_cancelled") or annotation.get("skipped"))
 
 
 def _deciding(made: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     return [each for each in made if each.get("ground_truth")] or made
 
 
-def _results(annotation: Mapping[str, Any], where: str) -> list[Any]:
+def _results(annotation: Mapping[str, Any], place: str, findings: Findings) -> list[Any]:
+    """The values of an annotation's results that label spans, those of other types as if they were labels."""
     results = annotation.get("result")
     if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
-        raise InputError(f"{where}: found result {results!r}, expected a list of objects")
-    kinds = [str(each.get("type", _LABELS)) for each in results]
-    if other := [kind for kind in kinds if kind.endswith(_LABELS) and kind != _LABELS]:
-        raise InputError(f"{where}: found a result of type {other[0]!r}, expected {_LABELS!r}, those of plain text")
-    return [each.get("value") for each, kind in zip(results, kinds, strict=True) if kind == _LABELS]
+        raise FormatError(place, f"found result {results!r:.80}, expected a list of objects", kind=_KIND)
+    kinds = [str(each.get("type", LABELS)) for each in results]
+    labelled = {each.get("id") for each, kind in zip(results, kinds, strict=True) if kind == LABELS} - {None}
+    values = []
+    for each, kind in zip(results, kinds, strict=True):
+        value = each.get("value")
+        if kind == LABELS:
+            values.append(value)
+        elif kind.endswith(LABELS) or (_is_region(value) and kind not in _ONE_OF and each.get("id") not in labelled):
+            said = f"found a result of type {kind!r}, expected {LABELS!r}, those of plain text"
+            raise FormatError(place, said, kind="regions of a type that is not read")
+        elif _is_region(value) and each.get("id") in labelled:
+            findings.note("further attributes of labelled regions, which are not read", place)
+        elif _is_region(value):
+            values.append({**value, LABELS: _chosen(value.get(_ONE_OF[kind]))})
+    return values
 
 
-def _minimal(record: Mapping[str, Any], where: str) -> list[Any]:
+def _chosen(names: object) -> list[object]:
+    """A class as a list of one label: a path of a taxonomy is one name."""
+    if not isinstance(names, list):
+        return []
+    return ["/".join(map(str, name)) if isinstance(name, list) else name for name in names]
+
+
+def _minimal(record: Mapping[str, Any], place: str) -> list[Any]:
     """What `JSON-MIN` has under the name of the labelling tag; nothing where nothing was labelled."""
-    keys = [key for key, value in record.items() if isinstance(value, list) and any(map(_is_span, value))]
+    keys = [key for key, value in record.items() if isinstance(value, list) and any(map(_is_region, value))]
     if len(keys) > 1:
-        raise InputError(f"{where}: found spans under {' and '.join(map(repr, keys))}, expected one of these keys")
-    spans: list[Any] = record[keys[0]] if keys else []
-    return spans
+        said = f"found spans under {' and '.join(map(repr, keys))}, expected one of these keys"
+        raise FormatError(place, said, kind=_KIND)
+    values: list[Any] = record[keys[0]] if keys else []
+    for value in values:
+        other = next((key for key in _ONE_OF.values() if isinstance(value, dict) and key in value), None)
+        if other is not None and LABELS not in value:
+            values = [{**each, LABELS: _chosen(each.get(other))} if each is value else each for each in values]
+    return values
 
 
-def _is_span(value: object) -> bool:
+def _is_region(value: object) -> bool:
     return isinstance(value, dict) and {"start", "end"} <= set(value)
 
 
-def _text(data: Mapping[str, Any], where: str) -> str:
-    """Under `text`, or the only text that there is."""
-    texts = [data["text"]] if "text" in data else [each for each in data.values() if isinstance(each, str)]
-    if len(texts) != 1 or not isinstance(texts[0], str):
-        raise InputError(f"{where}: found data with the keys {sorted(data)}, expected a text under 'text', or one only")
-    return texts[0]
+def _text(data: Mapping[str, Any], values: Sequence[Any], place: str) -> str:
+    """Under `text`, or the only text that there is, or the only one that has what all spans state."""
+    if isinstance(data.get("text"), str):
+        return str(data["text"])
+    texts = {key: each for key, each in data.items() if isinstance(each, str)}
+    if len(texts) > 1 and values:
+        texts = {key: each for key, each in texts.items() if all(_has(each, value) for value in values)}
+    if "text" in data or len(texts) != 1:
+        said = f"found data with the keys {sorted(data)}, expected a text under 'text', or one only"
+        raise FormatError(place, said, kind=_KIND)
+    return next(iter(texts.values()))
 
 
-def _spans(text: str, values: Sequence[Any], where: str) -> list[list[Any]]:
-    return [_span(text, value, f"{where}: {_LABELS}[{index}]") for index, value in enumerate(values)]
+def _has(text: str, value: object) -> bool:
+    match value:
+        case {"start": int(start), "end": int(end), "text": str(stated)}:
+            return any(_says(text[begin:until], stated) for begin, until in _readings(text, start, end))
+    return False
 
 
-def _span(text: str, value: object, where: str) -> list[Any]:
+def _marks(text: str, values: Sequence[Any], place: str, findings: Findings) -> list[Mark]:
+    marks = []
+    for index, value in enumerate(values):
+        try:
+            marks.append(_mark(text, value, f"{place}: {LABELS}[{index}]", findings))
+        except FormatError as fault:
+            if not (Repair.DROP_SPAN in findings.repairs and Repair.DROP_SPAN in fault.repairs):
+                raise
+            findings.note(f"spans left out ({fault.kind})", fault.place)
+    return marks
+
+
+def _mark(text: str, value: object, place: str, findings: Findings) -> Mark:
     match value:
         case {"start": int(start), "end": int(end), "labels": [str(label)], **rest}:
-            return [*_characters(text, start, end, rest.get("text"), where), label]
-    raise InputError(f"{where}: found {json.dumps(value)}, expected whole numbers 'start' and 'end' and one label")
+            stated = rest.get("text")
+            if not isinstance(stated, str):
+                return Mark(*_unstated(text, start, end, place), label, None, place)
+            return Mark(*_stated(text, start, end, stated, place, findings), label, None, place)
+    said = f"found {json.dumps(value)}, expected whole numbers 'start' and 'end' and one label"
+    raise FormatError(place, said, kind="spans that cannot be understood", repairs=[Repair.DROP_SPAN])
 
 
-def _characters(text: str, start: int, end: int, stated: object, where: str) -> tuple[int, int]:
+def _stated(text: str, start: int, end: int, stated: str, place: str, findings: Findings) -> tuple[int, int]:
     """Offsets in characters of those in UTF-16 units, or in characters already: whichever gives the text stated."""
+    for begin, until in _readings(text, start, end):
+        if _says(text[begin:until], stated):
+            return begin, until
+    if (moved := nearby(text, start, end, stated)) is not None:
+        findings.note(MOVED, place)
+        return moved
+    said = f"found [{start}, {end}) {text[start:end]!r}, expected the text stated, {stated!r}"
+    raise FormatError(place, said, kind="spans that state another text", repairs=[Repair.DROP_SPAN])
+
+
+def _unstated(text: str, start: int, end: int, place: str) -> tuple[int, int]:
+    """Offsets in characters of those in UTF-16 units, where the two are the same."""
+    found = _readings(text, start, end)
+    if len(found) > 1:
+        said = "found offsets without their text in a text with characters beyond 16 bits, expected 'text'"
+        raise FormatError(place, said, kind="spans whose offsets may count two things", repairs=[Repair.DROP_SPAN])
+    return found[0]
+
+
+def _readings(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """What the offsets may be in characters, the likeliest first."""
     units = text.encode("utf-16-le", "surrogatepass")
     if len(units) == 2 * len(text):  # both count alike
-        found = [(start, end)]
-    else:
-        before, upto = (units[: 2 * at].decode("utf-16-le", "replace") for at in (start, end))
-        found = [(len(before), len(upto)), (start, end)]
-    if not isinstance(stated, str):
-        if len(found) > 1:
-            raise InputError(
-                f"{where}: found offsets without their text in a text with characters beyond 16 bits, expected 'text'"
-            )
-        return found[0]
-    # Label Studio writes a line break within a span as a backslash and an n.
-    for begin, behind in found:
-        if text[begin:behind] in (stated, stated.replace("\\n", "\n")):
-            return begin, behind
-    raise InputError(f"{where}: found [{start}, {end}) {text[start:end]!r}, expected the text stated, {stated!r}")
+        return [(start, end)]
+    before, until = (units[: 2 * at].decode("utf-16-le", "replace") for at in (start, end))
+    return [(len(before), len(until)), (start, end)]
+
+
+def _says(found: str, stated: str) -> bool:
+    """Whether a text is the one stated: Label Studio writes a line break within a span as a backslash and an n."""
+    return found in (stated, stated.replace("\\n", "\n"))
+
+
+def _plainly(mark: Mark) -> tuple[int, int, str]:
+    return mark.start, mark.end, mark.label

@@ -26,6 +26,20 @@ class Columns:
     text: int | str | None = None
     spans: int | str | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns or fields that are given by name."""
+        return tuple(each for each in self._given if isinstance(each, str))
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The columns that are given by number."""
+        return tuple(each for each in self._given if isinstance(each, int))
+
+    @property
+    def _given(self) -> tuple[int | str | None, ...]:
+        return self.word, self.tag, self.sentence, self.text, self.spans
+
 
 class Repair(StrEnum):
     """Repairs that are made only where the user names them, since each may be wrong."""

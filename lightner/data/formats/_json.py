@@ -1,0 +1,104 @@
+"""JSON files -> records with their places: an object per line, one array, or several values one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from lightner.data.formats import ner_annotator, pairs
+from lightner.data.formats._findings import Findings, FormatError
+from lightner.types import InputError
+
+Record = tuple[Any, str]
+"""A value of JSON that should be a record, and where it is: `a.jsonl:3`, `a.json: record 3`."""
+
+_NO_JSON = "lines that are no JSON"
+_MARK = "\ufeff"  # of files that were joined
+
+
+def records_of(text: str, name: str, findings: Findings) -> list[Record]:
+    """The records of the file called `name`.
+
+    Lines that are no JSON are faults. Raises InputError where the file as a whole is none.
+    """
+    lines = [(number, line.removeprefix(_MARK)) for number, line in enumerate(text.split("\n"), start=1)]
+    lines = [(number, line) for number, line in lines if line.strip()]
+    if not _is_json(lines[0][1]):
+        return _expanded(list(_values(text, name)), name, findings)
+    values: list[Record] = []
+    for number, line in lines:
+        try:
+            values.append((_loaded(line), f"{name}:{number}"))
+        except ValueError as error:
+            findings.refuse([_fault(error, f"{name}:{number}")])
+    return _expanded(values, name, findings)
+
+
+def begins_as_json(text: str) -> bool:
+    """Whether a text begins with an object or array of JSON, and with nothing after it on that line."""
+    start = text.lstrip(f" \t\r\n{_MARK}")
+    if not start.startswith(("{", "[")):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(start)
+    except (ValueError, RecursionError):
+        return False
+    return not start[end:].partition("\n")[0].strip()
+
+
+def _expanded(values: list[Record], name: str, findings: Findings) -> list[Record]:
+    """The records of values some of which are arrays of records."""
+    if len(values) == 1 and isinstance(values[0][0], list) and not pairs.is_pair(values[0][0]):
+        return [(record, f"{name}: record {index}") for index, record in enumerate(values[0][0])]
+    if len(values) == 1 and ner_annotator.is_file(values[0][0]):
+        return ner_annotator.records_of(values[0][0], name, findings)
+    records: list[Record] = []
+    for value, place in values:
+        if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            records += [(record, f"{place}: record {index}") for index, record in enumerate(value)]
+        else:
+            records.append((value, place))
+    return records
+
+
+def _values(text: str, name: str) -> Iterator[Record]:
+    """Values of JSON that take several lines, one after the other."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at].isspace() or text[at] == _MARK:
+            at += 1
+            continue
+        place = f"{name}:{text.count(chr(10), 0, at) + 1}"
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            found = f"{name}:{error.lineno}: found {error.msg!r} at column {error.colno}"
+            raise InputError(f"{found}, expected one JSON array of objects, or one object per line") from error
+        except (ValueError, RecursionError) as error:
+            found = f"found JSON that cannot be read ({error})"
+            raise InputError(f"{name}: {found}, expected an array of objects") from error
+        yield value, place
+
+
+def _loaded(line: str) -> Any:
+    """The value of a line. Raises ValueError."""
+    try:
+        return json.loads(line)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _loaded(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _fault(error: ValueError, place: str) -> FormatError:
+    expected = "expected one JSON object per line"
+    if isinstance(error, json.JSONDecodeError):
+        return FormatError(place, f"found {error.msg!r} at column {error.colno}, {expected}", kind=_NO_JSON)
+    return FormatError(place, f"found JSON that cannot be read ({error}), {expected}", kind=_NO_JSON)

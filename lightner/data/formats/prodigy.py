@@ -1,0 +1,36 @@
+"""What Prodigy says of its records beside the annotation: verdicts on whole records and on single spans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lightner.data.formats._findings import Findings, FormatError
+from lightner.data.formats.options import Repair
+
+_VERDICT = "answer"
+_ACCEPTED, _REJECTED, _IGNORED = "accept", "reject", "ignore"
+
+
+def is_accepted(record: Mapping[str, object]) -> bool:
+    """Whether an annotator accepted the record; without spans it is then a sentence without entities."""
+    return record.get(_VERDICT) == _ACCEPTED
+
+
+def is_left_out(record: Mapping[str, object]) -> bool:
+    """Whether an annotator rejected the record or passed it over."""
+    return record.get(_VERDICT) in (_REJECTED, _IGNORED)
+
+
+def counts(item: object, place: str, findings: Findings) -> bool:
+    """Whether a span counts: one that was rejected is none. Raises FormatError for a span that nobody decided on."""
+    verdict = item.get(_VERDICT, _ACCEPTED) if isinstance(item, dict) else _ACCEPTED
+    if verdict == _ACCEPTED:
+        return True
+    if verdict == _REJECTED:
+        findings.note("spans that an annotator rejected, left out", place)
+        return False
+    if Repair.DROP_SPAN in findings.repairs:
+        findings.note("spans left out (spans without a verdict)", place)
+        return False
+    said = f"found a span whose {_VERDICT!r} is {verdict!r}, expected {_ACCEPTED!r} or {_REJECTED!r}"
+    raise FormatError(place, said, kind="spans without a verdict", repairs=[Repair.DROP_SPAN])

@@ -1,0 +1,55 @@
+"""spaCy's JSON: span groups of `Doc.to_json`, and the training files of version 2 (documents, paragraphs, tokens)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lightner.data.formats._findings import FormatError
+from lightner.data.formats._tags import Tagged
+from lightner.data.formats._values import quote, string
+
+_KIND = "documents of spaCy that cannot be understood"
+_MISSING = "-"  # the tag of a word of which it is not known whether it is in an entity
+
+
+def with_groups(record: Mapping[str, Any], fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Fields of labelled spans, with the span groups that are not empty in place of `ents` that are."""
+    spans = record.get("spans")
+    if not isinstance(spans, dict):
+        return dict(fields)
+    groups = {f"spans.{name}": items for name, items in spans.items() if isinstance(items, list) and items}
+    entities = {name: items for name, items in fields.items() if items or name != "ents" or not groups}
+    return entities | groups
+
+
+def is_document(record: Mapping[str, Any]) -> bool:
+    """Whether a record is a document of a training file of version 2."""
+    return isinstance(record.get("paragraphs"), list)
+
+
+def sentences_of(record: Mapping[str, Any], place: str) -> Iterator[Tagged]:
+    """The sentences of such a document. Raises FormatError."""
+    for number, paragraph in enumerate(record["paragraphs"]):
+        where = f"{place}: paragraphs[{number}]"
+        found = paragraph.get("sentences") if isinstance(paragraph, dict) else None
+        if not isinstance(found, list):
+            raise FormatError(where, f"found {quote(paragraph)}, expected an object with 'sentences'", kind=_KIND)
+        for index, sentence in enumerate(found):
+            yield _sentence(sentence, f"{where}.sentences[{index}]")
+
+
+def _sentence(sentence: object, place: str) -> Tagged:
+    tokens = sentence.get("tokens") if isinstance(sentence, dict) else None
+    if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
+        raise FormatError(place, f"found {quote(sentence)}, expected an object with 'tokens'", kind=_KIND)
+    words, tags = [], []
+    for index, token in enumerate(tokens):
+        where = f"{place}.tokens[{index}]"
+        words.append(string(token.get("orth"), f"{where}.orth"))
+        tag = string(token.get("ner"), f"{where}.ner")
+        if tag == _MISSING:
+            said = f"found {tag!r}, expected a tag: {_MISSING!r} says that it is missing"
+            raise FormatError(f"{where}.ner", said, kind=_KIND)
+        tags.append(tag)
+    return Tagged(tuple(words), tuple(tags), place, 0, "ner")
