@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightner.data.formats import _json
+from lightner.data.formats import _json, brat
 from lightner.data.formats._findings import Findings, Note
 from lightner.data.formats._text import check_content, read_text
 from lightner.data.formats.conll import parse_conll, write_conll
 from lightner.data.formats.jsonl import parse_json, write_jsonl
 from lightner.data.formats.options import Columns, Repair, parse_columns, parse_repairs
-from lightner.types import Sentence
+from lightner.types import InputError, Sentence
 
 __all__ = [
     "Columns", "Corpus", "Note", "Repair", "check_content", "labels_of", "parse_columns", "parse_repairs", "read",
@@ -60,20 +60,25 @@ def read(
 def read_corpus(
     source: str | os.PathLike[str], *, columns: Columns | None = None, repairs: frozenset[Repair] = frozenset()
 ) -> Corpus:
-    """Sentences of a file in CoNLL columns or JSON, in order, those without entities too.
+    """Sentences of a file in CoNLL columns, JSON or BRAT's standoff, in order, those without entities too.
 
-    The suffix or how the text begins makes it JSON. What the columns of a CoNLL file are is found by content, or said by
-    `columns`; tagging schemes are found by the tags.
+    The suffix or how the text begins makes it JSON; a `.ann` file, or a `.txt` file with one beside it, is BRAT's. What
+    the columns of a CoNLL file are is found by content, or said by `columns`; tagging schemes are found by the tags.
     Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the file
     at once, by kind. A fault that one of `repairs` mends is none.
     """
     name, findings = os.fspath(source), Findings(repairs)
     said = None
-    text = read_text(name)
-    if Path(name).suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
-        sentences = parse_json(text, name, findings, columns)
+    if brat.is_standoff(Path(name)):
+        if columns is not None:
+            raise InputError(f"{name}: columns: found {columns}, expected none: BRAT's files have no columns")
+        sentences = brat.parse_brat(Path(name), findings)
     else:
-        sentences, said = parse_conll(text, name, findings, columns)
+        text = read_text(name)
+        if Path(name).suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
+            sentences = parse_json(text, name, findings, columns)
+        else:
+            sentences, said = parse_conll(text, name, findings, columns)
     return Corpus(tuple(sentences), findings.notes(), said, repairs)
 
 
