@@ -119,6 +119,7 @@ def test_the_doors_lead_into_the_package_and_nowhere_else() -> None:
     [
         "import lightner; lightner.InputError",
         "import lightner.client",
+        "import lightner.data.formats",
         "import lightner.store.registry",
         "import lightner.service.schemas",
         "import lightner.service.messages",

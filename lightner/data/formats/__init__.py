@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightner.data.formats import _json, brat
+from lightner.data.formats import _json, brat, hugging_face, list_table
 from lightner.data.formats._findings import Findings, Note
 from lightner.data.formats._text import check_content, read_text
 from lightner.data.formats.conll import parse_conll, write_conll
-from lightner.data.formats.jsonl import parse_json, write_jsonl
+from lightner.data.formats.jsonl import parse_json, parse_records, write_jsonl
 from lightner.data.formats.options import Columns, Repair, parse_columns, parse_repairs
 from lightner.types import InputError, Sentence
 
@@ -60,26 +60,35 @@ def read(
 def read_corpus(
     source: str | os.PathLike[str], *, columns: Columns | None = None, repairs: frozenset[Repair] = frozenset()
 ) -> Corpus:
-    """Sentences of a file in CoNLL columns, JSON or BRAT's standoff, in order, those without entities too.
+    """Sentences of a source, in order, those without entities too.
 
-    The suffix or how the text begins makes it JSON; a `.ann` file, or a `.txt` file with one beside it, is BRAT's. What
-    the columns of a CoNLL file are is found by content, or said by `columns`; tagging schemes are found by the tags.
-    Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the file
+    A source is a file in CoNLL columns, JSON or BRAT's standoff, a folder or file of the library `datasets`, or a name
+    on the Hugging Face hub, with a split after a colon. The suffix or how the text begins makes a file JSON; a `.ann`
+    file, or a `.txt` file with one beside it, is BRAT's. What the columns of a CoNLL file are is found by content, or
+    said by `columns`; tagging schemes are found by the tags.
+    Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the source
     at once, by kind. A fault that one of `repairs` mends is none.
     """
     name, findings = os.fspath(source), Findings(repairs)
-    said = None
-    if brat.is_standoff(Path(name)):
+    sentences, said = _sentences(name, findings, columns)
+    return Corpus(tuple(sentences), findings.notes(), said, repairs)
+
+
+def _sentences(name: str, findings: Findings, columns: Columns | None) -> tuple[list[Sentence], str | None]:
+    """The sentences of a source, and the decision on its columns where there is one."""
+    path = Path(name)
+    if brat.is_standoff(path):
         if columns is not None:
             raise InputError(f"{name}: columns: found {columns}, expected none: BRAT's files have no columns")
-        sentences = brat.parse_brat(Path(name), findings)
-    else:
-        text = read_text(name)
-        if Path(name).suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
-            sentences = parse_json(text, name, findings, columns)
-        else:
-            sentences, said = parse_conll(text, name, findings, columns)
-    return Corpus(tuple(sentences), findings.notes(), said, repairs)
+        return brat.parse_brat(path, findings), None
+    if hugging_face.is_source(name):
+        return parse_records(hugging_face.records_of(name), name, findings, columns), None
+    text = read_text(name)
+    if path.suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
+        return parse_json(text, name, findings, columns), None
+    if list_table.is_table(text):
+        return parse_records(list_table.records_of(text, name, findings), name, findings, columns), None
+    return parse_conll(text, name, findings, columns)
 
 
 def labels_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{os.fspath(path)}: found {error.strerror!r}, expected a readable file") from error
+        expected = "a readable file, or a name on the hub such as org/name:train"
+        raise InputError(f"{os.fspath(path)}: found {error.strerror!r}, expected {expected}") from error
     check_content(content, os.fspath(path))
     try:
         text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8")

@@ -1,0 +1,128 @@
+"""What the library `datasets` reads: its folders, Parquet and Arrow files, and data sets on the Hugging Face hub.
+
+A source is a path, or a name on the hub: `org/name` or `org/name/configuration`; after a colon comes a split. What is
+there on disk comes before what is on the hub. The library is imported only when such a source is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightner.data.formats._json import Record
+from lightner.types import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TABLES = (".parquet", ".arrow")
+_SAVED = ("dataset_dict.json", "state.json")  # of save_to_disk: several splits, one
+_HUB_NAME = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<configuration>[\w-][\w.-]*))?")
+_FILES = re.compile(
+    r".*\.(conll|bio|iob2?|bioes|txt|tsv|csv|jsonl?|ndjson|ann|parquet|arrow|xml|ya?ml|zip|t?gz|bz2|xz)"
+)
+"""Names that are meant as files, though they look like names on the hub."""
+
+
+def is_source(source: str) -> bool:
+    """Whether a source is one for `datasets`: a folder, a file of its tables, or a name that only the hub can have."""
+    path, _ = _parted(source)
+    if Path(path).exists():
+        return Path(path).is_dir() or Path(path).suffix.lower() in TABLES
+    return _HUB_NAME.fullmatch(path) is not None and _FILES.fullmatch(path.lower()) is None
+
+
+def records_of(source: str) -> list[Record]:
+    """The rows of a source, the numbers of classes replaced by their names.
+
+    Raises InputError for a source that cannot be read, and for several splits none of which is named.
+    """
+    path, split = _parted(source)
+    rows = _rows(path, split, source)
+    decode = _decoder(rows.features)
+    return [(decode(row), f"{source}: record {index}") for index, row in enumerate(rows.to_list())]
+
+
+def _parted(source: str) -> tuple[str, str | None]:
+    """The path or name, and the split after a colon; a path that has a colon itself is one."""
+    path, colon, split = source.partition(":")
+    return (source, None) if Path(source).exists() or not colon else (path, split)
+
+
+def _rows(path: str, split: str | None, source: str) -> Dataset:
+    import datasets  # not before it is needed: it takes seconds
+
+    failures = (OSError, ValueError, RuntimeError, KeyError, datasets.exceptions.DatasetsError)
+    try:
+        found = _loaded(Path(path), path, split)
+    except failures as error:
+        raise InputError(f"{source}: {_unread(Path(path), error)}") from error
+    if not isinstance(found, datasets.Dataset):
+        return _chosen(found, split, source)
+    if split is not None and found.split is None:
+        raise InputError(f"{source}: found one table without splits, expected no split {split!r}")
+    return found
+
+
+def _loaded(local: Path, path: str, split: str | None) -> Any:
+    """A table, or several by the names of their splits."""
+    import datasets
+
+    if local.is_file():
+        return _table(local)
+    if any((local / name).exists() for name in _SAVED):
+        return datasets.load_from_disk(path)
+    if local.is_dir():
+        return datasets.load_dataset(path, split=split)
+    named = _HUB_NAME.fullmatch(path)
+    assert named is not None, path
+    return datasets.load_dataset(named["name"], named["configuration"], split=split)
+
+
+def _unread(path: Path, error: Exception) -> str:
+    """Why a source cannot be read, and what could be."""
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    if path.is_dir():
+        what = "a folder that `datasets` cannot read"
+        return f"found {what} ({reason}), expected one of save_to_disk, of Parquet or JSON files, or of BRAT"
+    if path.exists():
+        return f"found a table that `datasets` cannot read ({reason}), expected one of its Parquet or Arrow files"
+    what = "no such file or folder, nor a data set of that name on the hub"
+    return f"found {what} ({reason}), expected a readable file or a name such as org/name:train"
+
+
+def _table(path: Path) -> Dataset:
+    """A file of rows. Parquet is read without a copy in the cache of `datasets`."""
+    import datasets
+    import pyarrow.parquet
+
+    if path.suffix.lower() == ".parquet":
+        return datasets.Dataset(pyarrow.parquet.ParquetFile(path).read())
+    return datasets.Dataset.from_file(str(path))
+
+
+def _chosen(splits: Mapping[str, Dataset], split: str | None, source: str) -> Dataset:
+    """The split that is named, or the only one. Raises InputError."""
+    names = sorted(splits)
+    chosen = names[0] if split is None and len(names) == 1 else split
+    if chosen not in names:
+        expected = f"one of them after a colon, such as {source.partition(':')[0]}:{names[0]}"
+        raise InputError(f"{source}: found the splits {names}, expected {expected}")
+    return splits[chosen]
+
+
+def _decoder(feature: Any) -> Callable[[Any], Any]:
+    """What replaces the numbers of classes by their names, in values of a feature."""
+    if hasattr(feature, "int2str"):
+        names = dict(enumerate(feature.names))
+        return lambda value: names.get(value, value)
+    if isinstance(feature, dict):
+        decoders = {name: _decoder(each) for name, each in feature.items()}
+        return lambda value: value and {name: decoders[name](each) for name, each in value.items()}
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else None)
+    if inner is None:
+        return lambda value: value
+    decode = _decoder(inner)
+    return lambda value: value and [decode(each) for each in value]
