@@ -116,7 +116,7 @@ def _lines(file: str) -> Iterator[str]:
 
 
 def _rows(stream: BinaryIO, name: str) -> Iterator[str]:
-    return (row.text or "" for row in rows.read_rows(stream, name, rows.TEXT))
+    return (row.text or "" for row in rows.read_rows(stream, name, rows.RowFormat(rows.TEXT)))
 
 
 def _as_json(domain: str, text: str, version: str, tagged: TaggedText) -> str:
