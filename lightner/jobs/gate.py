@@ -1,20 +1,21 @@
 """Whether a new version may go live: not if the live one is better on the same sentences beyond noise.
 
-docs/rules.md gives the comparison that is made in each case. Knows cards and prompts, no Ray.
+Nor if the best version that was ever live is: small losses would add up. docs/rules.md gives the comparison that is
+made in each case. Knows cards and prompts, no Ray.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from lightner.evaluation.intervals import difference_interval, f1_interval
 from lightner.evaluation.scoring import evaluate_each
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact
 from lightner.store.card import Card
-from lightner.store.lineage import Measured, in_order, measured_alike, recorded_counts, unseen
+from lightner.store.lineage import Measured, in_order, measured_alike, recorded_scores, restricted, unseen
 from lightner.store.loading import prompt_for
 from lightner.types import Counts
 
@@ -32,60 +33,133 @@ class Verdict:
     """Why it may not."""
 
 
-def judge(
-    new: Measured, live: PromptArtifact | None, base: Backbone, *, seed: int, source: Card | None = None
-) -> Verdict:
-    """Compare with the live version's score on the same sentences, or let it tag those that are new to it.
+@dataclass(frozen=True, eq=False)
+class Opponents:
+    """The version that is live, and the cards of those that were before, by version."""
 
-    Of a version that started from the prompt of the card `source` only the sentences count that are new to that.
+    live: PromptArtifact | None
+    earlier: Mapping[str, Card]
+
+
+def judge(
+    new: Measured,
+    labels: Collection[str],
+    against: Opponents,
+    base: Backbone,
+    *,
+    seed: int,
+    source: Card | None = None,
+) -> Verdict:
+    """Compare a version that finds `labels` with the live one, and with the best that was ever live.
+
+    Labels that only one of two versions finds do not count. Of a version that started from the prompt of the card
+    `source` only the sentences count that are new to that.
     """
+    live = against.live
     if live is None:
         return Verdict(True, "there was no live version to compare with")
+    if not {*labels} & {*live.card.labels}:
+        found = f"the live version finds {_listed(live.card.labels)}, this one {_listed(labels)}"
+        return Verdict(False, found, "it has no label in common with the live version")
     if source is not None:
-        new = _unseen(new, source)
+        new = new.chosen(unseen(new.sentences, source))
         if not any(counts.gold for counts in new.counts):
             known = "what it started from has learned, or may have, from all sentences that it was measured on"
             return Verdict(False, known, "nothing is left to compare it with the live version by")
+    verdict = _against_live(new, {*labels} & {*live.card.labels}, live, base, seed=seed)
+    verdict = replace(verdict, comparison=verdict.comparison + _differing(labels, live.card.labels))
+    return _against_the_best(new, labels, against.earlier, verdict, seed=seed) if verdict.passed else verdict
+
+
+def _against_live(new: Measured, common: Set[str], live: PromptArtifact, base: Backbone, *, seed: int) -> Verdict:
+    """By the first comparison that is possible, on the labels that both have."""
+    new = new.restricted(common)
     same = measured_alike(new, live.card)
-    if same and (counts := recorded_counts(live.card, len(new.sentences))) is not None:
-        return _against_counts(new, counts, seed=seed)
-    theirs = live.card.metrics.get("f1")
-    if same and isinstance(theirs, float):
-        return _against_score(new, theirs, live.card, "measured on the same sentences", seed=seed)
-    unseen_ones = _unseen(new, live.card)
+    theirs = _recorded(new, live.card, common) if same else None
+    if theirs is not None:
+        return _against_counts(in_order(new), theirs, "the live version", seed=seed)
+    score = _score(live.card, common)
+    if same and score is not None:
+        return _against_score(new, score, "measured on the same sentences", seed=seed)
+    unseen_ones = new.chosen(unseen(new.sentences, live.card))
     if any(counts.gold for counts in unseen_ones.counts) and live.card.backbone_fingerprint == base.fingerprint:
-        return _against_prompt(unseen_ones, live, base, seed=seed)
-    if isinstance(theirs, float):
-        return _against_score(new, theirs, live.card, "measured on other sentences", seed=seed)
-    return Verdict(True, "the live version can neither be run on this backbone nor has it a score")
+        return _against_prompt(unseen_ones, common, live, base, seed=seed)
+    if score is not None:
+        return _against_score(new, score, "measured on other sentences", seed=seed)
+    return Verdict(True, "the live version can neither be run on this backbone nor has it a score to compare with")
 
 
-def _against_counts(new: Measured, theirs: Sequence[Counts], *, seed: int) -> Verdict:
-    interval = difference_interval(in_order(new), theirs, seed=seed)
+def _against_the_best(
+    new: Measured, labels: Collection[str], earlier: Mapping[str, Card], verdict: Verdict, *, seed: int
+) -> Verdict:
+    """The verdict, unless a version that was live before is better on the same sentences beyond noise."""
+    found: dict[str, tuple[tuple[Counts, ...], tuple[Counts, ...]]] = {}
+    for version, card in earlier.items():
+        common = {*labels} & {*card.labels}
+        mine = new.restricted(common)
+        theirs = _recorded(mine, card, common) if measured_alike(mine, card) else None
+        if theirs is not None:
+            found[version] = in_order(mine), theirs
+    if not found:
+        return verdict
+    best = max(found, key=lambda version: sum(found[version][1], Counts()).f1)
+    against = _against_counts(*found[best], f"{best}, the best that was live before", seed=seed)
+    comparison = f"{verdict.comparison}; {against.comparison}"
+    return Verdict(against.passed, comparison, "an earlier live version is better")
+
+
+def _recorded(new: Measured, card: Card, labels: Collection[str]) -> tuple[Counts, ...] | None:
+    """The card's counts on the same sentences, over some labels."""
+    found = recorded_scores(card, len(new.sentences))
+    return None if found is None else tuple(restricted(each, labels).micro for each in found)
+
+
+def _score(card: Card, labels: Collection[str]) -> tuple[float, float] | None:
+    """F1 and its distance to the lower end of its 95 % interval, over these labels; 0 where no interval is known."""
+    stated, types = card.metrics.get("f1"), card.metrics.get("types")
+    if {*card.labels} <= {*labels} or not isinstance(types, Mapping):
+        interval = card.metrics.get("f1_interval")
+        low = interval.get("low") if isinstance(interval, Mapping) else None
+        return (stated, stated - low if isinstance(low, float) else 0.0) if isinstance(stated, float) else None
+    return _of_types({name: row for name, row in types.items() if name in labels})
+
+
+def _of_types(types: Mapping[str, object]) -> tuple[float, float] | None:
+    """Micro F1 from precision, recall and support of each type, as a card has them."""
+    total = Counts()
+    for row in types.values():
+        match row:
+            case {"precision": float(precision), "recall": float(recall), "support": int(gold)}:
+                right = round(recall * gold)
+                total += Counts(right, round(right / precision) if precision else 0, gold)
+    return (total.f1, 0.0) if total.gold else None
+
+
+def _against_counts(mine: Sequence[Counts], theirs: Sequence[Counts], whose: str, *, seed: int) -> Verdict:
+    interval = difference_interval(mine, theirs, seed=seed)
     return Verdict(
         interval.high >= 0,
-        f"f1 {100 * new.f1:.1f} against {100 * sum(theirs, Counts()).f1:.1f} of the live version, measured on the same"
-        f" {len(theirs)} sentences (95 % interval of the difference {100 * interval.low:+.1f} to"
+        f"f1 {100 * sum(mine, Counts()).f1:.1f} against {100 * sum(theirs, Counts()).f1:.1f} of {whose}, measured on"
+        f" the same {len(theirs)} sentences (95 % interval of the difference {100 * interval.low:+.1f} to"
         f" {100 * interval.high:+.1f})",
     )
 
 
-def _against_score(new: Measured, theirs: float, card: Card, how: str, *, seed: int) -> Verdict:
+def _against_score(new: Measured, theirs: tuple[float, float], how: str, *, seed: int) -> Verdict:
     """Noise of either, as of independent ones; a score without an interval counts as exact."""
     interval = f1_interval(new.counts, seed=seed)
-    stated = card.metrics.get("f1_interval")
-    low = stated.get("low") if isinstance(stated, Mapping) else None
-    noise = math.hypot(interval.high - new.f1, theirs - low if isinstance(low, float) else 0.0)
+    score, below = theirs
+    noise = math.hypot(interval.high - new.f1, below)
     return Verdict(
-        theirs - new.f1 <= noise,
+        score - new.f1 <= noise,
         f"f1 {100 * new.f1:.1f} (95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}) against"
-        f" {100 * theirs:.1f} of the live version, {how}; {100 * noise:.1f} less would be noise",
+        f" {100 * score:.1f} of the live version, {how}; {100 * noise:.1f} less would be noise",
     )
 
 
-def _against_prompt(new: Measured, live: PromptArtifact, base: Backbone, *, seed: int) -> Verdict:
+def _against_prompt(new: Measured, common: Set[str], live: PromptArtifact, base: Backbone, *, seed: int) -> Verdict:
     each = evaluate_each(base, prompt_for(live, base), new.sentences)
-    theirs = [scores.micro for scores in each]
+    theirs = [restricted(scores, common).micro for scores in each]
     interval = difference_interval(new.counts, theirs, seed=seed)
     return Verdict(
         interval.high >= 0,
@@ -95,8 +169,16 @@ def _against_prompt(new: Measured, live: PromptArtifact, base: Backbone, *, seed
     )
 
 
-def _unseen(new: Measured, card: Card) -> Measured:
-    """What the card's prompt has not learned from; nothing where it does not tell."""
-    flags = unseen(new.sentences, card)
-    kept = [pair for pair, is_new in zip(zip(new.sentences, new.counts, strict=True), flags, strict=True) if is_new]
-    return Measured(tuple(sentence for sentence, _ in kept), tuple(counts for _, counts in kept))
+def _differing(mine: Collection[str], theirs: Collection[str]) -> str:
+    """Which labels only one of the versions finds, in words; nothing where both find the same."""
+    new, lost = sorted({*mine} - {*theirs}), sorted({*theirs} - {*mine})
+    if not new and not lost:
+        return ""
+    parts = [f"this one also finds {_listed(new)}"] if new else []
+    parts += [f"it no longer finds {_listed(lost)}"] if lost else []
+    common = _listed(sorted({*mine} & {*theirs}))
+    return f"; compared on the labels that both have ({common}): {', and '.join(parts)}"
+
+
+def _listed(labels: Collection[str]) -> str:
+    return ", ".join(labels)

@@ -99,7 +99,7 @@ def _report(options: TuneOptions, material: Material, scanned: Scan, chosen: Tri
     say(f"kept as {plot.PICTURE}, {plot.PAGE} and {plot.TABLE} in {where}")
     pooled = reports.table(reports.rows_of(chosen.chosen.scores or Scores()))
     say(f"by the trial marked *, on {measured_on(material.folds)}\n{pooled}")
-    interval = f1_interval(chosen.chosen.sentences, seed=options.seed)
+    interval = f1_interval([scores.micro for scores in chosen.chosen.sentences], seed=options.seed)
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
 
 

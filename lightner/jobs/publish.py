@@ -123,14 +123,31 @@ class Standing:
 
 
 def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
-    """The version of the domain that `alias` names. A damaged one counts as none."""
+    """The version of the domain that `alias` names. Raises InputError for one that is damaged."""
     try:
         return Standing(*registry.fetch(domain, alias))
     except UnknownPrompt:
         return None
+
+
+def readable(registry: Registry, domain: str, alias: str) -> Standing | None:
+    """`standing`, where a damaged version counts as none."""
+    try:
+        return standing(registry, domain, alias)
     except InputError as error:
         _log.warning("the %s prompt cannot be read and counts as none: %s", alias, error)
         return None
+
+
+def earlier_cards(registry: Registry, domain: str) -> dict[str, Card]:
+    """Cards of the versions that were live before, by version, as far as they exist and can be read."""
+    found = {}
+    for each in dict.fromkeys(registry.history(domain)):
+        try:
+            found[each] = registry.card(domain, each)
+        except InputError as error:
+            _log.info("version %s of %s is not compared with: %s", each, domain, error)
+    return found
 
 
 def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
@@ -150,7 +167,7 @@ def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
 def _metrics(outcome: Outcome) -> dict[str, JSON]:
     """Scores of the chosen trial per type and overall, how sure they are, and on what they were measured."""
     chosen = outcome.chosen.chosen
-    interval = f1_interval(chosen.sentences, seed=outcome.final.plan.seed)
+    interval = f1_interval([scores.micro for scores in chosen.sentences], seed=outcome.final.plan.seed)
     found: dict[str, JSON] = {
         **metrics_of(chosen.scores or Scores()),
         "f1_interval": {

@@ -6,14 +6,15 @@ result into the prompt registry. The same call resumes where a killed one stoppe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from lightner.evaluation import reports
 from lightner.evaluation.scoring import predict
 from lightner.jobs import command, dry_run, progress, publish, sources
 from lightner.jobs.choices import Choice, choices_of, run_key
-from lightner.jobs.gate import CANDIDATE, Verdict, judge
+from lightner.jobs.gate import CANDIDATE, Opponents, Verdict, judge
 from lightner.jobs.inputs import Material, material_of
 from lightner.jobs.learn import Outcome, learn, say
 from lightner.jobs.on_ray import session, storage
@@ -23,7 +24,7 @@ from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact, to_files
 from lightner.store.loading import prompt_for
-from lightner.store.registry import LIVE, Registry
+from lightner.store.registry import ANY, LIVE, AliasMoved, Registry
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import held_in
 from lightner.tuning.training import fit, folded_tensors
@@ -61,7 +62,7 @@ def tune_domain(options: TuneOptions) -> None:
         say(f"warning: {warning}")
     registry = Registry.open(options.registry)
     key = run_key(material, choices, base.fingerprint)
-    live = publish.standing(registry, options.domain, LIVE)
+    live = _live(registry, options)
     if _is_done(registry, options, live, key):
         return
     registry.must_be_writable()
@@ -71,11 +72,34 @@ def tune_domain(options: TuneOptions) -> None:
     if material.test:
         found = predict(base, prompt_for(made, base), material.test)
         say(f"test: {options.test}\n{reports.report([sentence.spans for sentence in material.test], found)}")
-    # Not the version that was live when the job began, which may be hours ago.
-    live = publish.standing(registry, options.domain, LIVE)
-    against = live.artifact if live else None
-    verdict = judge(outcome.measured, against, base, seed=options.seed, source=outcome.source)
-    _publish(registry, options, publish.judged(made, verdict), verdict, outcome.pictures)
+    _publish(registry, options, made, partial(_judged, registry, options, made, outcome, base), outcome.pictures)
+
+
+def _judged(
+    registry: Registry, options: TuneOptions, made: PromptArtifact, outcome: Outcome, base: Backbone
+) -> tuple[Verdict, str | None]:
+    """The gate's verdict against what is live now, which may have changed since the job began; and what is live."""
+    try:
+        live = publish.standing(registry, options.domain, LIVE)
+    except InputError as error:
+        version = registry.aliases(options.domain).get(LIVE)
+        return Verdict(False, f"the live version cannot be read ({error})", "nothing can be compared with it"), version
+    opponents = Opponents(live.artifact if live else None, publish.earlier_cards(registry, options.domain))
+    labels, source = made.card.labels, outcome.source
+    verdict = judge(outcome.measured, labels, opponents, base, seed=options.seed, source=source)
+    return verdict, live.version if live else None
+
+
+def _live(registry: Registry, options: TuneOptions) -> publish.Standing | None:
+    """What is live before the job begins. An unreadable version is refused unless forced: nothing compares with it."""
+    try:
+        return publish.standing(registry, options.domain, LIVE)
+    except InputError as error:
+        if not options.force:
+            hint = f"lightner prompts rollback {options.domain} names the one before; --force publishes over it"
+            raise InputError(f"the live version of {options.domain} cannot be read ({error}); {hint}") from error
+        say(f"warning: the live version cannot be read, and is not compared with: {error}")
+        return None
 
 
 def _is_done(registry: Registry, options: TuneOptions, live: publish.Standing | None, key: str) -> bool:
@@ -86,7 +110,7 @@ def _is_done(registry: Registry, options: TuneOptions, live: publish.Standing | 
             further = "--force tunes again, jobs/evaluate.py scores it"
             say(f"nothing to do: {domain} {live.version} is live {same} ({further})")
         return not options.force
-    waiting = publish.standing(registry, domain, CANDIDATE)
+    waiting = publish.readable(registry, domain, CANDIDATE)
     if waiting is None or not waiting.came_from(key, budget=options.budget_minutes):
         return False
     if options.force:
@@ -101,16 +125,28 @@ def _publish(
     registry: Registry,
     options: TuneOptions,
     made: PromptArtifact,
-    verdict: Verdict,
+    judged: Callable[[], tuple[Verdict, str | None]],
     pictures: Mapping[str, bytes],
 ) -> None:
-    """Under the alias that the gate allows, the scan's pictures beside it; the last line says which."""
-    say(f"gate: {verdict.comparison}")
-    passed = verdict.passed or options.force
-    held_back = f" as {CANDIDATE} only: {verdict.reason} (--force lets this one go live)"
+    """Under the alias that the gate allows, the scan's pictures beside it; the last line says which.
+
+    The alias is moved only where it still names the version that was judged against; else the gate decides again.
+    """
+    verdict, live = judged()
     with session.to_the_end():
-        published = registry.publish(made, alias=LIVE if passed else CANDIDATE, attachments=pictures)
-        say(f"published {options.domain} {published.version} into {options.registry}" + ("" if passed else held_back))
+        version = registry.publish(publish.judged(made, verdict), alias=None, attachments=pictures).version
+        while True:
+            say(f"gate: {verdict.comparison}")
+            passed = verdict.passed or options.force
+            try:
+                alias, expected = (LIVE, live) if passed else (CANDIDATE, ANY)
+                registry.set_alias(options.domain, alias, version, instead_of=expected)
+                break
+            except AliasMoved as moved:
+                say(f"another version went live meanwhile ({moved}); comparing with that one")
+                verdict, live = judged()
+        held_back = f" as {CANDIDATE} only: {verdict.reason} (--force lets this one go live)"
+        say(f"published {options.domain} {version} into {options.registry}" + ("" if passed else held_back))
 
 
 def _tune(

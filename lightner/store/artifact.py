@@ -100,6 +100,16 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> PromptArtifact:
         raise InputError(f"{where}/{TENSORS}: {error}") from error
 
 
+def card_of(files: Mapping[str, bytes], *, where: str) -> Card:
+    """The card among `files`, which need hold no more than it and the manifest. Raises InputError as `from_files`."""
+    if CARD not in files or _listed(files[MANIFEST]).get(CARD) != _entry(files[CARD]):
+        raise InputError(f"{where}/{CARD}: found it damaged or missing, expected what {MANIFEST} says")
+    try:
+        return cards.from_json(files[CARD])
+    except InputError as error:
+        raise InputError(f"{where}/{CARD}: {error}") from error
+
+
 def save(artifact: PromptArtifact, folder: str | os.PathLike[str]) -> None:
     """Write the files into a new `folder`, all or nothing.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import astuple, dataclass
 
 from lightner.store.card import JSON, Card
-from lightner.types import Counts, Sentence
+from lightner.types import Counts, Scores, Sentence
 
 _MOST_SEEN = 50_000  # sentences whose marks a card has room for
 _DIGITS = 8
@@ -16,28 +16,53 @@ _DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Sentences that a new version was measured on without having learned from them, and its counts on each."""
+    """Sentences that a version was measured on without having learned from them, and its scores on each, by type."""
 
     sentences: tuple[Sentence, ...]
-    counts: tuple[Counts, ...]
+    scores: tuple[Scores, ...]
+
+    @property
+    def counts(self) -> tuple[Counts, ...]:
+        """Counts of each sentence over all types."""
+        return tuple(each.micro for each in self.scores)
 
     @property
     def f1(self) -> float:
         return sum(self.counts, Counts()).f1
 
+    def restricted(self, labels: Collection[str]) -> Measured:
+        """What it would be if there were no other labels."""
+        sentences = (
+            Sentence(each.words, tuple(span for span in each.spans if span.label in labels), each.place)
+            for each in self.sentences
+        )
+        return Measured(tuple(sentences), tuple(restricted(each, labels) for each in self.scores))
+
+    def chosen(self, kept: Sequence[bool]) -> Measured:
+        """The sentences that are marked as kept."""
+        pairs = [pair for pair, keep in zip(zip(self.sentences, self.scores, strict=True), kept, strict=True) if keep]
+        return Measured(tuple(sentence for sentence, _ in pairs), tuple(scores for _, scores in pairs))
+
+
+def restricted(scores: Scores, labels: Collection[str]) -> Scores:
+    """The scores of some labels."""
+    return Scores({name: counts for name, counts in scores.types.items() if name in labels})
+
 
 def traces(learned: Iterable[Sentence], measured: Measured, source: Card | None = None) -> dict[str, JSON]:
     """What a card records so that a later version can be compared.
 
-    Marks of the sentences learned from, a hash of those measured on, and the counts on each (left out where there are
-    very many). A prompt that started from that of the card `source` has learned what that had; where `source` has no
-    record, neither does the new card.
+    Marks of the sentences learned from, a hash of those measured on, and the counts of each type on each (left out
+    where there are very many). A prompt that started from that of the card `source` has learned what that had; where
+    `source` has no record, neither does the new card.
     """
     inherited = frozenset() if source is None else _learned_marks(source)
     marks = sorted({_mark(sentence) for sentence in learned}.union(inherited or ()))
     found: dict[str, JSON] = {"measured_on_sha256": _digest(measured.sentences)}
     if len(measured.sentences) <= _MOST_SEEN:
-        found["measured_counts"] = ";".join(",".join(map(str, astuple(counts))) for counts in in_order(measured))
+        names = sorted({name for each in measured.scores for name in each.types})
+        rows = (_row(measured.scores[place], names) for place in _order(measured))
+        found |= {"measured_labels": names, "measured_counts": ";".join(rows)}
     recorded = inherited is not None and len(marks) <= _MOST_SEEN
     return {**found, "learned_from": "".join(marks)} if recorded else found
 
@@ -59,21 +84,42 @@ def measured_alike(measured: Measured, card: Card) -> bool:
     return card.data.get("measured_on_sha256") == _digest(measured.sentences)
 
 
-def recorded_counts(card: Card, count: int) -> tuple[Counts, ...] | None:
-    """Counts on each of the `count` sentences measured on, in the order of `in_order`; None: no record."""
-    stated = card.data.get("measured_counts")
-    rows = stated.split(";") if isinstance(stated, str) else []
-    numbers = [tuple(int(number) for number in row.split(",") if number.isdecimal()) for row in rows]
-    if len(numbers) != count or any(len(row) != len(fields(Counts)) for row in numbers):
+def recorded_scores(card: Card, count: int) -> tuple[Scores, ...] | None:
+    """Scores on each of the `count` sentences measured on, in the order of `in_order`; None: no record of them."""
+    names, stated = card.data.get("measured_labels"), card.data.get("measured_counts")
+    if not isinstance(names, list) or not isinstance(stated, str):
         return None
-    return tuple(Counts(*row) for row in numbers)
+    try:
+        rows = tuple(_scores(row, names) for row in stated.split(";"))
+    except (ValueError, IndexError):
+        return None
+    return rows if len(rows) == count else None
 
 
 def in_order(measured: Measured) -> tuple[Counts, ...]:
-    """Counts in an order that depends on the sentences alone."""
-    pairs = zip(measured.sentences, measured.counts, strict=True)
-    ordered = sorted(pairs, key=lambda pair: (pair[0].words, pair[0].spans, astuple(pair[1])))
-    return tuple(counts for _, counts in ordered)
+    """Counts over all types in an order that depends on the sentences alone."""
+    return tuple(measured.counts[place] for place in _order(measured))
+
+
+def _order(measured: Measured) -> list[int]:
+    def key(place: int) -> tuple[object, ...]:
+        sentence, counts = measured.sentences[place], measured.counts[place]
+        return sentence.words, sentence.spans, astuple(counts)
+
+    return sorted(range(len(measured.sentences)), key=key)
+
+
+def _row(scores: Scores, names: Sequence[str]) -> str:
+    """`0:1,2,1|3:0,1,0`: the number of a label, then its true positives, predicted and gold entities."""
+    return "|".join(f"{names.index(name)}:{','.join(map(str, astuple(each)))}" for name, each in scores.types.items())
+
+
+def _scores(row: str, names: Sequence[str]) -> Scores:
+    found = {}
+    for entry in row.split("|") if row else ():
+        number, _, counts = entry.partition(":")
+        found[names[int(number)]] = Counts(*map(int, counts.split(",", maxsplit=2)))
+    return Scores(found)
 
 
 def _learned_marks(card: Card) -> frozenset[str] | None:

@@ -33,12 +33,15 @@ from typing import NoReturn
 
 from lightner.store import aliases
 from lightner.store.aliases import VERSION, Aliases, check_alias, check_version, number
-from lightner.store.artifact import CARD, FILES, MANIFEST, PromptArtifact, from_files, to_files
+from lightner.store.artifact import CARD, FILES, MANIFEST, PromptArtifact, card_of, from_files, to_files
+from lightner.store.card import Card
 from lightner.store.objects import ATTEMPTS, Objects, open_objects
 from lightner.store.objects import RegistryUnavailable as RegistryUnavailable
 from lightner.types import NAME, InputError, check_name
 
 LIVE = "live"
+ANY = "*"
+"""In place of a version that an alias is expected to name: whatever it names. No version looks like it."""
 MAX_ATTACHMENT = 2**22
 HALF_WRITTEN_AGE = timedelta(hours=1)
 _ALIASES_BYTES = 2**20
@@ -50,6 +53,10 @@ _log = logging.getLogger(__name__)
 
 class UnknownPrompt(InputError, LookupError):  # noqa: N818
     """There is no such domain, alias or version."""
+
+
+class AliasMoved(InputError):  # noqa: N818
+    """Somebody else moved the alias meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,15 @@ class Registry:
         contents = {name: stored.content for name, stored in zip(FILES, found, strict=True) if stored}
         return version, self._artifact(domain, version, contents)
 
+    def card(self, domain: str, version: str) -> Card:
+        """The verified card of a version, without its tensors."""
+        where = f"{self.url}/{check_name(domain, 'domain')}/versions/{check_version(version)}"
+        found = {name: self._objects.get(_path(domain, version, name), FILES[name]) for name in (CARD, MANIFEST)}
+        contents = {name: stored.content for name, stored in found.items() if stored}
+        if MANIFEST not in contents:
+            self._refuse_version(domain, version)
+        return card_of(contents, where=where)
+
     async def afetch(self, domain: str, ref: str = LIVE) -> tuple[str, PromptArtifact]:
         """`fetch` for an event loop: the files come concurrently, and hashing them does not block the loop."""
         check_name(domain, "domain")
@@ -175,14 +191,28 @@ class Registry:
             raise UnknownPrompt(f"{self.url}: found no aliases of domain {domain!r}, expected a published prompt")
         return {name: alias.version for name, alias in self._parse(domain, stored.content).named.items()}
 
-    def set_alias(self, domain: str, alias: str, version: str) -> None:
-        """Let `alias` name `version`, which must exist; what it named before is kept for `rollback`."""
+    def history(self, domain: str, alias: str = LIVE) -> tuple[str, ...]:
+        """Versions that `alias` named before, the oldest first, as far as they are kept; () where it names none."""
+        check_alias(alias)
+        stored = self._objects.get(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES)
+        named = self._parse(domain, stored.content if stored else None).named
+        return named[alias].history if alias in named else ()
+
+    def set_alias(self, domain: str, alias: str, version: str, *, instead_of: str | None = ANY) -> None:
+        """Let `alias` name `version`, which must exist; what it named before is kept for `rollback`.
+
+        Raises AliasMoved where the alias does not name the version `instead_of` (None: none) any more.
+        """
         check_name(domain, "domain")
         check_alias(alias)
         check_version(version)
 
         def change(content: bytes | None) -> bytes | None:
             old = self._parse(domain, content)
+            named = old.named[alias].version if alias in old.named else None
+            if instead_of not in (ANY, named, version) and named != version:
+                where = f"{self.url}: alias {alias!r} of domain {domain!r}"
+                raise AliasMoved(f"{where}: found {named}, expected {instead_of}: it was moved meanwhile")
             if version in old.retired:
                 self._refuse_version(domain, version)
             self._existing(domain, version)

@@ -6,7 +6,7 @@ Knows no Ray: the caller says where a state is kept and what to do after each ro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def pool(rounds: Sequence[Round]) -> Round:
         first.step,
         sum(each.loss for each in rounds) / len(rounds),
         sum(scores, Scores()) if scores else None,
-        tuple(counts for each in rounds for counts in each.sentences),
+        tuple(scores for each in rounds for scores in each.sentences),
     )
 
 
@@ -145,12 +145,20 @@ def read_history(folder: Path) -> History:
 
 
 def _plain(done: Round) -> dict[str, Any]:
-    types = None if done.scores is None else {name: astuple(each) for name, each in done.scores.types.items()}
-    sentences = [astuple(each) for each in done.sentences]
+    types = None if done.scores is None else _plain_scores(done.scores)
+    sentences = [_plain_scores(each) for each in done.sentences]
     return {"epoch": done.epoch, "step": done.step, "loss": done.loss, "types": types, "sentences": sentences}
+
+
+def _plain_scores(scores: Scores) -> dict[str, tuple[int, ...]]:
+    return {name: astuple(each) for name, each in scores.types.items()}
+
+
+def _scores(types: Mapping[str, Sequence[int]]) -> Scores:
+    return Scores({name: Counts(*each) for name, each in types.items()})
 
 
 def _round(row: dict[str, Any]) -> Round:
     types = row["types"]
-    scores = None if types is None else Scores({name: Counts(*each) for name, each in types.items()})
-    return Round(row["epoch"], row["step"], row["loss"], scores, tuple(Counts(*each) for each in row["sentences"]))
+    scores = None if types is None else _scores(types)
+    return Round(row["epoch"], row["step"], row["loss"], scores, tuple(_scores(each) for each in row["sentences"]))

@@ -27,7 +27,7 @@ from lightner.model.verbalizer import Verbalizer
 from lightner.tuning import rules
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.rules import Plan, rate_share, round_end
-from lightner.types import Counts, InputError, LabelSet, Reach, Scores, Sentence
+from lightner.types import InputError, LabelSet, Reach, Scores, Sentence
 from lightner.words import as_read, join_words, sentence_ranges
 
 PROMPT = "prompt.safetensors"
@@ -38,14 +38,14 @@ _CLIP = 1.0
 class Round:
     """Progress after one round: mean loss per step since the last, and scores on the development sentences.
 
-    `sentences` has the counts of each development sentence, over all types.
+    `sentences` has the scores of each development sentence.
     """
 
     epoch: int
     step: int
     loss: float
     scores: Scores | None
-    sentences: tuple[Counts, ...] = ()
+    sentences: tuple[Scores, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Tuning:
             return Round(number, self._done, loss, None)
         prompt = self.tuned.fold()
         each = evaluate_each(self._backbone, prompt, self._dev)
-        return Round(number, self._done, loss, pooled(each, prompt.labels), tuple(scores.micro for scores in each))
+        return Round(number, self._done, loss, pooled(each, prompt.labels), tuple(each))
 
 
 def fit(

@@ -13,9 +13,9 @@ from lightner.service.replica import BackboneReplica
 from lightner.service.settings import Settings
 from lightner.tagger import Tagger
 from lightner.types import TaggedText
+from tests.support.eight import EIGHT
 from tests.support.serving import TEXTS, prepare
 from tests.support.tiny import tiny_backbone
-from tests.tuning.test_training import EIGHT
 
 
 @pytest.mark.anyio

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from lightner.evaluation.intervals import f1_interval
+from lightner.evaluation.metrics import score
 from lightner.jobs import publish
-from lightner.jobs.gate import judge
+from lightner.jobs.gate import Opponents, Verdict, judge
 from lightner.store.artifact import PromptArtifact
 from lightner.store.card import JSON
 from lightner.store.lineage import Measured, learned_from, traces
 from lightner.tuning.training import fit, folded_tensors
-from lightner.types import Counts, Sentence, Span
+from lightner.types import Counts, LabelSet, Scores, Sentence, Span
+from tests.support.eight import EIGHT, LABELS, SHORT
 from tests.support.tiny import tiny_artifact, tiny_backbone
-from tests.tuning.test_training import EIGHT, LABELS, SHORT
 
 BASE = tiny_backbone()
 OTHERS = tuple(Sentence((*sentence.words, "too"), sentence.spans) for sentence in EIGHT)
@@ -24,8 +26,24 @@ OTHERS = tuple(Sentence((*sentence.words, "too"), sentence.spans) for sentence i
 
 def counted(sentences: Sequence[Sentence], *, right: bool) -> Measured:
     """A version that finds everything, or as many entities in all the wrong places."""
-    golds = [len(sentence.spans) for sentence in sentences]
-    return Measured(tuple(sentences), tuple(Counts(gold if right else 0, gold, gold) for gold in golds))
+    return Measured(tuple(sentences), tuple(found_all(each) if right else found_none(each) for each in sentences))
+
+
+def found_all(sentence: Sentence) -> Scores:
+    return score([sentence.spans], [sentence.spans])
+
+
+def found_none(sentence: Sentence) -> Scores:
+    """As many entities as there are, all in the wrong place."""
+    return Scores({name: replace(counts, true_positives=0) for name, counts in found_all(sentence).types.items()})
+
+
+def of_type(*rows: tuple[int, int, int], name: str = "place") -> tuple[Scores, ...]:
+    return tuple(Scores({name: Counts(*row)}) for row in rows)
+
+
+def verdict_of(new: Measured, found: PromptArtifact | None, **more: Any) -> Verdict:
+    return judge(new, LABELS.names, Opponents(found, more.pop("earlier", {})), BASE, seed=0, **more)
 
 
 def live(
@@ -48,7 +66,7 @@ def good() -> PromptArtifact:
 
 
 def test_the_first_version_goes_live() -> None:
-    verdict = judge(counted(EIGHT, right=False), None, BASE, seed=0)
+    verdict = verdict_of(counted(EIGHT, right=False), None)
     assert verdict.passed
     assert "no live version" in verdict.comparison
 
@@ -56,50 +74,50 @@ def test_the_first_version_goes_live() -> None:
 @pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
 def test_scores_on_the_same_sentences_are_compared_whatever_their_order(right: bool, passed: bool) -> None:
     new = counted(EIGHT[::-1], right=right)
-    verdict = judge(new, live(f1=0.9, learned=EIGHT, held=EIGHT), BASE, seed=0)
+    verdict = verdict_of(new, live(f1=0.9, learned=EIGHT, held=EIGHT))
     assert verdict.passed is passed
     assert "against 90.0 of the live version, measured on the same sentences" in verdict.comparison
 
 
 def test_a_score_within_the_interval_is_no_worse() -> None:
-    half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
+    half = Measured(EIGHT, of_type(*((n % 2, 1, 1) for n in range(8))))
     for theirs, passed in [(0.6, True), (0.99, False)]:
-        assert judge(half, live(f1=theirs, learned=EIGHT, held=EIGHT), BASE, seed=0).passed is passed
+        assert verdict_of(half, live(f1=theirs, learned=EIGHT, held=EIGHT)).passed is passed
 
 
 def test_on_the_same_sentences_a_small_loss_counts_if_it_comes_with_no_gain() -> None:
     many = tuple(Sentence((f"w{n}", "in", "rome"), (Span(2, 3, "place"),)) for n in range(40))
-    theirs = Measured(many, tuple(Counts(int(n < 30), 1, 1) for n in range(40)))
-    worse = Measured(many[::-1], tuple(Counts(int(n < 24), 1, 1) for n in reversed(range(40))))
-    mixed = Measured(many, tuple(Counts(int(6 <= n < 34), 1, 1) for n in range(40)))
+    theirs = Measured(many, of_type(*((int(n < 30), 1, 1) for n in range(40))))
+    worse = Measured(many[::-1], of_type(*((int(n < 24), 1, 1) for n in reversed(range(40)))))
+    mixed = Measured(many, of_type(*((int(6 <= n < 34), 1, 1) for n in range(40))))
     found = live(f1=theirs.f1, learned=many)
     card = replace(found.card, data=traces(many, theirs))
-    verdicts = [judge(new, PromptArtifact(card, found.tensors), BASE, seed=0) for new in (worse, mixed, theirs)]
+    verdicts = [verdict_of(new, PromptArtifact(card, found.tensors)) for new in (worse, mixed, theirs)]
     assert [verdict.passed for verdict in verdicts] == [False, True, True]
     assert "f1 60.0 against 75.0 of the live version, measured on the same 40 sentences" in verdicts[0].comparison
     unpaired = f1_interval(worse.counts, seed=0)
     assert unpaired.high >= theirs.f1, "the score alone would not have told"
 
 
-@pytest.mark.parametrize("damage", ["", "1,1", "1,1,x;1,1,1"])
+@pytest.mark.parametrize("damage", ["", "0:1,1", "0:1,1,x;0:1,1,1", "9:1,1,1" + ";0:1,1,1" * 7])
 def test_counts_that_cannot_be_read_leave_the_score(damage: str) -> None:
     found = live(f1=0.9, learned=EIGHT, held=EIGHT)
     card = replace(found.card, data={**found.card.data, "measured_counts": damage})
-    verdict = judge(counted(EIGHT, right=True), PromptArtifact(card, found.tensors), BASE, seed=0)
+    verdict = verdict_of(counted(EIGHT, right=True), PromptArtifact(card, found.tensors))
     assert "measured on the same sentences; " in verdict.comparison
 
 
 def test_the_live_score_is_as_uncertain_as_its_card_says() -> None:
-    half = Measured(EIGHT, tuple(Counts(n % 2, 1, 1) for n in range(8)))
+    half = Measured(EIGHT, of_type(*((n % 2, 1, 1) for n in range(8))))
     found = live(f1=0.99, learned=EIGHT, held=OTHERS)
-    assert not judge(half, found, BASE, seed=0).passed
+    assert not verdict_of(half, found).passed
     card = replace(found.card, metrics={"f1": 0.99, "f1_interval": {"low": 0.4, "high": 1.0}})
-    assert judge(half, PromptArtifact(card, found.tensors), BASE, seed=0).passed
+    assert verdict_of(half, PromptArtifact(card, found.tensors)).passed
 
 
 @pytest.mark.parametrize(("right", "passed"), [(False, False), (True, True)])
 def test_on_other_sentences_the_live_prompt_itself_is_measured(good: PromptArtifact, right: bool, passed: bool) -> None:
-    verdict = judge(counted(EIGHT, right=right), good, BASE, seed=0)
+    verdict = verdict_of(counted(EIGHT, right=right), good)
     assert verdict.passed is passed
     theirs = "100.0 of the live version on 8 sentences from which neither learned"
     assert theirs in verdict.comparison
@@ -107,7 +125,7 @@ def test_on_other_sentences_the_live_prompt_itself_is_measured(good: PromptArtif
 
 def test_sentences_that_the_live_prompt_learned_from_do_not_count_for_it_even_if_their_labels_changed() -> None:
     learned = [Sentence(sentence.words, (Span(0, 1, "time"),)) for sentence in EIGHT[:6]]
-    verdict = judge(counted(EIGHT, right=True), live(f1=0.5, learned=learned, held=learned), BASE, seed=0)
+    verdict = verdict_of(counted(EIGHT, right=True), live(f1=0.5, learned=learned, held=learned))
     assert "on 2 sentences from which neither learned" in verdict.comparison
 
 
@@ -115,13 +133,13 @@ def test_where_the_live_prompt_cannot_be_measured_its_own_score_counts() -> None
     all_seen = live(f1=0.9, learned=EIGHT, held=OTHERS)
     of_another_backbone = live(f1=0.9, learned=(), backbone_seed=1)
     for theirs in (all_seen, of_another_backbone):
-        verdict = judge(counted(EIGHT, right=False), theirs, BASE, seed=0)
+        verdict = verdict_of(counted(EIGHT, right=False), theirs)
         assert not verdict.passed
         assert "against 90.0 of the live version, measured on other sentences" in verdict.comparison
 
 
 def test_a_live_version_that_cannot_be_compared_bars_nobody() -> None:
-    verdict = judge(counted(EIGHT, right=False), live(f1=None, learned=EIGHT), BASE, seed=0)
+    verdict = verdict_of(counted(EIGHT, right=False), live(f1=None, learned=EIGHT))
     assert verdict.passed
     assert "neither be run on this backbone nor has it a score" in verdict.comparison
 
@@ -146,12 +164,77 @@ def test_sentences_that_its_source_has_learned_do_not_count_for_a_new_version() 
     theirs = live(f1=0.9, learned=EIGHT, held=EIGHT)
     knows_some, knows_all = (live(f1=0.5, learned=EIGHT[:count]).card for count in (6, 8))
     right = counted(EIGHT, right=True)
-    assert judge(right, theirs, BASE, seed=0).passed
-    wrong_on_new = Measured(EIGHT, tuple(Counts(len(s.spans) * (n < 6), 9, 9) for n, s in enumerate(EIGHT)))
-    verdict = judge(wrong_on_new, theirs, BASE, seed=0, source=knows_some)
+    assert verdict_of(right, theirs).passed
+    wrong_on_new = Measured(EIGHT, tuple(found_all(s) if n < 6 else found_none(s) for n, s in enumerate(EIGHT)))
+    verdict = verdict_of(wrong_on_new, theirs, source=knows_some)
     assert not verdict.passed
     assert verdict.comparison.startswith("f1 0.0 ")
-    verdict = judge(right, theirs, BASE, seed=0, source=knows_all)
+    verdict = verdict_of(right, theirs, source=knows_all)
     assert not verdict.passed
     assert "learned, or may have, from all sentences that it was measured on" in verdict.comparison
-    assert judge(right, None, BASE, seed=0, source=knows_all).passed
+    assert verdict_of(right, None, source=knows_all).passed
+
+
+TWO, FIVE = ("place", "time"), ("food", "group", "person", "place", "time")
+
+
+def sentences_of(count: int) -> tuple[Sentence, ...]:
+    spans = (Span(0, 1, "person"), Span(2, 3, "place"), Span(4, 5, "time"))
+    return tuple(Sentence((f"w{n}", "in", "rome", "on", "monday"), spans) for n in range(count))
+
+
+def card_of(labels: tuple[str, ...], measured: Measured, f1: float) -> PromptArtifact:
+    """A live prompt of other labels, with its record of what it was measured on."""
+    found = tiny_artifact(BASE, labels=LabelSet.of(labels))
+    metrics: dict[str, JSON] = {"f1": f1, "f1_interval": {"low": f1 - 0.02, "high": f1 + 0.02}}
+    data = traces(measured.sentences, measured)
+    return PromptArtifact(replace(found.card, metrics=metrics, data=data), found.tensors)
+
+
+def test_versions_of_other_labels_are_compared_on_those_that_both_have() -> None:
+    every, right, wrong = sentences_of(30), Counts(1, 1, 1), Counts(0, 1, 1)
+    new = Measured(every, (Scores({"person": wrong, "place": right, "time": right}),) * 30)
+    found = card_of(TWO, new.restricted(TWO), f1=1.0)
+    verdict = judge(new, FIVE, Opponents(found, {}), BASE, seed=0)
+    assert verdict.passed, "its F1 over all five labels is lower"
+    assert "f1 100.0 against 100.0 of the live version, measured on the same 30 sentences" in verdict.comparison
+    assert "labels that both have (place, time): this one also finds food, group, person" in verdict.comparison
+    worse = Measured(every, (Scores({"place": wrong, "time": right}),) * 30)
+    assert not judge(worse, FIVE, Opponents(found, {}), BASE, seed=0).passed
+
+
+def test_a_version_that_loses_a_label_says_so() -> None:
+    every = sentences_of(30)
+    found = card_of(FIVE, counted(every, right=True), f1=0.9)
+    verdict = judge(counted(every, right=True).restricted(TWO), TWO, Opponents(found, {}), BASE, seed=0)
+    assert "it no longer finds food, group, person" in verdict.comparison
+
+
+def test_a_version_without_a_label_of_the_live_one_is_held_back() -> None:
+    every = sentences_of(3)
+    verdict = judge(
+        counted(every, right=True),
+        ("food",),
+        Opponents(card_of(TWO, counted(every, right=True), f1=1.0), {}),
+        BASE,
+        seed=0,
+    )
+    assert not verdict.passed
+    assert verdict.reason == "it has no label in common with the live version"
+
+
+def test_small_losses_do_not_add_up() -> None:
+    """Each version is no worse than the one before beyond noise; the last is far worse than the first."""
+    every = sentences_of(60)
+
+    def right(count: int) -> Measured:
+        return Measured(every, of_type(*((int(n < count), 1, 1) for n in range(60))))
+
+    versions = [card_of(FIVE, right(count), f1=count / 60) for count in (54, 53, 52, 50, 47)]
+    earlier = {f"v{number:06d}": each.card for number, each in enumerate(versions[:-1], start=1)}
+    new = right(45)
+    assert judge(new, FIVE, Opponents(versions[-1], {}), BASE, seed=0).passed
+    verdict = judge(new, FIVE, Opponents(versions[-1], earlier), BASE, seed=0)
+    assert not verdict.passed
+    assert "against 90.0 of v000001, the best that was live before" in verdict.comparison
+    assert verdict.reason == "an earlier live version is better"

@@ -19,15 +19,16 @@ import pytest
 from lightner.cli import main
 from lightner.data.formats import read, write_conll
 from lightner.evaluation import confusions, reports
-from lightner.jobs import gate, sources
+from lightner.evaluation.metrics import score
+from lightner.jobs import sources
 from lightner.jobs.on_ray import local, session
 from lightner.model import backbone
 from lightner.store.artifact import PromptArtifact
-from lightner.store.lineage import traces
+from lightner.store.lineage import Measured, traces
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_words
-from lightner.types import Counts, InputError, LabelSet, Sentence, Span
+from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.conftest import LocalRay
 from tests.support.paths import CHECKOUT
 from tests.support.tiny import tiny_artifact, tiny_backbone
@@ -243,7 +244,7 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(
 ) -> None:
     registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
     found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
-    perfect = gate.Measured(sentences, tuple(Counts(2, 2, 2) for _ in sentences))
+    perfect = Measured(sentences, tuple(score([each.spans], [each.spans]) for each in sentences))
     card = replace(found.card, metrics={"f1": 1.0}, data=traces(sentences, perfect))
 
     def run(*more: str) -> str:

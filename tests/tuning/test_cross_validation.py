@@ -14,9 +14,9 @@ from lightner.evaluation.scoring import evaluate
 from lightner.tuning.cross_validation import HISTORY, Fold, History, fold_folder, folds_of, read_history, run_folds
 from lightner.tuning.rules import round_end
 from lightner.tuning.training import PROMPT, Round, Saver, fit, folded_tensors
-from lightner.types import Counts, InputError, Scores, Sentence
+from lightner.types import InputError, Scores, Sentence
+from tests.support.eight import EIGHT, LABELS, SHORT
 from tests.support.tiny import tiny_backbone
-from tests.tuning.test_training import EIGHT, LABELS, SHORT
 
 FOLDS = folds_of(EIGHT, (), seed=0)
 
@@ -85,8 +85,10 @@ def test_a_fold_learns_in_turns_what_it_learns_alone_and_scores_are_pooled(tmp_p
     assert_same(prompts(state), [folded_tensors(tuned) for tuned in alone])
     scores = [evaluate(tiny_backbone(), tuned.fold(), fold.held) for tuned, fold in zip(alone, FOLDS, strict=True)]
     assert history[-1].scores == sum(scores, Scores())
-    assert [counts.gold for counts in history[-1].sentences] == [len(s.spans) for fold in FOLDS for s in fold.held]
-    assert sum(history[-1].sentences, Counts()) == sum(scores, Scores()).micro
+    assert [scores.micro.gold for scores in history[-1].sentences] == [
+        len(s.spans) for fold in FOLDS for s in fold.held
+    ]
+    assert sum(history[-1].sentences, Scores()).micro == sum(scores, Scores()).micro
 
 
 def test_folds_that_stopped_after_a_round_go_on_as_if_they_had_not(tmp_path: Path) -> None:
