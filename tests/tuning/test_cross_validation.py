@@ -85,9 +85,8 @@ def test_a_fold_learns_in_turns_what_it_learns_alone_and_scores_are_pooled(tmp_p
     assert_same(prompts(state), [folded_tensors(tuned) for tuned in alone])
     scores = [evaluate(tiny_backbone(), tuned.fold(), fold.held) for tuned, fold in zip(alone, FOLDS, strict=True)]
     assert history[-1].scores == sum(scores, Scores())
-    assert [scores.micro.gold for scores in history[-1].sentences] == [
-        len(s.spans) for fold in FOLDS for s in fold.held
-    ]
+    golds = [scores.micro.gold for scores in history[-1].sentences]
+    assert golds == [len(s.spans) for fold in FOLDS for s in fold.held]
     assert sum(history[-1].sentences, Scores()).micro == sum(scores, Scores()).micro
 
 
