@@ -15,7 +15,7 @@ from itertools import pairwise, zip_longest
 
 import sentencex
 
-from lightner.types import Entity, InputError, Sentence, Span
+from lightner.types import MOST_WORDS, Entity, InputError, Sentence, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,36 @@ def as_read(sentence: Sentence) -> Sentence:
         if not overlapping or not joined:  # each given word by itself: then no two spans can meet
             return Sentence(tuple(word.text for word in read.words), tuple(spans), sentence.place)
     raise AssertionError("the second turn always returns")
+
+
+def in_parts(sentence: Sentence, most: int = MOST_WORDS) -> tuple[Sentence, ...]:
+    """A labelled text in parts of at most `most` words as they are read, cut at ends of sentences with its spans.
+
+    A sentence that is longer is cut where the limit is, but never within a span: a longer span stays in a longer part.
+    """
+    read = read_words(sentence.words)
+    if len(read.words) <= most:
+        return (sentence,)
+    text, words = join_words(sentence.words)
+    sizes = [last - first for first, last in read.place]
+    inside = {place for span in sentence.spans for place in range(span.start + 1, span.end)}
+    ends = {end for _, end in sentence_ranges(text, words)} - inside
+    bounds, size = [0], 0
+    for place, more in enumerate(sizes):
+        while size + more > most:
+            possible = [n for n in range(bounds[-1] + 1, place + 1) if n not in inside]
+            if not possible:
+                break
+            bounds.append(max((n for n in possible if n in ends), default=possible[-1]))
+            size = sum(sizes[bounds[-1] : place])
+        size += more
+    return tuple(_part(sentence, start, end) for start, end in pairwise([*bounds, len(words)]))
+
+
+def _part(sentence: Sentence, start: int, end: int) -> Sentence:
+    spans = (s for s in sentence.spans if start <= s.start < end)
+    moved = tuple(Span(span.start - start, span.end - start, span.label) for span in spans)
+    return Sentence(sentence.words[start:end], moved, sentence.place)
 
 
 def sentence_ranges(text: str, words: Sequence[Word]) -> tuple[tuple[int, int], ...]:

@@ -14,6 +14,7 @@ from lightner.types import Entity, InputError, Sentence, Span
 from lightner.words import (
     Word,
     as_read,
+    in_parts,
     join_words,
     read_words,
     sentence_ranges,
@@ -255,3 +256,34 @@ def test_a_sentence_to_learn_from_keeps_its_spans_apart() -> None:
     assert read.words == ("I", "do", "n", "'", "t", "know")
     assert read.spans == (Span(1, 2, "verb"), Span(2, 5, "negation"))
     assert as_read(Sentence(("I", "do", "n't", "know"))).words == ("I", "don", "'", "t", "know")
+
+
+def test_a_long_text_to_learn_from_is_cut_at_ends_of_sentences_with_its_spans() -> None:
+    words = tuple(["Ada", "met", "Emil", "in", "Rome", "."] * 50)
+    spans = tuple(Span(start, start + 1, "person") for start in range(0, 300, 6))
+    parts = in_parts(Sentence(words, spans, "file:7"))
+    assert [len(part.words) for part in parts] == [120, 120, 60]
+    assert all(part.words[-1] == "." and part.place == "file:7" for part in parts)
+    assert [span.start for part in parts for span in part.spans] == [n % 120 for n in range(0, 300, 6)]
+    assert in_parts(Sentence(words[:120], ())) == (Sentence(words[:120], ()),)
+
+
+@calm
+@given(
+    st.lists(st.sampled_from(["a", "b.", ".", "v1.2", "no"]), min_size=1, max_size=80), st.integers(3, 20), st.data()
+)
+def test_parts_hold_all_words_and_cut_no_span(given_words: list[str], most: int, data: st.DataObject) -> None:
+    starts = sorted(data.draw(st.lists(st.integers(0, len(given_words) - 1), max_size=6, unique=True)))
+    bounds = pairwise([*starts, len(given_words)])
+    spans = tuple(Span(start, min(start + 2, end), "x") for start, end in bounds)
+    parts = in_parts(Sentence(tuple(given_words), spans), most)
+    assert [word for part in parts for word in part.words] == given_words
+    offsets = [sum(len(each.words) for each in parts[:n]) for n in range(len(parts))]
+    found = [
+        (span.start + offset, span.end + offset)
+        for part, offset in zip(parts, offsets, strict=True)
+        for span in part.spans
+    ]
+    assert found == [(span.start, span.end) for span in spans]
+    longest = max((sum(len(read_words([w]).words) for w in given_words[s.start : s.end]) for s in spans), default=1)
+    assert all(len(read_words(part.words).words) <= max(most, longest, 3) for part in parts)

@@ -19,7 +19,8 @@ from lightner.jobs.options import TuneOptions
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
-from lightner.types import InputError, LabelSet, Sentence
+from lightner.types import MOST_WORDS, InputError, LabelSet, Sentence
+from lightner.words import in_parts
 
 _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
 
@@ -45,7 +46,8 @@ class Material:
 
 def material_of(options: TuneOptions) -> Material:
     """Read the files that the options name. Raises InputError for whatever is wrong with them."""
-    everything, fingerprint = read(options.train), _fingerprint(options.train)
+    texts, fingerprint = read(options.train), _fingerprint(options.train)
+    everything = tuple(part for text in texts for part in in_parts(text))
     dev = () if options.dev is None else read(options.dev)
     test = () if options.test is None else read(options.test)
     report = inspection.inspect(everything, dev, test)
@@ -56,7 +58,20 @@ def material_of(options: TuneOptions) -> Material:
     pins = {} if options.pin is None else _pins(options.pin)
     scheme, folds = _scheme(options, everything, dev, pins)
     plan_pins = {name: value for name, value in pins.items() if name not in _OF_SCHEME}
+    report = replace(report, warnings=(*_cut(texts, everything), *report.warnings))
     return Material(everything, dev, folds, test, labels, report, fingerprint, scheme, plan_pins, options.seed)
+
+
+def _cut(texts: Sequence[Sentence], parts: Sequence[Sentence]) -> tuple[str, ...]:
+    """What is said of texts that are learned in parts."""
+    long = [text for text in texts if len(in_parts(text)) > 1]
+    if not long:
+        return ()
+    where = f", first at {long[0].place}" if long[0].place else ""
+    more = len(parts) - len(texts) + len(long)
+    return (
+        f"{len(long)} texts of more than {MOST_WORDS} words are learned in {more} parts, cut at sentence ends{where}.",
+    )
 
 
 @contextmanager

@@ -140,3 +140,14 @@ def test_selection_never_sees_a_test_file(tmp_path: Path) -> None:
     assert (with_it.labels, with_it.folds, with_it.dev) == (without.labels, without.folds, without.dev)
     assert [choice.plan for choice in choices_with] == [choice.plan for choice in choices_without]
     assert run_key(with_it, choices_with, "x") == run_key(without, choices_without, "x")
+
+
+def test_long_texts_are_learned_in_parts_and_the_report_says_so(tmp_path: Path) -> None:
+    text = Sentence(
+        tuple(["ada", "met", "emil", "in", "rome", "."] * 120), (Span(0, 1, "person"), Span(714, 715, "person"))
+    )
+    material, _ = job(tmp_path, "{}", sentences=[*SENTENCES, text])
+    assert len(material.everything) == len(SENTENCES) + 6
+    assert sum(len(each.spans) for each in material.everything) == len(SENTENCES) + 2
+    [said] = [warning for warning in material.report.warnings if "parts" in warning]
+    assert said.startswith("1 texts of more than 120 words are learned in 6 parts, cut at sentence ends, first at ")
