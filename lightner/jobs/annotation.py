@@ -115,7 +115,7 @@ def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
     begin, line, rows = 0, 1, 0
     with _opened(request) as stream:
         columns = None if request.columns is None else parse_columns(request.columns)
-        form = format_of(stream, request.source, request.kind, columns)
+        form = format_of(stream, request.source, request.kind, columns=columns)
         row = None
         for row in read_rows(stream, request.source, form):
             domain = _domain(row, request)

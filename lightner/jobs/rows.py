@@ -71,7 +71,7 @@ class RowFormat:
         return cls(found["kind"], found["line_end"], None if columns is None else Layout.from_dict(columns))
 
 
-def format_of(stream: BinaryIO, name: str, kind: str, columns: Columns | None = None) -> RowFormat:
+def format_of(stream: BinaryIO, name: str, kind: str, *, columns: Columns | None = None) -> RowFormat:
     """The format of the file called `name`; of CoNLL columns it is decided by all of the file. Leaves `stream` at 0.
 
     Raises InputError for an archive or a pointer of Git LFS, for a file that is not UTF-8, for a column that it lacks.
@@ -82,7 +82,7 @@ def format_of(stream: BinaryIO, name: str, kind: str, columns: Columns | None = 
     stream.seek(0)
     if kind != CONLL:
         return RowFormat(kind, line_end)
-    layout = layout_of((text for _, _, text in _lines(stream, name, 1, line_end)), name, columns)
+    layout = layout_of((text for _, _, text in _lines(stream, name, line=1, line_end=line_end)), name, columns)
     stream.seek(0)
     return RowFormat(kind, line_end, layout)
 
@@ -94,7 +94,7 @@ def read_rows(stream: BinaryIO, name: str, form: RowFormat, *, line: int = 1) ->
     text: every line is a row, blank ones too. conll: sentences, as tuning reads them; their tags do not matter.
     Raises InputError `name:line: found ..., expected ...`.
     """
-    lines = _lines(stream, name, line, form.line_end)
+    lines = _lines(stream, name, line=line, line_end=form.line_end)
     if form.columns is not None:
         for block in blocks(lines, form.columns, name):
             if block.faults:
@@ -117,7 +117,7 @@ def _line_end(stream: BinaryIO) -> str:
     return "\r" if b"\r" in head and not head.endswith(b"\n") else "\n"
 
 
-def _lines(stream: BinaryIO, name: str, line: int, line_end: str) -> Iterator[Line]:
+def _lines(stream: BinaryIO, name: str, *, line: int, line_end: str) -> Iterator[Line]:
     """Number, end and text of each line, without its line end."""
     end, number = 0, line
     for content in _raw_lines(stream, line_end.encode()):

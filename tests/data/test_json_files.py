@@ -45,6 +45,9 @@ def file(tmp_path: Path) -> File:
         pytest.param(json.dumps(PAIR) + "\n" + json.dumps(PAIR), [":1", ":2"], id="pairs"),
         pytest.param(json.dumps([PAIR, PAIR], indent=1), [": record 0", ": record 1"], id="an array of pairs"),
         pytest.param(json.dumps([RECORD]) + "\n" + json.dumps([RECORD]), [":1: record 0", ":2: record 0"], id="arrays"),
+        pytest.param(
+            json.dumps({"version": 1, "data": [RECORD, RECORD]}), [": data[0]", ": data[1]"], id="an object of one"
+        ),
         pytest.param(json.dumps(RECORD) + "\n\ufeff" + json.dumps(RECORD) + "\n", [":1", ":2"], id="joined files"),
     ],
 )
@@ -70,6 +73,26 @@ def test_a_file_of_ner_annotator_is_read_and_its_untouched_texts_are_counted(fil
     corpus = read_corpus(path)
     assert corpus.sentences == (ROSA, Sentence(("it", "rains")))
     assert [(note.count, note.first) for note in corpus.notes] == [(1, f"{path}: annotations[1]")]
+
+
+def test_records_of_dataturks_include_the_last_character(file: File) -> None:
+    points = [{"start": 0, "end": 3, "text": "Rosa"}]
+    labelled = {"content": "Rosa sang", "annotation": [{"label": ["PER"], "points": points}], "extras": None}
+    untouched = {"content": "it rains", "annotation": None}
+    corpus = read_corpus(file("\n".join(map(json.dumps, [labelled, untouched, {"content": "it", "annotation": []}]))))
+    assert corpus.sentences == (ROSA, Sentence(("it",)))
+    assert [note.count for note in corpus.notes] == [1]
+    for annotation, said in (
+        ([{"label": [], "points": points}], "annotation[0]: found {'label': []"),
+        ([{"label": ["X"], "points": [{"start": 0}]}], "annotation[0]: found {'start': 0}, expected whole numbers"),
+        (
+            [{"label": ["X"], "points": [{**points[0], "text": "Lena"}]}],
+            "found [0, 4) 'Rosa', expected the text stated",
+        ),
+        ("Rosa", "annotation: found 'Rosa', expected a list"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            read(file(json.dumps({"content": "Rosa sang", "annotation": annotation})))
 
 
 class TestGliner:

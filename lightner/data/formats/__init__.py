@@ -70,7 +70,7 @@ def read_corpus(
     at once, by kind. A fault that one of `repairs` mends is none.
     """
     name, findings = os.fspath(source), Findings(repairs)
-    sentences, said = _sentences(name, findings, columns)
+    sentences, said = _sentences(name, findings, columns=columns)
     return Corpus(tuple(sentences), findings.notes(), said, repairs)
 
 
@@ -82,13 +82,13 @@ def _sentences(name: str, findings: Findings, columns: Columns | None) -> tuple[
             raise InputError(f"{name}: columns: found {columns}, expected none: BRAT's files have no columns")
         return brat.parse_brat(path, findings), None
     if hugging_face.is_source(name):
-        return parse_records(hugging_face.records_of(name), name, findings, columns), None
+        return parse_records(hugging_face.records_of(name), name, findings, columns=columns), None
     text = read_text(name)
     if path.suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
-        return parse_json(text, name, findings, columns), None
+        return parse_json(text, name, findings, columns=columns), None
     if list_table.is_table(text):
-        return parse_records(list_table.records_of(text, name, findings), name, findings, columns), None
-    return parse_conll(text, name, findings, columns)
+        return parse_records(list_table.records_of(text, name, findings), name, findings, columns=columns), None
+    return parse_conll(text, name, findings, columns=columns)
 
 
 def labels_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:

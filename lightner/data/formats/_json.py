@@ -13,6 +13,8 @@ from lightner.types import InputError
 Record = tuple[Any, str]
 """A value of JSON that should be a record, and where it is: `a.jsonl:3`, `a.json: record 3`."""
 
+_OF_RECORDS = ("text", "sentence", "content", "tokens", "words", "tokenized_text")
+"""Fields one of which a record has."""
 _NO_JSON = "lines that are no JSON"
 _MARK = "\ufeff"  # of files that were joined
 
@@ -53,6 +55,9 @@ def _expanded(values: list[Record], name: str, findings: Findings) -> list[Recor
         return [(record, f"{name}: record {index}") for index, record in enumerate(values[0][0])]
     if len(values) == 1 and ner_annotator.is_file(values[0][0]):
         return ner_annotator.records_of(values[0][0], name, findings)
+    if len(values) == 1 and (held := _held(values[0][0])) is not None:
+        field, items = held
+        return [(record, f"{name}: {field}[{index}]") for index, record in enumerate(items)]
     records: list[Record] = []
     for value, place in values:
         if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
@@ -60,6 +65,20 @@ def _expanded(values: list[Record], name: str, findings: Findings) -> list[Recor
         else:
             records.append((value, place))
     return records
+
+
+def _held(value: Any) -> tuple[str, list[Any]] | None:
+    """The one field of an object, which is no record itself, that holds a list of records; None where there is none."""
+    if not isinstance(value, dict) or any(isinstance(value.get(name), str) for name in _OF_RECORDS):
+        return None
+    lists = [
+        (name, each) for name, each in value.items() if isinstance(each, list) and each and all(map(_is_record, each))
+    ]
+    return lists[0] if len(lists) == 1 else None
+
+
+def _is_record(value: object) -> bool:
+    return pairs.is_pair(value) or (isinstance(value, dict) and any(name in value for name in _OF_RECORDS))
 
 
 def _values(text: str, name: str) -> Iterator[Record]:

@@ -30,7 +30,7 @@ _DEPTH = 4  # to which a field that is not known is searched
 _BY_NAME = "name the fields that count by --columns word=...,tag=... or --columns text=...,spans=..."
 
 
-def annotation_of(record: Mapping[str, Any], place: str, wanted: Columns, findings: Findings) -> Marked | Tagged:
+def annotation_of(record: Mapping[str, Any], place: str, *, wanted: Columns, findings: Findings) -> Marked | Tagged:
     """The words and tags of a record, or its text and marks. Raises FormatError."""
     fields = {name: by_item(value) for name, value in record.items()}
     missing = [each for each in wanted.names if each not in fields]
@@ -41,8 +41,8 @@ def annotation_of(record: Mapping[str, Any], place: str, wanted: Columns, findin
     text_at = _text_field(fields, wanted)
     tags = _tag_fields(fields, words_at, wanted)
     spans = _span_fields(fields, tags, wanted)
-    _check_others(fields, {*tags, *(name.partition(".")[0] for name in spans)}, words_at, wanted, place)
-    tagged = _agreed_tags(fields, words_at, tags, place, findings)
+    _check_others(fields, {*tags, *(name.partition(".")[0] for name in spans)}, words_at, wanted=wanted, place=place)
+    tagged = _agreed_tags(fields, words_at, tags, place=place)
     layers = {name: _marks(items, f"{place}: {name}", findings) for name, items in spans.items()}
     if len({frozenset(map(_plainly, marks)) for marks in layers.values()}) > 1:
         raise _disagreement(layers, place)
@@ -103,7 +103,7 @@ def _span_fields(fields: Mapping[str, Any], tags: Sequence[str], wanted: Columns
 
 
 def _check_others(
-    fields: Mapping[str, Any], used: Collection[str], words_at: str | None, wanted: Columns, place: str
+    fields: Mapping[str, Any], used: Collection[str], words_at: str | None, *, wanted: Columns, place: str
 ) -> None:
     """Raises FormatError for a field that is not known and holds labels or offsets."""
     if wanted.tag is not None or wanted.spans is not None:
@@ -131,9 +131,7 @@ def _carries(value: object, words: int | None, depth: int = _DEPTH) -> bool:
     return has_offsets(value) or (depth > 0 and any(_carries(each, words, depth - 1) for each in value))
 
 
-def _agreed_tags(
-    fields: Mapping[str, Any], words_at: str | None, names: Sequence[str], place: str, findings: Findings
-) -> Tagged | None:
+def _agreed_tags(fields: Mapping[str, Any], words_at: str | None, names: Sequence[str], *, place: str) -> Tagged | None:
     """The words and tags of the fields of tags, which must be alike."""
     if words_at is None or not names:
         return None

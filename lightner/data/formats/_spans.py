@@ -83,7 +83,7 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
     faults: list[FormatError] = []
     for mark in marked.marks:
         try:
-            spans.append(_span(mark, marked.text, words, findings))
+            spans.append(_span(mark, marked.text, words, findings=findings))
         except FormatError as fault:
             if Repair.DROP_SPAN in findings.repairs:
                 findings.note(f"spans left out ({fault.kind})", fault.place)
@@ -92,10 +92,10 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
     if faults or not words:
         findings.refuse(faults)
         return None
-    return flat_sentence([word.text for word in words], spans, marked.place, findings)
+    return flat_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
 
 
-def flat_sentence(words: Iterable[str], spans: Iterable[Span], place: str, findings: Findings) -> Sentence | None:
+def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, findings: Findings) -> Sentence | None:
     """A sentence whose spans share no word; None where they do, which is a fault. Of equal spans, one counts."""
     given = sorted(spans)
     distinct = sorted(set(given))
@@ -121,19 +121,19 @@ def states(found: str, stated: str | None) -> bool:
     return stated is None or found == stated or found.split() == stated.split()
 
 
-def nearby(text: str, start: int, end: int, stated: str) -> tuple[int, int] | None:
+def nearby(text: str, start: int, end: int, *, stated: str) -> tuple[int, int] | None:
     """Where the text that a span states is, if it shares characters with the span and is there once."""
     size = len(stated)
     places = [at for at in range(max(0, start - size + 1), min(end, len(text))) if size and text.startswith(stated, at)]
     return (places[0], places[0] + size) if len(places) == 1 else None
 
 
-def _span(mark: Mark, text: str, words: Sequence[Word], findings: Findings) -> Span:
+def _span(mark: Mark, text: str, words: Sequence[Word], *, findings: Findings) -> Span:
     """The words that the characters of `mark` cover. Raises FormatError."""
     start, end = mark.start, mark.end
     inside = 0 <= start < end <= len(text)
     if not (inside and states(text[start:end], mark.stated)):
-        moved = nearby(text, start, end, mark.stated or "")
+        moved = nearby(text, start, end, stated=mark.stated or "")
         if moved is None:
             raise _misplaced(mark, text)
         findings.note(MOVED, mark.place)

@@ -63,14 +63,14 @@ def decode(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int
     others = distinct - {OUTSIDE}
     if OUTSIDE in distinct and others and not any(map(is_tag, others)) and all(map(is_plain_label, others)):
         return _plain(rows, place, findings)
-    rows = _well_shaped(rows, distinct, place, findings)
+    rows = _well_shaped(rows, distinct, place=place, findings=findings)
     prefixes = {tag[0] for tag in distinct if tag != OUTSIDE and is_tag(tag)}
     if prefixes <= {"B", "I"}:
         return _open(rows, place, findings)
     scheme = next((each for each in CLOSED_SCHEMES.values() if prefixes <= set(each)), None)
     if scheme is None:
         raise _second_scheme(rows, place)
-    return _closed(rows, scheme, place, findings)
+    return _closed(rows, scheme, place=place, findings=findings)
 
 
 def loosely(tags: Sequence[str]) -> tuple[Span, ...] | None:
@@ -111,7 +111,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _DECORATED = re.compile(r"^[BIESLUMWOo][_:./|]|[-_:./|][BIESLUMW]$|^[bi]-|^[oO]$|-$|^[A-Z]-|^\W")
 
 
-def _well_shaped(rows: Sequence[Tagged], distinct: set[str], place: Place, findings: Findings) -> Sequence[Tagged]:
+def _well_shaped(rows: Sequence[Tagged], distinct: set[str], *, place: Place, findings: Findings) -> Sequence[Tagged]:
     """The rows without those that have a tag of unknown shape, which are faults."""
     bad = {tag for tag in distinct if not is_tag(tag)}
     if not bad:
@@ -173,7 +173,7 @@ def _open(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int,
     return sentences
 
 
-def _closed(rows: Sequence[Tagged], scheme: _Scheme, place: Place, findings: Findings) -> dict[int, Sentence]:
+def _closed(rows: Sequence[Tagged], scheme: _Scheme, *, place: Place, findings: Findings) -> dict[int, Sentence]:
     sentences: dict[int, Sentence] = {}
     for row in rows:
         try:

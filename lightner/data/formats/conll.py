@@ -20,7 +20,9 @@ from lightner.data.formats.options import Columns
 from lightner.types import InputError, Sentence
 
 
-def parse_conll(text: str, name: str, findings: Findings, columns: Columns | None = None) -> tuple[list[Sentence], str]:
+def parse_conll(
+    text: str, name: str, findings: Findings, *, columns: Columns | None = None
+) -> tuple[list[Sentence], str]:
     """Sentences of a file called `name` (for messages), those without entities too, and what its columns are.
 
     Columns are parted by tabs, or by spaces in a line without a tab, or by commas in all lines; blank lines end
@@ -32,7 +34,7 @@ def parse_conll(text: str, name: str, findings: Findings, columns: Columns | Non
     layout = layout_of(lines, name, columns)
     if layout.width < 2:
         raise InputError(f"{name}:{layout.example}: found one column, expected a word and a tag")
-    tag = _tag_column(lines, layout, name, findings)
+    tag = _tag_column(lines, layout, name=name, findings=findings)
     numbers: list[Sequence[int]] = []
     rows: list[Tagged] = []
     for block in blocks(_numbered(lines), layout, name, tag=tag):
@@ -92,7 +94,7 @@ def _numbered(lines: Sequence[str]) -> Iterator[Line]:
     return ((number, 0, line) for number, line in enumerate(lines, start=1))
 
 
-def _tag_column(lines: Sequence[str], layout: Layout, name: str, findings: Findings) -> int:
+def _tag_column(lines: Sequence[str], layout: Layout, *, name: str, findings: Findings) -> int:
     """The column of tags: the only one, or the outermost of nested layers. Raises InputError where that is a guess."""
     if len(layout.tags) == 1:
         return layout.tags[0]
@@ -102,7 +104,7 @@ def _tag_column(lines: Sequence[str], layout: Layout, name: str, findings: Findi
         inner = [other for other in layout.tags if tags[other] != tags[at]]
         if all(_is_within(tags[other], tags[at]) for other in inner):
             for other in inner:
-                _note_inner(found[other], other, name, findings)
+                _note_inner(found[other], other, name=name, findings=findings)
             return at
     shown = " and ".join(f"{at + 1} ({', '.join(_labels(tags[at]))})" for at in layout.tags)
     example = f"--columns word={layout.word + 1},tag={layout.tags[0] + 1}"
@@ -115,7 +117,7 @@ def _is_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
     return (True, False) not in pairs and (False, True) in pairs
 
 
-def _note_inner(found: Sequence[Block], column: int, name: str, findings: Findings) -> None:
+def _note_inner(found: Sequence[Block], column: int, *, name: str, findings: Findings) -> None:
     begins = [
         number for block in found for number, tag in zip(block.numbers, block.tags, strict=True) if tag[:2] == "B-"
     ]

@@ -39,7 +39,7 @@ def sentence_of(record: Mapping[str, Any], place: str, findings: Findings) -> Se
             if Repair.DROP_SPAN not in findings.repairs:
                 raise
             findings.note(f"spans left out ({fault.kind})", fault.place)
-    return flat_sentence(words, spans, place, findings)
+    return flat_sentence(words, spans, place=place, findings=findings)
 
 
 def _span(item: object, words: int, place: str) -> Span:

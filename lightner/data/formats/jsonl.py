@@ -1,7 +1,7 @@
 """JSON <-> sentences: records of tokens with tags, or of a text with labelled spans in characters.
 
-Understands what Hugging Face datasets, doccano, spaCy, Prodigy, Label Studio, ner-annotator and GLiNER write. A field
-that holds labels or offsets and is not understood is refused; fields of other tasks are skipped.
+Understands what Hugging Face datasets, doccano, spaCy, Prodigy, Label Studio, ner-annotator, Dataturks and GLiNER
+write. A field that holds labels or offsets and is not understood is refused; fields of other tasks are skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lightner.data.formats import gliner, label_studio, pairs, prodigy, spacy
+from lightner.data.formats import dataturks, gliner, label_studio, pairs, prodigy, spacy
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._json import Record, records_of
 from lightner.data.formats._layers import annotation_of
@@ -26,7 +26,7 @@ from lightner.types import InputError, Sentence
 _LEFT_OUT = "records left out that are not annotated, or whose answer is not 'accept'"
 
 
-def parse_json(text: str, name: str, findings: Findings, columns: Columns | None = None) -> list[Sentence]:
+def parse_json(text: str, name: str, findings: Findings, *, columns: Columns | None = None) -> list[Sentence]:
     """Sentences of a file called `name` (for messages), those without entities too.
 
     A record is `{"tokens": [word], "ner_tags": [tag]}` or `{"text": text, "spans": [span]}`, with other usual names of
@@ -34,11 +34,11 @@ def parse_json(text: str, name: str, findings: Findings, columns: Columns | None
     at the ends of a span is dropped. Other records are those of the formats in this folder.
     Raises InputError for a file that is no JSON or has no records.
     """
-    return parse_records(records_of(text, name, findings), name, findings, columns)
+    return parse_records(records_of(text, name, findings), name, findings, columns=columns)
 
 
 def parse_records(
-    records: Iterable[Record], name: str, findings: Findings, columns: Columns | None = None
+    records: Iterable[Record], name: str, findings: Findings, *, columns: Columns | None = None
 ) -> list[Sentence]:
     """Sentences of records, each given with its place, of the source called `name`. Raises InputError for none."""
     wanted = columns or Columns()
@@ -47,7 +47,7 @@ def parse_records(
     found: list[_Found] = []
     for record, place in records:
         try:
-            found += _read(record, place, wanted, findings)
+            found += _read(record, place, wanted=wanted, findings=findings)
         except FormatError as fault:
             findings.refuse([fault])
     sentences = _sentences(found, findings)
@@ -78,7 +78,7 @@ def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
 _Found = Sentence | Tagged | Marked
 
 
-def _read(record: Any, place: str, wanted: Columns, findings: Findings) -> Iterator[_Found]:
+def _read(record: Any, place: str, *, wanted: Columns, findings: Findings) -> Iterator[_Found]:
     """The sentences of a record, as far as it alone says what they are. Raises FormatError."""
     if pairs.is_pair(record):
         record = pairs.record_of(record)
@@ -93,6 +93,12 @@ def _read(record: Any, place: str, wanted: Columns, findings: Findings) -> Itera
             findings.note(_LEFT_OUT, place)
         else:
             yield marked
+    elif dataturks.is_record(record):
+        content = dataturks.marked_of(record, place)
+        if content is None:
+            findings.note(_LEFT_OUT, place)
+        else:
+            yield content
     elif gliner.is_record(record):
         sentence = gliner.sentence_of(record, place, findings)
         if sentence is not None:
@@ -100,7 +106,7 @@ def _read(record: Any, place: str, wanted: Columns, findings: Findings) -> Itera
     elif spacy.is_document(record):
         yield from spacy.sentences_of(record, place)
     else:
-        yield annotation_of(record, place, wanted, findings)
+        yield annotation_of(record, place, wanted=wanted, findings=findings)
 
 
 def _sentences(found: Sequence[_Found], findings: Findings) -> list[Sentence]:

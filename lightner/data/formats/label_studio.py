@@ -41,7 +41,7 @@ def marked_of(record: Mapping[str, Any], place: str, findings: Findings) -> Mark
     if not _is_whole(record):
         values = _minimal(record, place)
         text = _text({key: value for key, value in record.items() if key not in _OF_EXPORT}, values, place)
-        return Marked(text, tuple(_marks(text, values, place, findings)), place, True)
+        return Marked(text, tuple(_marks(text, values, place=place, findings=findings)), place, True)
     made = [each for key in _MADE for each in record.get(key, ()) if isinstance(each, dict) and not _is_skipped(each)]
     if not made:
         return None
@@ -49,7 +49,7 @@ def marked_of(record: Mapping[str, Any], place: str, findings: Findings) -> Mark
         raise FormatError(place, f"found data {record['data']!r}, expected an object with the text", kind=_KIND)
     results = [_results(each, place, findings) for each in _deciding(made)]
     text = _text(record["data"], [value for values in results for value in values], place)
-    found = [_marks(text, values, place, findings) for values in results]
+    found = [_marks(text, values, place=place, findings=findings) for values in results]
     if any(sorted(map(_plainly, each)) != sorted(map(_plainly, found[0])) for each in found):
         said = f"found {len(found)} annotations that differ, expected one, or one marked as ground truth"
         raise FormatError(place, said, kind="tasks with annotations that differ")
@@ -135,11 +135,11 @@ def _has(text: str, value: object) -> bool:
     return False
 
 
-def _marks(text: str, values: Sequence[Any], place: str, findings: Findings) -> list[Mark]:
+def _marks(text: str, values: Sequence[Any], *, place: str, findings: Findings) -> list[Mark]:
     marks = []
     for index, value in enumerate(values):
         try:
-            marks.append(_mark(text, value, f"{place}: {LABELS}[{index}]", findings))
+            marks.append(_mark(text, value, place=f"{place}: {LABELS}[{index}]", findings=findings))
         except FormatError as fault:
             if not (Repair.DROP_SPAN in findings.repairs and Repair.DROP_SPAN in fault.repairs):
                 raise
@@ -147,30 +147,30 @@ def _marks(text: str, values: Sequence[Any], place: str, findings: Findings) -> 
     return marks
 
 
-def _mark(text: str, value: object, place: str, findings: Findings) -> Mark:
+def _mark(text: str, value: object, *, place: str, findings: Findings) -> Mark:
     match value:
         case {"start": int(start), "end": int(end), "labels": [str(label)], **rest}:
             stated = rest.get("text")
             if not isinstance(stated, str):
-                return Mark(*_unstated(text, start, end, place), label, None, place)
-            return Mark(*_stated(text, start, end, stated, place, findings), label, None, place)
+                return Mark(*_unstated(text, start, end, place=place), label, None, place)
+            return Mark(*_stated(text, start, end, stated=stated, place=place, findings=findings), label, None, place)
     said = f"found {json.dumps(value)}, expected whole numbers 'start' and 'end' and one label"
     raise FormatError(place, said, kind="spans that cannot be understood", repairs=[Repair.DROP_SPAN])
 
 
-def _stated(text: str, start: int, end: int, stated: str, place: str, findings: Findings) -> tuple[int, int]:
+def _stated(text: str, start: int, end: int, *, stated: str, place: str, findings: Findings) -> tuple[int, int]:
     """Offsets in characters of those in UTF-16 units, or in characters already: whichever gives the text stated."""
     for begin, until in _readings(text, start, end):
         if _says(text[begin:until], stated):
             return begin, until
-    if (moved := nearby(text, start, end, stated)) is not None:
+    if (moved := nearby(text, start, end, stated=stated)) is not None:
         findings.note(MOVED, place)
         return moved
     said = f"found [{start}, {end}) {text[start:end]!r}, expected the text stated, {stated!r}"
     raise FormatError(place, said, kind="spans that state another text", repairs=[Repair.DROP_SPAN])
 
 
-def _unstated(text: str, start: int, end: int, place: str) -> tuple[int, int]:
+def _unstated(text: str, start: int, end: int, *, place: str) -> tuple[int, int]:
     """Offsets in characters of those in UTF-16 units, where the two are the same."""
     found = _readings(text, start, end)
     if len(found) > 1:
