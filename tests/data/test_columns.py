@@ -170,6 +170,12 @@ class TestOddLines:
         assert corpus.columns == "word 1, tag 3 of 3, with a header row"
         assert corpus.sentences[1].place.endswith("sample.tsv:5")
 
+    @pytest.mark.parametrize("header", ["TOKEN\tNE-COARSE", "Form\tEntity Type", "word\tner_label"])
+    def test_a_header_may_call_the_tags_what_it_likes(self, file: File, header: str) -> None:
+        assert [each.words for each in read(file(f"{header}\nMina\tB-PER\nleft\tO\n"))] == [("Mina", "left")]
+        with pytest.raises(InputError, match=r"sample.tsv:1: found tag 'PER', expected O, or B-"):
+            read(file("Mina\tPER\nleft\tO\nSol\tB-PER\n"))
+
     def test_words_that_are_called_like_columns_are_no_header(self, file: File) -> None:
         assert [each.words for each in read(file("word\tO\ntag\tB-X\n"))] == [("word", "tag")]
 

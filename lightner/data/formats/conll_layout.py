@@ -13,6 +13,7 @@ from itertools import accumulate, islice
 from operator import methodcaller, not_
 
 from lightner.data.formats._columns import Column, Quotes
+from lightner.data.formats._tags import is_tag
 from lightner.data.formats.conll_rows import (
     BLANK,
     BYTE_ORDER_MARK,
@@ -150,10 +151,8 @@ class _Survey:
         return True
 
     def _add(self, lines: Sequence[str]) -> None:
-        rows: list[list[str]] = []
+        rows: list[tuple[list[str], int, int]] = []
         hashes: list[list[str]] = []
-        sentences: list[int] = []
-        numbers: list[int] = []
         for number, text in enumerate(lines, start=self._lines + 1):
             columns = self._columns(text)
             if not columns:
@@ -161,17 +160,16 @@ class _Survey:
                 self._blank = self._blank or DOCUMENT_MARK not in text
             elif columns[0][:1] == "#":
                 hashes.append(columns)
-            elif not rows and not self._sure.widths and _is_header(columns, self._wanted):
-                self._header = tuple(columns)
             elif tuple(columns) != self._header:
                 self._parted = self._parted or (self._blank and bool(rows or self._sure.widths))
                 self._blank = False
-                rows.append(columns)
-                sentences.append(self._sentence)
-                numbers.append(number)
+                rows.append((columns, self._sentence, number))
                 self._see_quotes(columns)
+        if rows and not self._sure.widths and _is_header(rows[0][0], [row for row, _, _ in rows[1:]], self._wanted):
+            self._header = tuple(rows[0][0])
+            rows = [row for row in rows if tuple(row[0]) != self._header]
         if rows:
-            self._sure.add(rows, sentences, numbers)
+            self._sure.add(*zip(*rows, strict=True))
         if hashes:
             self._hashes.add(hashes, range(len(hashes)), [self._lines + 1] * len(hashes))
 
@@ -193,7 +191,7 @@ class _Survey:
         if not rows.widths:
             return Layout(width=2, tags=(1,))
         columns = rows.columns[rows.width]
-        given = _given(self._wanted, self._header, columns, name)
+        given = _given(self._wanted, self._header, columns, name=name)
         word = given.word if given.word is not None else _word_column(columns, given.tag)
         tags = (given.tag,) if given.tag is not None else _tag_columns(columns, word)
         gaps = not self._parted and columns[word].empty > 0
@@ -233,11 +231,11 @@ _UNEVEN = {"\t": re.compile(r"[ \r]\n|\t\n|\n |\t | \t"), " ": re.compile(r"[ \r
 """What makes columns of lines that a tab or a space parts begin or end with white space."""
 
 
-def _given(wanted: Columns, header: Sequence[str], columns: Sequence[Column], name: str) -> _Given:
+def _given(wanted: Columns, header: Sequence[str], columns: Sequence[Column], *, name: str) -> _Given:
     """What the user names, else what the header names and the content does not contradict."""
     if wanted.text is not None or wanted.spans is not None:
         raise InputError(f"{name}: columns: found a field of records (text or spans), expected word, tag or sentence")
-    asked = [_asked(each, header, len(columns), name) for each in (wanted.word, wanted.tag, wanted.sentence)]
+    asked = [_asked(each, header, width=len(columns), name=name) for each in (wanted.word, wanted.tag, wanted.sentence)]
     names = [_plainly(each) for each in header]
     word, tag, sentence = (
         next((names.index(each) for each in known if each in names), None)
@@ -249,7 +247,7 @@ def _given(wanted: Columns, header: Sequence[str], columns: Sequence[Column], na
     return _Given(*(named if one is None else one for one, named in pairs))
 
 
-def _asked(column: int | str | None, header: Sequence[str], width: int, name: str) -> int | None:
+def _asked(column: int | str | None, header: Sequence[str], *, width: int, name: str) -> int | None:
     if isinstance(column, str):
         if column not in header:
             found = f"a header row of {list(header)}" if header else "no header row with it"
@@ -260,14 +258,20 @@ def _asked(column: int | str | None, header: Sequence[str], width: int, name: st
     return None if column is None else column - 1
 
 
-def _is_header(columns: Sequence[str], wanted: Columns) -> bool:
-    named = [each for each in (wanted.word, wanted.tag, wanted.sentence) if isinstance(each, str)]
-    if named:
-        return set(named) <= set(columns)
+def _is_header(columns: list[str], following: Sequence[list[str]], wanted: Columns) -> bool:
+    """Whether the first row of a file names its columns: words and tags, or words above a column of tags."""
+    if wanted.names:
+        return set(wanted.names) <= set(columns)
     names = [_plainly(each) for each in columns]
     words = [at for at, name in enumerate(names) if name in WORD_NAMES]
-    tags = [at for at, name in enumerate(names) if name in TAG_NAMES]
-    return bool(words) and bool(set(tags) - {words[0]})
+    if not words:
+        return False
+    alike = [row for row in following[:_SAMPLE_LINES] if len(row) == len(columns)]
+    below = [Column() for _ in columns]
+    for column, values in zip(below, zip(*alike, strict=True), strict=False):
+        column.add(values, range(len(values)))
+    tags = {at for at, column in enumerate(below) if column.is_prefixed and not is_tag(columns[at])}
+    return bool((tags | {at for at, name in enumerate(names) if name in TAG_NAMES}) - {words[0]})
 
 
 def _plainly(name: str) -> str:

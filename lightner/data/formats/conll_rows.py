@@ -93,20 +93,17 @@ def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None 
 
     Tags are collected from column `tag`, where one is given. Each block has a word or a fault.
     """
-    split, word_at, width = layout.splitter(), layout.word, layout.width
-    tag_at = word_at if tag is None else tag
-    steady = not layout.header and layout.sentence is None and layout.numbers is None
-    block, before, end, number = Block(), [""], 0, 0
+    split, word_at, tag_at = layout.splitter(), layout.word, layout.word if tag is None else tag
+    rows: dict[str, list[str]] = {}  # columns of lines that are rows whatever is around them: most lines come again
+    block, before, end, number = Block(), None, 0, 0
     for number, line_end, text in lines:
-        columns = split(text.rstrip(BLANK))
-        if steady and len(columns) == width and columns[word_at] and text[0] not in _MAY_BE_NO_ROW:
-            kind = _Kind.ROW  # as nearly all lines are
-        else:
-            joined = text.startswith(BYTE_ORDER_MARK)
-            text = text.removeprefix(BYTE_ORDER_MARK)
-            columns = split(text.rstrip(BLANK)) if joined else columns
-            kind = _kind_of(text, columns, layout, before if block.words else None)
-            kind = _Kind.FIRST if joined and kind is _Kind.ROW else kind
+        columns, kind = rows.get(text), _Kind.ROW
+        if columns is None:
+            kind, columns = _read(text, split, layout, before=before)
+            if kind is _Kind.ROW and layout.is_steady and text[0] not in _MAY_BE_NO_ROW:
+                if len(rows) == _ROWS_KEPT:
+                    rows.clear()
+                rows[text] = columns
         if (kind is _Kind.END or kind is _Kind.FIRST) and (block.words or block.faults):
             block.end, block.next_line = (line_end, number + 1) if kind is _Kind.END else (end, number)
             yield block
@@ -118,6 +115,8 @@ def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None 
             before = columns
         elif kind is _Kind.FAULT:
             block.faults.append(_fault(columns, layout, f"{name}:{number}"))
+        elif kind is _Kind.END:
+            before = None
         end = line_end
     if block.words or block.faults:
         block.end, block.next_line = end, number + 1
@@ -170,22 +169,16 @@ _COMMENT = re.compile(r"#(?:[\s#]|$|begin document|end document)|# *[^\s=][^=]*=
 _RANGE = re.compile(r"\d+[-.]\d+")
 
 
-def _empty() -> tuple[Block, list[str], list[str], list[int]]:
-    """A block without rows, and its lists."""
-    block = Block()
-    return block, block.words, block.tags, block.numbers
-
-
-def _read(text: str, split: Split, layout: Layout, before: list[str] | None) -> tuple[_Kind, list[str]]:
+def _read(text: str, split: Split, layout: Layout, *, before: list[str] | None) -> tuple[_Kind, list[str]]:
     """What a line is, and its columns."""
     joined = text.startswith(BYTE_ORDER_MARK)
     text = text.removeprefix(BYTE_ORDER_MARK)
     columns = split(text.rstrip(BLANK))
-    kind = _kind_of(text, columns, layout, before)
+    kind = _kind_of(text, columns, layout, before=before)
     return _Kind.FIRST if joined and kind is _Kind.ROW else kind, columns
 
 
-def _kind_of(text: str, columns: list[str], layout: Layout, before: list[str] | None) -> _Kind:
+def _kind_of(text: str, columns: list[str], layout: Layout, *, before: list[str] | None) -> _Kind:
     """`before`: the row before it, None at the beginning of a sentence."""
     if is_no_sentence(columns, layout.word):
         return _Kind.END
