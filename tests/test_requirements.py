@@ -11,12 +11,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lightner.cli.program import EXTRAS
 from lightner.jobs.options import TRACKERS
 from tests.support.paths import CHECKOUT
 from tests.test_imports import FILES, names_in, room
 
 PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRA_OF = {"jobs": "ray", "service": "ray", "client": "client"}
+EXTRA_OF = {"jobs": "ray", "service": "ray", "client": "client", "pretraining": "pretrain"}
 
 
 def asked(*extras: str) -> set[str]:
@@ -24,28 +25,34 @@ def asked(*extras: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
-def imported(*rooms: str) -> set[str]:
-    """Distributions of what modules in these rooms import, wherever in them."""
+def imported(*rooms: str) -> dict[str, str]:
+    """Packages that modules in these rooms import, wherever in them, with their distributions."""
     known = packages_distributions()
     names = {name.split(".")[0] for path in FILES if room(path) in rooms for name in names_in(path)}
-    names -= {*sys.stdlib_module_names, "lightner"}
-    return {canonicalize_name(known[name][0]) for name in names}
+    return {name: canonicalize_name(known[name][0]) for name in names - {*sys.stdlib_module_names, "lightner"}}
 
 
-# Reading and scoring are being moved to these; then this is empty.
-NOT_YET = {"datasets", "seqeval"}
+# Reading is being moved to it; then this is empty.
+NOT_YET = {"datasets"}
 LIBRARY = sorted({room(path) for path in FILES} - set(EXTRA_OF))
 
 
 def test_base_requirements_are_those_of_the_library_and_its_command() -> None:
-    assert imported(*LIBRARY) - asked() == set()
-    assert asked() - imported(*LIBRARY) <= NOT_YET
+    found = set(imported(*LIBRARY).values())
+    assert found - asked() == set()
+    assert asked() - found <= NOT_YET
 
 
 @pytest.mark.parametrize("extra", sorted(set(EXTRA_OF.values())))
 def test_an_extra_brings_what_its_rooms_import_beyond_the_base(extra: str) -> None:
     rooms = [name for name, brings in EXTRA_OF.items() if brings == extra]
-    assert imported(*rooms) - asked() == asked(extra) - asked()
+    assert set(imported(*rooms).values()) - asked() == asked(extra) - asked()
+
+
+def test_a_missing_package_of_an_extra_is_answered_by_a_command_that_needs_it() -> None:
+    beyond = {name for name, brought in imported(*EXTRA_OF).items() if brought not in asked()}
+    assert beyond == set(EXTRAS)
+    assert all(imported(*EXTRA_OF)[name] in asked(extra) for name, extra in EXTRAS.items())
 
 
 def test_the_extra_for_logging_brings_every_tracker() -> None:
@@ -53,6 +60,6 @@ def test_the_extra_for_logging_brings_every_tracker() -> None:
 
 
 def test_no_requirement_of_an_extra_is_in_the_base() -> None:
-    for extra in ("ray", "client", "log"):
+    for extra in ("ray", "client", "log", "pretrain"):
         lines = PROJECT["optional-dependencies"][extra]
         assert {canonicalize_name(Requirement(line).name) for line in lines} & asked() == set()

@@ -56,7 +56,7 @@ def versions() -> list[Finding]:
         remedy = f"pip install {DISTRIBUTION}, or pip install --editable . in a checkout"
         return [_python(), Finding("lightner", State.WARNING, f"{at}, not installed", remedy)]
     packages: dict[str, Finding] = {}
-    for extra in ("", "ray", "client", "log"):
+    for extra in ("", "ray", "client", "log", "pretrain"):
         for each in (one for one in wanted if _belongs(one, extra)):
             packages.setdefault(each.name, _package(each, extra))
     return [_python(), Finding("lightner", State.SOUND, at), *packages.values()]

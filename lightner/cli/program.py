@@ -26,7 +26,8 @@ from lightner.jobs.command import MISTAKE
 
 NAME = "lightner"
 # Packages that come with an extra, and which one.
-_EXTRAS = {
+EXTRAS = {
+    "cachetools": "ray",
     "ray": "ray",
     "fastapi": "ray",
     "fastapi_offline": "ray",
@@ -36,7 +37,10 @@ _EXTRAS = {
     "pydantic": "ray",
     "starlette": "ray",
     "tqdm": "ray",
+    "yaml": "ray",
     "httpx": "client",
+    "nltk": "pretrain",
+    "tokenizers": "pretrain",
     "tenacity": "client",
 }
 
@@ -95,9 +99,9 @@ def _refused(error: click.ClickException) -> int:
 def _missing(error: ModuleNotFoundError) -> int:
     """One line for a package that an extra brings. Raises the error again where it is another."""
     package = (error.name or "").partition(".")[0]
-    if package not in _EXTRAS:
+    if package not in EXTRAS:
         raise error
-    extra = _EXTRAS[package]
+    extra = EXTRAS[package]
     _say(f"error: found no package {package!r}, which this command needs: pip install 'lightner-ray[{extra}]'")
     return MISTAKE
 

@@ -153,7 +153,7 @@ def test_a_missing_extra_is_one_line_that_says_how_to_install_it() -> None:
 
 
 def test_a_missing_package_that_no_extra_brings_is_our_own_mistake() -> None:
-    done = loaded(["evaluate", "--domain", "x", "--test", "y"], before="sys.modules['torch'] = None")
+    done = loaded(["prompts", "list", "--registry", "."], before="sys.modules['numpy'] = None")
     assert done.returncode == 1
     assert "ModuleNotFoundError" in done.stderr
 
