@@ -24,6 +24,7 @@ import httpx
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
 from benchmarks import report
+from lightner.jobs import devices
 from lightner.jobs.on_ray import local
 
 START_S = 120
@@ -213,6 +214,7 @@ def _environment(folder: Path, token: str, python: Path | None) -> dict[str, str
     return {
         **own, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": str(folder),
         "RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        devices.LOGICAL: "1",
         "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
     }  # fmt: skip
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.imports import FILES, imported, names_in, room
 from tests.support.paths import CHECKOUT
 
-FILES = sorted(path.relative_to(CHECKOUT) for path in (CHECKOUT / "lightner").rglob("*.py"))
 DOORS = sorted(path.relative_to(CHECKOUT) for folder in ("jobs", "serve") for path in (CHECKOUT / folder).glob("*.py"))
 INSTALLED = {"types", "words"}
 # A room may import itself and these. `jobs` and `service` never know each other.
@@ -46,25 +45,6 @@ ONLY_IN = {
 }
 HEAVY = ("torch", "transformers", "ray", "datasets", "fastapi", "pandas", "pyarrow", "matplotlib")
 INTERNALS = {"_attention.py", "_decoder.py", "backbone.py", "batching.py"}
-
-
-def imported(source: str, package: str) -> Iterator[str]:
-    """Full dotted names of everything that a module of `package` imports, wherever in it."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parent = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            module = ".".join([*parent, *([node.module] if node.module else [])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-
-
-def names_in(path: Path) -> list[str]:
-    return list(imported((CHECKOUT / path).read_text(encoding="utf-8"), ".".join(path.parent.parts)))
-
-
-def room(path: Path) -> str:
-    return path.with_suffix("").parts[1]
 
 
 def offences(paths: list[Path], *forbidden: str) -> list[str]:

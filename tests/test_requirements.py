@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 
 from lightner.cli.program import EXTRAS
 from lightner.jobs.options import TRACKERS
+from tests.support.imports import FILES, names_in, room
 from tests.support.paths import CHECKOUT
-from tests.test_imports import FILES, names_in, room
 
 PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRA_OF = {"jobs": "ray", "service": "ray", "client": "client", "pretraining": "pretrain"}

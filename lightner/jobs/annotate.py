@@ -12,13 +12,12 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 import ray.data
 from tqdm import tqdm
 
-from lightner.jobs import annotation, command, rows
+from lightner.jobs import annotation, command, devices, rows
 from lightner.jobs.annotation import AnnotationPlan, Annotator, Request, Target
 from lightner.jobs.on_ray import session
 from lightner.jobs.options import AnnotateOptions
@@ -67,11 +66,7 @@ def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: Anno
         raise InputError(f"--gpu: found a cluster without {'GPUs' if options.gpu else 'CPUs'}, expected at least one")
     done = ray.data.from_items(items, override_num_blocks=len(items)).map(
         _Worker,
-        fn_constructor_args=(
-            command.backbone_name(options.backbone),
-            options.registry,
-            "cuda" if options.gpu else "cpu",
-        ),
+        fn_constructor_args=(command.backbone_name(options.backbone), options.registry, options.gpu),
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=0 if options.gpu else 1,
         num_gpus=1 if options.gpu else 0,
@@ -89,19 +84,22 @@ def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: Anno
 class _Worker:
     """`annotation.Annotator` on a node. What is wrong comes back as a value: Ray would bury it in tracebacks."""
 
-    def __init__(self, backbone: str | None, registry: str, device: str) -> None:
-        self._make = partial(Annotator, backbone, registry, device)
+    def __init__(self, backbone: str | None, registry: str, gpu: bool) -> None:
+        self._backbone, self._registry, self._gpu = backbone, registry, gpu
         self._annotator: Annotator | None = None  # made by the first block: from here, no error comes back as a value
 
     def __call__(self, item: dict[str, object]) -> dict[str, object]:
         answer: dict[str, object] = {"rows": 0, "fault": "", "said": ""}
         try:
-            self._annotator = self._annotator or self._make()
+            self._annotator = self._annotator or self._made()
             rows_done = self._annotator.annotate(Target(Path(str(item["output"]))), int(str(item["block"])))
         except command.FAULTS as error:
             fault = next(name for name, kind in _FAULTS.items() if isinstance(error, kind))
             return {**answer, "fault": fault, "said": str(error)}
         return {**answer, "rows": rows_done}
+
+    def _made(self) -> Annotator:
+        return Annotator(self._backbone, self._registry, str(devices.device(gpu=self._gpu)))
 
 
 def _targets(options: AnnotateOptions) -> dict[Path, Target]:

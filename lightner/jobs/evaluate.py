@@ -6,7 +6,9 @@ a warning where the prompt has learned from some of the sentences.
 
 from __future__ import annotations
 
-from lightner.data.formats import read
+from collections.abc import Sequence
+
+from lightner.data.formats import labels_of, read
 from lightner.evaluation import confusions, reports
 from lightner.evaluation.scoring import predict
 from lightner.jobs import command
@@ -29,7 +31,14 @@ def report(options: EvaluateOptions) -> None:
     base = backbone.load(options.backbone)
     prompt = prompt_for(found, base)
     gold, predicted = [sentence.spans for sentence in sentences], predict(base, prompt, sentences)
+    if unknown := sorted({*labels_of(sentences)} - {*prompt.labels.names}):
+        mentions = sum(span.label in unknown for sentence in sentences for span in sentence.spans)
+        print(f"warning: the prompt has no label {_listed(unknown)}: none of their {mentions} entities can be found")
     if seen := learned_from(sentences, found.card):
         print(f"warning: the prompt has learned from {seen} of these {len(sentences)} sentences: scores are too high")
     print(f"{options.domain} {version} on {options.test}\n{reports.report(gold, predicted)}")
     print(confusions.describe(confusions.errors(gold, predicted)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))

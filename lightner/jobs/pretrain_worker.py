@@ -18,6 +18,7 @@ from ray import train
 from ray.train.torch import prepare_model
 from torch import nn
 
+from lightner.jobs import devices
 from lightner.jobs.options import PretrainOptions
 from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, STATE
 from lightner.model import backbone, embedded
@@ -41,7 +42,7 @@ def worker(config: dict[str, Any]) -> None:
     rank, count = context.get_world_rank(), context.get_world_size()
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    device = "cuda" if options.gpu and torch.cuda.is_available() else "cpu"
+    device = devices.device(gpu=options.gpu)
     begin = convert.start(options.start, decoder_layers=options.decoder_layers)
     base = backbone.prepare("pretrained", begin.model, begin.tokenizer, device=device, default=begin.default)
     source, kept_out = material(options)

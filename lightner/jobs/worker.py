@@ -20,6 +20,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, prepare_model
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed, nn
 
+from lightner.jobs import devices
 from lightner.model import backbone, sharding
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
@@ -143,8 +144,7 @@ def _work(config: Mapping[str, Any]) -> None:
 
 
 def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> None:
-    device = torch.device("cuda" if task.gpu and torch.cuda.is_available() else "cpu")
-    base = _loaded(task.backbone, device, shard=task.shard)
+    base = _loaded(task.backbone, devices.device(gpu=task.gpu), shard=task.shard)
     clock, processor = time.perf_counter(), time.process_time()
 
     def on_round(history: History, save: Saver) -> None:

@@ -56,7 +56,7 @@ def do_blocks(place: Place, plan: AnnotationPlan, target: Target) -> None:
 
 def run(place: Place, target: Target, source: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """The command, in this process, for what needs no Ray."""
-    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(session, "connect", lambda *_, **__: pytest.fail("a Ray was joined"))
     return main(["annotate", *command(place, target.output.parent, str(source), "--domain", "movies")[2:]])
 
 
@@ -127,7 +127,7 @@ def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
 
     monkeypatch.setattr(annotate, "_run", work)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(session, "connect", lambda _: 1)
+    monkeypatch.setattr(session, "connect", lambda *_, **__: 1)
     words = ["annotate", *command(place, target.output.parent, str(source), "--domain", "movies")[2:]]
     assert main(words) == 0
     assert done[0].versions == {"movies": "v000001"}
@@ -161,11 +161,11 @@ def test_what_an_earlier_release_began_is_refused(place: Place, source: Path) ->
 def test_what_is_wrong_in_a_worker_comes_back_as_a_value(place: Place, source: Path) -> None:
     _, target = begin(place, source)
     item: dict[str, object] = {"output": str(target.output), "block": 0}
-    answer = annotate._Worker("no such backbone", place.registry.url, "cpu")(item)
+    answer = annotate._Worker("no such backbone", place.registry.url, False)(item)
     assert answer["fault"] == "InputError"
     assert "backbone 'no such backbone': found no loadable model" in str(answer["said"])
     source.unlink()
-    answer = annotate._Worker(str(place.folder), place.registry.url, "cpu")(item)
+    answer = annotate._Worker(str(place.folder), place.registry.url, False)(item)
     assert answer == {"rows": 0, "fault": "OSError", "said": f"[Errno 2] No such file or directory: '{source}'"}
 
 

@@ -49,3 +49,33 @@ def test_another_version_than_the_live_one_is_scored_where_it_is_asked_for(
     assert report(place, 1) != report(place, 2)
     assert main(replace(options, reference="v000003")) == 2
     assert "v000003" in capsys.readouterr().err
+
+
+def test_a_type_that_the_prompt_lacks_is_named_with_what_cannot_be_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = prepare(tmp_path)
+    soup = Sentence(("mary", "likes", "soup", "and", "bread"), (Span(2, 3, "dish"), Span(4, 5, "dish")))
+    tuesday = Sentence(("on", "tuesday"), (Span(1, 2, "day"),))
+    options = EvaluateOptions(domain="movies", test="", registry=place.registry.url, backbone=str(place.folder))
+    for name, sentences, said in (
+        ("known", SENTENCES, None),
+        ("one", [*SENTENCES, soup], "the prompt has no label 'dish': none of their 2 entities can be found"),
+        ("two", [*SENTENCES, soup, tuesday], "the prompt has no label 'day', 'dish': none of their 3 entities can be"),
+    ):
+        write_conll(file := tmp_path / f"{name}.conll", sentences)
+        assert main(replace(options, test=str(file))) == 0
+        warned = [
+            line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: the prompt has no")
+        ]
+        assert len(warned) == (said is not None)
+        assert not said or warned[0].startswith(f"warning: {said}")
+
+
+def test_a_registry_that_does_not_exist_is_named_and_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_conll(file := tmp_path / "test.conll", SENTENCES)
+    assert main(EvaluateOptions(domain="movies", test=str(file), registry=str(tmp_path / "registyr"))) == 2
+    assert f"found no folder {tmp_path}/registyr" in capsys.readouterr().err
+    assert not (tmp_path / "registyr").exists()

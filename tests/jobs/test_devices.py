@@ -1,0 +1,46 @@
+"""A GPU that is asked for is one that torch can use, or an error, never the CPU without a word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lightner.jobs import annotate, devices, worker
+from lightner.jobs.worker import Run
+from lightner.tuning import rules
+from lightner.tuning.training import Worker
+from lightner.types import InputError, LabelSet, Sentence, Span
+
+SENTENCES = (Sentence(("ada", "ran"), (Span(0, 1, "person"),)),)
+PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)
+RUN = Run("one", "/nowhere", None, LabelSet.of(["person"]), (), PLAN, 1)
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv(devices.LOGICAL, raising=False)
+
+
+def test_a_gpu_that_is_not_there_is_refused_where_the_work_is_done() -> None:
+    with pytest.raises(InputError, match=r"^--gpu: found no GPU on .+ \(torch .+\), expected one"):
+        devices.device(gpu=True)
+    with pytest.raises(InputError, match=r"^--gpu: found no GPU"):
+        worker._learn(replace(RUN, gpu=True), Worker(), None, lambda *_: pytest.fail("it learned"))
+    answer = annotate._Worker(None, "/none", True)({"output": "/none/f", "block": 0})
+    assert (answer["fault"], str(answer["said"])[:19]) == ("InputError", "--gpu: found no GPU")
+
+
+def test_a_gpu_is_used_where_there_is_one_and_not_where_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert devices.device(gpu=False) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.device(gpu=True) == torch.device("cuda")
+    monkeypatch.setenv(devices.LOGICAL, "1")
+    assert devices.device(gpu=True) == torch.device("cuda")
+
+
+def test_gpus_that_ray_only_counts_are_for_those_who_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(devices.LOGICAL, "1")
+    assert devices.device(gpu=True) == torch.device("cpu")
