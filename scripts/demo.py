@@ -39,27 +39,30 @@ def main() -> int:
     """Run the chain; returns the exit status."""
     began = time.monotonic()
     OUT.mkdir(exist_ok=True)
-    with local_ray() as dashboard:
-        say(f"Ray is up after {time.monotonic() - began:.0f} s, dashboard {dashboard}")
+    with local_ray() as head:
+        say(f"Ray is up after {time.monotonic() - began:.0f} s, dashboard {head.dashboard}")
         for domain, (train, test) in DOMAINS.items():
-            tune(dashboard, domain, train, test)
+            tune(head, domain, train, test)
         port = free_port(8000)
-        serve(dashboard, port)
+        serve(head, port)
         say(f"serving {len(DOMAINS)} domains from one replica at http://127.0.0.1:{port} (OpenAPI at /docs)")
         query(port)
     say(f"done in {time.monotonic() - began:.0f} s; prompts stay in {OUT / 'registry'}")
     return 0
 
 
-def tune(dashboard: str, domain: str, train: str, test: str) -> None:
+def tune(head: local.Head, domain: str, train: str, test: str) -> None:
     """Submit the tuning job of one domain and show its log."""
     say(f"tuning {domain}: scan, final run, held-out test sentences")
     entry = ["python", "jobs/tune.py", "--domain", domain, "--train", train, "--test", test]
     entry += ["--registry", str(OUT / "registry"), "--storage", str(OUT / "runs")]
-    ray_command("job", "submit", "--address", dashboard, "--working-dir", ".", "--", *entry)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
+    done = subprocess.run([*command, "--working-dir", ".", "--", *entry], cwd=CHECKOUT, env=environment(head))
+    if done.returncode:
+        raise SystemExit(f"error: the job ended with status {done.returncode}; see the lines above")
 
 
-def serve(dashboard: str, port: int) -> None:
+def serve(head: local.Head, port: int) -> None:
     """Deploy serve/config.yaml with this machine's port and registry, and wait until it answers."""
     config = yaml.safe_load((CHECKOUT / "serve" / "config.yaml").read_text(encoding="utf-8"))
     config["http_options"] = {**config.get("http_options", {}), "host": "127.0.0.1", "port": port}
@@ -70,10 +73,10 @@ def serve(dashboard: str, port: int) -> None:
     file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     say("deploying the service")
     subprocess.run(
-        [sys.executable, "-m", "ray.serve.scripts", "deploy", "-a", dashboard, str(file)],
+        [sys.executable, "-m", "ray.serve.scripts", "deploy", "-a", head.dashboard, str(file)],
         check=True,
         cwd=CHECKOUT,
-        env=local.environment(),
+        env=environment(head),
         stdout=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}/readyz"
@@ -99,20 +102,18 @@ def query(port: int) -> None:
 
 
 @contextlib.contextmanager
-def local_ray() -> Iterator[str]:
-    """A Ray head of our own; yields the dashboard's address, then stops it."""
-    head = local.start()
+def local_ray() -> Iterator[local.Head]:
+    """A Ray head of our own, for those who have its token; stopped in the end."""
+    head = local.start(token=local.new_token())
     try:
-        yield head.dashboard
+        yield head
     finally:
         local.stop(head)
 
 
-def ray_command(*words: str) -> None:
-    """Run `ray ...`, showing what it prints; a failure ends the demo."""
-    done = subprocess.run([sys.executable, "-m", "ray.scripts.scripts", *words], cwd=CHECKOUT, env=local.environment())
-    if done.returncode:
-        raise SystemExit(f"error: ray {' '.join(words[:2])} ended with status {done.returncode}; see the lines above")
+def environment(head: local.Head) -> dict[str, str]:
+    """For commands that ask the head for something."""
+    return {**local.environment(), **head.variables}
 
 
 def free_port(wanted: int) -> int:

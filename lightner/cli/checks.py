@@ -105,7 +105,7 @@ def ray(*, start: bool) -> Finding:
     if not start:
         return Finding("ray", State.SOUND, f"{found}, not started (--quick)")
     try:
-        local.stop(local.start())
+        local.stop(local.start(token=local.new_token()))
     except (InputError, RuntimeError, OSError) as error:
         return Finding("ray", State.BROKEN, str(error), "the lines above are Ray's own; docs/operating.md")
     return Finding("ray", State.SOUND, f"{found} starts and stops")

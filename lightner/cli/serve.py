@@ -50,13 +50,17 @@ def serve(host: str, port: int, gpu: bool, **given: Any) -> int:
 
 
 def _serve(host: str, port: int, *, gpu: bool, **given: Any) -> None:
-    from lightner.jobs.on_ray import local
+    from lightner.jobs.on_ray.local import code_path
     from lightner.service import single_machine
     from lightner.service.settings import Settings
     from lightner.store.registry import Registry
 
     registry = Registry.open(given["registry"]).must_exist()
     domains = registry.domains()
+    if gpu:
+        from lightner.jobs import devices  # with torch, which this process does not need otherwise
+
+        devices.device(gpu=True)
     cpus = len(os.sched_getaffinity(0))
     settings = Settings(
         registry=registry.url,
@@ -65,11 +69,11 @@ def _serve(host: str, port: int, *, gpu: bool, **given: Any) -> None:
         num_cpus=cpus,
         num_gpus=1 if gpu else 0,
     )
-    config = single_machine.configuration(settings, host=host, port=_free(host, port), variables=local.code_path())
+    config = single_machine.configuration(settings, host=host, port=_free(host, port), variables=code_path())
     click.echo("starting Ray and the service ...", err=True)
     # One CPU more, for all that is not the backbone.
     with _ended_by_signals(), _own_ray(cpus + 1) as head:
-        dashboard = single_machine.Dashboard(head.dashboard)
+        dashboard = single_machine.Dashboard(head.dashboard, head.headers)
         single_machine.deploy(dashboard, config, alive=lambda: head.process.poll() is None)
         click.echo(f"http://{host}:{config['http_options']['port']}")
         click.echo(f"serving {', '.join(domains) or 'no domain yet'} of {registry.url}; Ctrl-C ends it", err=True)
@@ -94,7 +98,7 @@ def _ended_by_signals() -> Iterator[None]:
 def _own_ray(cpus: int) -> Iterator[local.Head]:
     from lightner.jobs.on_ray import local
 
-    head = local.start(cpus=cpus)
+    head = local.start(cpus=cpus, token=local.new_token())
     try:
         yield head
     finally:

@@ -11,19 +11,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import ray
 from ray import train
 from ray.train.torch import TorchTrainer
 
 from lightner.jobs import command
+from lightner.jobs.on_ray import session
 from lightner.jobs.options import PretrainOptions
 from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, begin, check_place, check_sources, put, traits
 from lightner.jobs.pretrain_worker import worker
 
+_KEPT = "states are kept"  # of a job that is stopped
+
 
 def main(options: PretrainOptions) -> int:
     """Run the job; returns the exit status."""
-    return command.exit_status(lambda: make(options))
+    try:
+        return command.exit_status(lambda: make(options))
+    except KeyboardInterrupt:
+        return session.stopped(_KEPT)
 
 
 def make(options: PretrainOptions) -> None:
@@ -37,7 +42,7 @@ def make(options: PretrainOptions) -> None:
     check_sources(options)
     check_place(out)
     begin(options.storage / options.name, traits(options), steps=options.steps)
-    ray.init()
+    session.connect(_KEPT)
     result = _trainer(options).fit()
     with result.checkpoint.as_directory() as folder:
         put(Path(folder) / FINAL, out)

@@ -45,13 +45,14 @@ class Watch:
         """For Ray Tune: new ones for each group of trials, since they keep what they have seen."""
         found: list[Callback] = [Progress(title, planned=planned, rounds=rounds), TBXLoggerCallback()]
         if MLFLOW in self.trackers:
-            mlflow = _integration(MLFLOW)
+            mlflow = _imported("ray.air.integrations.mlflow")
             found.append(
                 mlflow.MLflowLoggerCallback(os.environ.get("MLFLOW_TRACKING_URI"), experiment_name=self.domain)
             )
         if WANDB in self.trackers:
             project = os.environ.get("WANDB_PROJECT", "lightner")
-            found.append(_integration(WANDB).WandbLoggerCallback(project=project, group=f"{self.domain} {title}"))
+            wandb = _imported("lightner.jobs._wandb")
+            found.append(wandb.WandbCallback(project=project, group=f"{self.domain} {title}"))
         return found
 
 
@@ -108,9 +109,9 @@ def _rounds_done(trials: Sequence[Any]) -> dict[Any, int]:
     return {trial: (trial.last_result or {}).get("epoch", 0) for trial in trials}
 
 
-def _integration(name: str) -> Any:
+def _imported(name: str) -> Any:
     # Only where it is asked for: the trackers take seconds to import, in every job and every trial.
-    return importlib.import_module(f"ray.air.integrations.{name}")
+    return importlib.import_module(name)
 
 
 def _logged_in() -> bool:

@@ -160,7 +160,7 @@ def _tune(
 ) -> Outcome:
     """Join Ray, scan and learn."""
     storage.check(options.storage)
-    cpus = session.connect(_KEPT)
+    cpus = session.connect(_KEPT, trackers=options.log)
     again = live.version if live and live.came_from(key, budget=options.budget_minutes) else None
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))

@@ -353,7 +353,7 @@ def test_bad_input_is_one_line_and_starts_no_ray(
     source = tmp_path / "in.txt"
     source.write_text("Ada\n")
     (tmp_path / "in.txt.jsonl").write_text("something else")
-    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(session, "connect", lambda *_, **__: pytest.fail("a Ray was joined"))
     for more, said in (
         ([str(source)], "in.txt.jsonl: found a file of another origin"),
         ([str(tmp_path / "none.txt"), "--domain", "movies"], "none.txt: found 'No such file"),

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import ray
 
 from lightner.cli import main
 from lightner.jobs import pretrain_run
+from lightner.jobs.on_ray import session
 from lightner.jobs.options import PretrainOptions
 from lightner.model.embedded import write_manifest
 from lightner.types import InputError
@@ -118,7 +118,7 @@ def test_a_state_of_unknown_origin_is_not_gone_on_with(place: Path) -> None:
 def test_bad_options_are_one_line_before_ray(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ray, "init", lambda: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(session, "connect", lambda *_: pytest.fail("a Ray was joined"))
     (place / "file").write_text("")
     (place / "letters").mkdir()
     (place / "letters" / "to.txt").write_text("dear")

@@ -11,6 +11,7 @@ import termios
 from pathlib import Path
 
 import pytest
+import ray
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -50,8 +51,10 @@ def test_a_job_in_a_terminal_shows_a_bar_and_every_tracker_gets_the_scores(
 ) -> None:
     store = tmp_path.joinpath("mlruns").as_uri()
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    key = "0123456789abcdef" * 4
     environment = {
         **local.environment(), "RAY_ADDRESS": local_ray.address, "MLFLOW_TRACKING_URI": store, "WANDB_MODE": "offline",
+        "WANDB_API_KEY": key,
     }  # fmt: skip
     shown = in_terminal(words(place, "watched", "--log", "mlflow", "wandb"), environment)
     assert "published watched v000001" in shown
@@ -68,6 +71,10 @@ def test_a_job_in_a_terminal_shows_a_bar_and_every_tracker_gets_the_scores(
     assert [event.value for event in events.Scalars("ray/tune/f1")] == pytest.approx(curve)
     assert list(place.glob("runs/watched-*/final-*/everything/events.out.tfevents.*"))
     assert list(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    logs = Path(ray._private.worker.global_worker.node.get_session_dir_path()) / "logs"
+    written = [path for where in (logs, place, tmp_path) for path in where.rglob("*") if path.is_file()]
+    assert any("offline" in path.read_text(errors="replace") for path in logs.glob("runtime_env*"))
+    assert [path for path in written if key.encode() in path.read_bytes()] == []
     client = MlflowClient(tracking_uri=store)
     experiment = client.get_experiment_by_name("watched")
     assert experiment

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,3 +96,67 @@ def test_trials_that_ctrl_c_cut_off_are_not_taken_for_ended_ones(
         trials._fit(tuner)
     assert tuner.heard == 1, "the second time Tune is left as it is"
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)) == (before, signal.SIG_DFL)
+
+
+def test_a_job_passes_on_what_wandb_needs_where_it_logs_there_and_never_a_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joined: list[dict[str, str]] = []
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    for name, value in (("MODE", "offline"), ("ENTITY", "us"), ("API_KEY", "key"), ("IDENTITY_TOKEN_FILE", "file")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.setattr(session, "_join", joined.append)
+    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for name in session._SETTINGS:
+        monkeypatch.setenv(name, session._SETTINGS[name])
+    for trackers in ((), ("mlflow",), ("mlflow", "wandb")):
+        session.connect("", trackers=trackers)
+    found = [{name: value for name, value in each.items() if name.startswith("WANDB")} for each in joined]
+    assert found == [{}, {}, {"WANDB_MODE": "offline", "WANDB_ENTITY": "us"}]
+
+
+def test_workers_find_a_checkout_by_their_path_and_an_installed_package_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/more")
+    assert local.code_path() == {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}/more"}
+    monkeypatch.delenv("PYTHONPATH")
+    assert local.code_path() == {"PYTHONPATH": str(CHECKOUT)}
+    monkeypatch.setattr(local, "PARENT", Path("/usr/lib/python3/dist-packages"))
+    assert local.code_path() == {}
+
+
+@pytest.mark.ray
+def test_a_jobs_own_ray_is_for_the_job_alone_and_leaves_the_home_folder_as_it_was(tmp_path: Path) -> None:
+    """Everyone on the machine reaches the loopback device; what is submitted there runs as the job's user."""
+    code = (
+        "import os, ray\n"
+        "from lightner.jobs.on_ray import session\n"
+        "print(session.connect('') > 0, flush=True)\n"
+        "print(ray.get(ray.remote(lambda: os.environ['RAY_AUTH_MODE']).remote()), flush=True)\n"
+        "print(os.environ['RAY_ADDRESS'], os.environ['RAY_AUTH_TOKEN'], flush=True)\n"
+        "input()\n"
+    )
+    home = {**local.environment(), "HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=CHECKOUT, env=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as job:
+        assert job.stdout is not None
+        assert [job.stdout.readline() for _ in range(2)] == ["True\n", "token\n"]
+        address, token = job.stdout.readline().split()
+        knock = f"import ray; ray.init('{address}', logging_level='ERROR'); print(len(ray.nodes()))"
+        found = {
+            given: subprocess.run(
+                [sys.executable, "-c", knock], capture_output=True, text=True, timeout=120,
+                env={**home, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": given},
+            )
+            for given in (token, "0" * len(token))
+        }  # fmt: skip
+        assert found[token].stdout == "1\n", found[token].stderr
+        wrong = found["0" * len(token)]
+        assert wrong.returncode != 0
+        assert "token" in wrong.stderr.lower()
+        job.communicate("\n", timeout=60)
+    assert job.returncode == 0
+    assert [path for path in tmp_path.rglob("*") if "auth" in path.name or path.name == ".ray"] == []

@@ -76,7 +76,7 @@ def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> sub
 
 def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """How a job ends, in this process, for what needs no Ray."""
-    monkeypatch.setattr(session, "connect", lambda _: pytest.fail("a Ray was joined"))
+    monkeypatch.setattr(session, "connect", lambda *_, **__: pytest.fail("a Ray was joined"))
     return main(["tune", *command[1:]])
 
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import http
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightner.types import InputError
@@ -37,7 +38,10 @@ _PORTS = (
     "object-manager-port",
 )
 _PR_SET_PDEATHSIG = 1
-# The third: a head that is asked to stop waits for half a minute for others to take over what it serves; nobody does.
+_TOKEN_BYTES = 32
+# Of other clusters. The mode is always stated, or Ray would look for a token in the home folder, or put one there.
+_OTHERS = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# The last: a head that is asked to stop waits for half a minute for others to take over what it serves; nobody does.
 _SETTINGS = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -47,16 +51,37 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Head:
-    """A running head: `address` for `ray.init`, `dashboard` for `ray job submit`, and what it takes to stop it."""
+    """A running head: `address` for `ray.init`, `dashboard` for `ray job submit`, and what it takes to stop it.
+
+    `token`: what everyone has to show who asks it anything; None where it asks for none.
+    """
 
     address: str
     dashboard: str
     folder: Path
     process: subprocess.Popen[bytes]
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment of a process that is to be let in."""
+        return _authentication(self.token)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of HTTP requests to the dashboard."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
 
-def start(*, cpus: int | None = None) -> Head:
+def new_token() -> str:
+    """A token for a head. Without one, everyone on this machine may run code as this user through the head's ports."""
+    return secrets.token_hex(_TOKEN_BYTES)
+
+
+def start(*, cpus: int | None = None, token: str | None = None) -> Head:
     """Start a head that ends with this process; with as many CPUs as the machine has, or `cpus` of them.
+
+    It asks for the `token`, if there is one.
 
     Raises:
         InputError: this Python is in a folder with a space.
@@ -75,14 +100,14 @@ def start(*, cpus: int | None = None) -> Head:
     with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
             command,
-            env=environment(),
+            env={**environment(), **_authentication(token)},
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
-    head = Head(f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", folder, process)
+    head = Head(f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", folder, process, token)
     try:
         _wait(head, log)
     except BaseException:
@@ -107,7 +132,7 @@ def stop(head: Head) -> None:
 
 def environment() -> Mapping[str, str]:
     """This process's environment for a head of its own: no other cluster's address or token, this Python for jobs."""
-    own = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_JOB_ID")}
+    own = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}"
     return {**own, **_SETTINGS}
 
@@ -131,18 +156,23 @@ def free_ports(count: int) -> list[int]:
 def _wait(head: Head, log: Path) -> None:
     """Return once the dashboard answers: it comes up last, and jobs are submitted to it."""
     deadline = time.monotonic() + _START_S
-    while not _answers(f"{head.dashboard}/api/version"):
+    while not _answers(head):
         if head.process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Ray did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.5)
 
 
-def _answers(url: str) -> bool:
+def _answers(head: Head) -> bool:
+    request = urllib.request.Request(f"{head.dashboard}/api/version", headers=dict(head.headers))  # noqa: S310
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own loopback address
             return bool(answer.status == http.HTTPStatus.OK)
     except OSError:
         return False
+
+
+def _authentication(token: str | None) -> dict[str, str]:
+    return {"RAY_AUTH_MODE": "disabled"} if token is None else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
 
 
 def end_with_parent() -> None:

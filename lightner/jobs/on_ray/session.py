@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -16,7 +16,8 @@ import ray
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from lightner.jobs.command import SUBMITTED
-from lightner.jobs.on_ray import _coordinator, local
+from lightner.jobs.on_ray import _authentication, _coordinator, local
+from lightner.jobs.options import WANDB
 
 _ADDRESS = "RAY_ADDRESS"
 # Against noise: a watcher that serves only programs that ask it (and writes an error line per run), prints of workers
@@ -40,6 +41,7 @@ _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, whic
 # `ray job stop` kills three seconds after it asked. What is to be kept is kept long before, but Ray may be slow to end
 # its actors, which end with this process anyway.
 _PATIENCE_S = 2.5
+_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 _asked, _hurried, _told = threading.Event(), threading.Event(), threading.Event()  # the process's, as signals are
 
 
@@ -50,11 +52,11 @@ class Stopped(KeyboardInterrupt):
     """
 
 
-def connect(kept: str) -> int:
+def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
     """Join Ray. Workers find this package where it is installed, in the job's working directory or on their path.
 
     Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped, and
-    a job that is slow to end from it is ended as `stopped(kept)` says.
+    a job that is slow to end from it is ended as `stopped(kept)` says. `trackers`: where the job logs to.
 
     Returns:
         How many CPUs are this job's alone: those of its own Ray, 0 on a cluster that others use.
@@ -75,9 +77,9 @@ def connect(kept: str) -> int:
         # stopped trials taken for ever.
         variables[_ADDRESS] = address
     if not submitted:
-        # Ray's callback for W&B writes from an actor, which has the environment of its node.
-        variables |= {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
         variables |= local.code_path()
+    if WANDB in trackers:
+        variables |= _for_wandb()
     _join(variables)
     _coordinator.keep_on_this_node()
     signal.signal(signal.SIGTERM, partial(_stop, kept))
@@ -88,6 +90,15 @@ def connect(kept: str) -> int:
 def _join(variables: Mapping[str, str]) -> None:
     """Seen in a test run: a head that was up did not answer for the minute that Ray waits for it. Hence once more."""
     ray.init(runtime_env={"env_vars": dict(variables)}, log_to_driver=False, logging_level=logging.WARNING)
+
+
+def _for_wandb() -> dict[str, str]:
+    """W&B's settings in this environment. It is written from an actor, which else has the environment of its node.
+
+    Ray logs these, so that no secret may be among them (`_wandb` has another way for the key).
+    """
+    found = {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+    return {name: value for name, value in found.items() if not any(word in name for word in _SECRET)}
 
 
 def training_slots(*, gpu: bool) -> int:
@@ -110,8 +121,8 @@ def interrupt(*_: object) -> None:
 
 
 def _start_own() -> None:
-    head = local.start()
-    os.environ.update({_ADDRESS: head.address, "RAY_AUTH_MODE": "disabled"})
+    head = local.start(token=local.new_token())
+    _authentication.take_up({_ADDRESS: head.address, **head.variables})
 
     def end() -> None:
         ray.shutdown()  # first, or it would complain of the lost head
