@@ -49,14 +49,22 @@ class Outcome:
 
 
 def learn(
-    options: TuneOptions, material: Material, choices: Sequence[Choice], *, name: str, per_gpu: int, cpus: int
+    options: TuneOptions,
+    material: Material,
+    choices: Sequence[Choice],
+    *,
+    name: str,
+    fingerprint: str,
+    per_gpu: int,
+    cpus: int,
 ) -> Outcome:
     """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best.
 
-    All is kept in the storage under `name`, from where the same call goes on. Raises InputError and Stopped as
+    All is kept in the storage under `name`, from where the same call resumes. Raises InputError and Stopped as
     `trials.run_trials` does.
     """
-    task = replace(_task(options, material, choices, name=name), per_gpu=per_gpu, cpus=cpus)
+    task = _task(options, material, choices, name=name, fingerprint=fingerprint)
+    task = replace(task, per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
     at_once, watch = _at_once(options, task), Watch(options.domain, options.log)
     say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
@@ -103,13 +111,14 @@ def _report(options: TuneOptions, material: Material, scanned: Scan, chosen: Tri
     say(f"f1 {100 * chosen.f1:.1f}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}")
 
 
-def _task(options: TuneOptions, material: Material, choices: Sequence[Choice], *, name: str) -> Run:
+def _task(options: TuneOptions, material: Material, choices: Sequence[Choice], *, name: str, fingerprint: str) -> Run:
     """What all trials have in common."""
     plan = choices[0].plan
     return Run(
         name=name,
         storage=storage.inside(options.storage, name),
         backbone=command.backbone_name(options.backbone),
+        fingerprint=fingerprint,
         labels=material.labels,
         folds=material.folds,
         plan=plan,

@@ -165,7 +165,7 @@ def _tune(
     # Tuning again is a new run, which a killed one resumes just as well.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
     per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
-    return learn(options, material, choices, name=name, per_gpu=per_gpu, cpus=cpus)
+    return learn(options, material, choices, name=name, fingerprint=base.fingerprint, per_gpu=per_gpu, cpus=cpus)
 
 
 def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[SourcePrompt | None, ...]:

@@ -6,6 +6,7 @@ A run of one worker learns in the process of its trial; a run of several is a Ra
 from __future__ import annotations
 
 import functools
+import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -40,15 +41,17 @@ _Report: TypeAlias = "Callable[[Metrics, Saver | None], None]"
 class Run:
     """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
 
-    All folds learn in the same workers, in turn, and start from the prompt `source` of another domain if there is one.
-    `shard`: several workers spread the frozen weights over themselves. `begun`: the checkpoint of a shorter run from
-    which this one goes on. `per_gpu`: how many runs of one worker share a GPU. `cpus`: what runs of one worker that are
-    side by side share among themselves on a Ray of the job's own; elsewhere each has one.
+    `fingerprint` is that of the backbone, which each worker loads by its name. All folds learn in the same workers, in
+    turn, and start from the prompt `source` of another domain if there is one. `shard`: several workers spread the
+    frozen weights over themselves. `begun`: the checkpoint of a shorter run from which this one resumes. `per_gpu`: how
+    many runs of one worker share a GPU. `cpus`: CPUs that concurrent single-worker runs share when the job started its
+    own Ray; otherwise each run gets one.
     """
 
     name: str
     storage: str
     backbone: str | None
+    fingerprint: str
     labels: LabelSet
     folds: tuple[Fold, ...]
     plan: Plan
@@ -145,6 +148,7 @@ def _work(config: Mapping[str, Any]) -> None:
 
 def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> None:
     base = _loaded(task.backbone, devices.device(gpu=task.gpu), shard=task.shard)
+    _check_same(base, task)
     clock, processor = time.perf_counter(), time.process_time()
 
     def on_round(history: History, save: Saver) -> None:
@@ -165,6 +169,15 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
         source=task.source,
         on_round=on_round,
     )
+
+
+def _check_same(base: Backbone, task: Run) -> None:
+    """Raises InputError where the backbone's name leads to another model here than where the job began."""
+    if base.fingerprint != task.fingerprint:
+        raise InputError(
+            f"backbone {base.name!r}: found fingerprint {base.fingerprint[:12]} on node {platform.node()}, expected"
+            f" {task.fingerprint[:12]} as where the job runs: the same model under this name on every node"
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from lightner.jobs.worker import Run
 from lightner.tuning import rules
 from lightner.tuning.training import Worker
 from lightner.types import InputError, LabelSet, Sentence, Span
+from tests.support.tiny import tiny_backbone
 
 SENTENCES = (Sentence(("ada", "ran"), (Span(0, 1, "person"),)),)
 PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)
-RUN = Run("one", "/nowhere", None, LabelSet.of(["person"]), (), PLAN, 1)
+RUN = Run("one", "/nowhere", None, "0" * 64, LabelSet.of(["person"]), (), PLAN, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,16 @@ def test_a_gpu_is_used_where_there_is_one_and_not_where_none_is_asked_for(monkey
 def test_gpus_that_ray_only_counts_are_for_those_who_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(devices.LOGICAL, "1")
     assert devices.device(gpu=True) == torch.device("cpu")
+
+
+def test_another_model_under_the_backbones_name_is_refused_where_the_work_is_done(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        tiny = tiny_backbone(seed)
+        tiny.model.save_pretrained(tmp_path / "tiny")
+        tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    driver, here = tiny_backbone(0).fingerprint[:12], tiny_backbone(1).fingerprint[:12]
+    task = replace(RUN, backbone=str(tmp_path / "tiny"), fingerprint=tiny_backbone(0).fingerprint)
+    with pytest.raises(
+        InputError, match=rf"found fingerprint {here} on node .+, expected {driver} as where the job runs"
+    ):
+        worker._learn(task, Worker(), None, lambda *_: pytest.fail("it learned"))

@@ -27,7 +27,7 @@ from tests.support.tiny import tiny_backbone
 
 SENTENCES = (Sentence(("ada", "lives", "here"), (Span(0, 1, "person"),)),) * 2
 PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)
-RUN = Run("one", "/nowhere", None, LabelSet.of(["person"]), (), PLAN, 1)
+RUN = Run("one", "/nowhere", None, "0" * 64, LabelSet.of(["person"]), (), PLAN, 1)
 
 
 @pytest.mark.parametrize(
