@@ -32,15 +32,11 @@ def imported(*rooms: str) -> dict[str, str]:
     return {name: canonicalize_name(known[name][0]) for name in names - {*sys.stdlib_module_names, "lightner"}}
 
 
-# Reading is being moved to it; then this is empty.
-NOT_YET = {"datasets"}
 LIBRARY = sorted({room(path) for path in FILES} - set(EXTRA_OF))
 
 
 def test_base_requirements_are_those_of_the_library_and_its_command() -> None:
-    found = set(imported(*LIBRARY).values())
-    assert found - asked() == set()
-    assert asked() - found <= NOT_YET
+    assert set(imported(*LIBRARY).values()) == asked()
 
 
 @pytest.mark.parametrize("extra", sorted(set(EXTRA_OF.values())))

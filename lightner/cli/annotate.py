@@ -16,8 +16,15 @@ from lightner.cli.parameters import (
     reference_option,
     registry_option,
 )
+from lightner.data.formats.options import parse_columns
 from lightner.jobs import rows
 from lightner.jobs.options import AnnotateOptions
+
+
+def _columns(text: str) -> str:
+    """As it is: the job keeps it so with the state of what is begun."""
+    parse_columns(text)
+    return text
 
 
 @click.command(cls=Command, epilog=example("lightner annotate notes.txt tickets.jsonl --out tagged --domain recipes"))
@@ -31,6 +38,12 @@ from lightner.jobs.options import AnnotateOptions
 )
 @click.option("--domain", metavar="NAME", help="of rows that name none")
 @click.option("--format", "kind", type=OneOf(rows.KINDS), help="(default: by the suffix; .txt is plain text)")
+@click.option(
+    "--columns",
+    type=Parsed(_columns),
+    metavar="NAME=COLUMN,...",
+    help="what is read of CoNLL columns, such as word=2 (default: found by content; docs/formats.md)",
+)
 @reference_option
 @backbone_option
 @registry_option

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from lightner.cli.parameters import Command, backbone_option, example, file_option, reference_option, registry_option
+from lightner.cli.parameters import (
+    LABELLED,
+    Command,
+    backbone_option,
+    columns_option,
+    example,
+    file_option,
+    reference_option,
+    registry_option,
+    repair_option,
+)
 from lightner.jobs.options import EvaluateOptions
 
 
@@ -14,10 +24,12 @@ from lightner.jobs.options import EvaluateOptions
     cls=Command, epilog=example("lightner evaluate --domain recipes --test held_out.conll --prompt candidate")
 )
 @click.option("--domain", required=True, metavar="NAME", help="whose prompt")
-@file_option("--test", required=True, help="labelled sentences: CoNLL columns or JSON")
+@file_option("--test", required=True, help=LABELLED)
 @reference_option
 @backbone_option
 @registry_option
+@columns_option
+@repair_option
 def evaluate(**given: Any) -> int:
     """Score a published prompt on labelled sentences.
 

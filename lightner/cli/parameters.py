@@ -10,11 +10,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from lightner.cli import values
+from lightner.data.formats.options import Repair, parse_columns, parse_repairs
 from lightner.jobs import command
 from lightner.jobs.options import LIVE
 from lightner.types import InputError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+LABELLED = "labelled sentences: a file, folder or hub name of any format in docs/formats.md"
 # Of several values of one option the parser sees one text; this character parts them, and no value can hold it.
 _SEPARATOR = "\x1f"
 _NEGATIVE = re.compile(r"-\d*\.?\d+(e-?\d+)?", re.IGNORECASE)
@@ -33,7 +35,8 @@ class Parsed(click.ParamType[Any]):
         try:
             return self._parse(value)
         except InputError as error:
-            self.fail(str(error), param, ctx)
+            name = param.opts[0].lstrip("-") if param else ""
+            self.fail(str(error).removeprefix(f"{name}: "), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [] if self._completes == "plain" else [CompletionItem(incomplete, type=self._completes)]
@@ -121,6 +124,29 @@ def reference_option(function: Decorated) -> Decorated:
     """`--prompt`: which version."""
     return click.option(
         "--prompt", "reference", default=LIVE, metavar="REF", help=f"alias or version (default: {LIVE})"
+    )(function)
+
+
+def columns_option(function: Decorated) -> Decorated:
+    """`--columns`: what is read of a file."""
+    return click.option(
+        "--columns",
+        type=Parsed(parse_columns),
+        metavar="NAME=COLUMN,...",
+        help="what is read of files, such as word=1,tag=4 (default: found by content; docs/formats.md)",
+    )(function)
+
+
+def repair_option(function: Decorated) -> Decorated:
+    """`--repair`: what of a file may be mended."""
+    return click.option(
+        "--repair",
+        "repairs",
+        type=Several(Parsed(parse_repairs)),
+        default=(),
+        metavar="REPAIR...",
+        callback=lambda _, __, found: frozenset().union(*found),
+        help=f"what may be mended of files, where it would be a guess: {', '.join(Repair)} (docs/formats.md)",
     )(function)
 
 

@@ -33,7 +33,6 @@ EXTRAS = {
     "fastapi_offline": "ray",
     "matplotlib": "ray",
     "prometheus_client": "ray",
-    "pyarrow": "ray",
     "pydantic": "ray",
     "starlette": "ray",
     "tqdm": "ray",

@@ -8,14 +8,17 @@ import click
 
 from lightner.cli import values
 from lightner.cli.parameters import (
+    LABELLED,
     Command,
     OneOf,
     Parsed,
     Several,
     backbone_option,
+    columns_option,
     example,
     file_option,
     registry_option,
+    repair_option,
 )
 from lightner.jobs import command
 from lightner.jobs.options import AUTO, MOST_SOURCES, TRACKERS, TuneOptions
@@ -31,7 +34,7 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
         "lightner tune --train recipes.conll --domain recipes --dry-run",
     ),
 )
-@file_option("--train", required=True, help="labelled sentences: CoNLL columns or JSON")
+@file_option("--train", required=True, help=LABELLED)
 @click.option("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
 @file_option("--dev", help="sentences to select on (default: cross-validation on those of --train)")
 @file_option("--test", help="sentences to report the published prompt on; nothing is selected on them")
@@ -106,6 +109,8 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
     help=f"also log to these, of {' and '.join(sorted(TRACKERS))};"
     " TensorBoard event files are always in the run's storage (docs/watching.md)",
 )
+@columns_option
+@repair_option
 @click.option("--dry-run", is_flag=True, help="say what would be done and how long it would take, then end")
 @click.option("--force", is_flag=True, help="tune although nothing has changed, publish although live is better")
 def tune(**given: Any) -> int:

@@ -126,6 +126,7 @@ def _request(path: Path, options: AnnotateOptions) -> Request:
         size=about.st_size,
         modified_ns=about.st_mtime_ns,
         kind=options.kind or rows.kind_of(path),
+        columns=options.columns,
         domain=options.domain,
         ref=options.reference,
         registry=options.registry,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,10 @@ def exit_status(work: Callable[[], None], *failures: type[Exception]) -> int:
     names, is one line and status 1."""
     try:
         work()
+    except BrokenPipeError:
+        # Who read the output has ended, as `head` does. Python would complain of it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (*FAULTS, *failures) as error:
         print("error:", " ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
         return MISTAKE if isinstance(error, InputError) else FAILURE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of, read_corpus
 from lightner.evaluation import confusions, reports
 from lightner.evaluation.scoring import predict
 from lightner.jobs import command
@@ -26,7 +26,10 @@ def main(options: EvaluateOptions) -> int:
 
 def report(options: EvaluateOptions) -> None:
     """Fetch, score, print."""
-    sentences = read(options.test)
+    corpus = read_corpus(options.test, columns=options.columns, repairs=options.repairs)
+    sentences = corpus.sentences
+    for line in corpus.said(options.test):
+        print(line)
     version, found = Registry.open(options.registry).must_exist().fetch(options.domain, options.reference)
     base = backbone.load(options.backbone)
     prompt = prompt_for(found, base)

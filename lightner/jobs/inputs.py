@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from lightner.data import inspection
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import Corpus, labels_of, read_corpus
 from lightner.data.inspection import DataReport
 from lightner.jobs.options import TuneOptions
+from lightner.store.card import JSON
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
@@ -35,8 +36,10 @@ class Material:
     test: tuple[Sentence, ...]
     labels: LabelSet
     report: DataReport
-    fingerprint: Mapping[str, str]
-    """The training file's, for the card."""
+    source: Mapping[str, JSON]
+    """Of the training file, for the card: its fingerprint, and how it was read where that took a decision."""
+    read: tuple[str, ...]
+    """How the files were read, in words: which columns, what was mended."""
     scheme: Scheme
     pins: Mapping[str, Any]
     """Of the plans."""
@@ -46,10 +49,13 @@ class Material:
 
 def material_of(options: TuneOptions) -> Material:
     """Read the files that the options name. Raises InputError for whatever is wrong with them."""
-    texts, fingerprint = read(options.train), _fingerprint(options.train)
+    train, source = _corpus(options, options.train), _fingerprint(options.train)
+    texts = train.sentences
     everything = tuple(part for text in texts for part in in_parts(text))
-    dev = () if options.dev is None else read(options.dev)
-    test = () if options.test is None else read(options.test)
+    given = [(file, _corpus(options, file)) for file in (options.dev, options.test) if file is not None]
+    others = dict(given)
+    dev = others[options.dev].sentences if options.dev is not None else ()
+    test = others[options.test].sentences if options.test is not None else ()
     report = inspection.inspect(everything, dev, test)
     if report.errors:
         raise InputError(f"{options.train}: " + " ".join(report.errors))
@@ -59,7 +65,14 @@ def material_of(options: TuneOptions) -> Material:
     scheme, folds = _scheme(options, everything, dev, pins)
     plan_pins = {name: value for name, value in pins.items() if name not in _OF_SCHEME}
     report = replace(report, warnings=(*_cut(texts, everything), *report.warnings))
-    return Material(everything, dev, folds, test, labels, report, fingerprint, scheme, plan_pins, options.seed)
+    said = tuple(line for file, corpus in ((options.train, train), *given) for line in corpus.said(file))
+    if said or options.repairs:
+        source |= {"read": train.as_dict()}
+    return Material(everything, dev, folds, test, labels, report, source, said, scheme, plan_pins, options.seed)
+
+
+def _corpus(options: TuneOptions, file: str) -> Corpus:
+    return read_corpus(file, columns=options.columns, repairs=options.repairs)
 
 
 def _cut(texts: Sequence[Sentence], parts: Sequence[Sentence]) -> tuple[str, ...]:
@@ -85,7 +98,7 @@ def naming(file: str | None) -> Iterator[None]:
         raise InputError(f"{file}: {error}") from error
 
 
-def _fingerprint(file: str) -> dict[str, str]:
+def _fingerprint(file: str) -> dict[str, JSON]:
     """Taken when the file is read: it may have changed when the prompt is published. A pipe has none."""
     path = Path(file)
     return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}

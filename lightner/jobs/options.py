@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightner.data.formats.options import Columns, Repair
 from lightner.tuning import rules
 
 AUTO = "auto"
@@ -22,6 +23,7 @@ class TuneOptions:
     """Of `tune`. Files and folders are paths, places are folders or URLs."""
 
     train: str
+    """Labelled sentences: a file, or a source of the library `datasets`."""
     domain: str
     registry: str
     storage: str
@@ -42,6 +44,10 @@ class TuneOptions:
     seeds: int = 0
     budget_minutes: float | None = None
     log: tuple[str, ...] = ()
+    columns: Columns | None = None
+    """Of all files; None: found by content."""
+    repairs: frozenset[Repair] = frozenset()
+    """What reading may mend of all files."""
     dry_run: bool = False
     force: bool = False
 
@@ -56,6 +62,8 @@ class EvaluateOptions:
     reference: str = LIVE
     """An alias or a version."""
     backbone: str | None = None
+    columns: Columns | None = None
+    repairs: frozenset[Repair] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +76,8 @@ class AnnotateOptions:
     domain: str | None = None
     kind: str | None = None
     """How all files are read; None: each by its suffix."""
+    columns: str | None = None
+    """Of files in CoNLL columns, as `parse_columns` reads it; kept with the state of what is begun."""
     reference: str = LIVE
     backbone: str | None = None
     workers: int | None = None

@@ -46,6 +46,8 @@ def tune_domain(options: TuneOptions) -> None:
     check_name(options.domain, "--domain")
     progress.check(options.log)
     material = material_of(options)
+    for line in material.read:
+        say(line)
     if options.shard and material.scheme.workers < 2:
         raise InputError(f"--shard: found {material.scheme.workers} workers, expected at least 2 (--workers)")
     base = backbone.load(options.backbone)
@@ -67,7 +69,7 @@ def tune_domain(options: TuneOptions) -> None:
         return
     registry.must_be_writable()
     outcome = _tune(options, material, choices, base=base, key=key, live=live)
-    data = {**material.fingerprint, "warnings": _warnings(material, choices)}
+    data = {**material.source, "warnings": _warnings(material, choices)}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
     if material.test:
         found = predict(base, prompt_for(made, base), material.test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,6 +14,7 @@ import pytest
 
 from lightner.cli import main
 from lightner.cli.program import group
+from lightner.data.formats.options import Columns, Repair
 from lightner.jobs.options import AnnotateOptions, EvaluateOptions, PretrainOptions, TuneOptions
 from lightner.tuning import rules
 from tests.support.options import annotate_options, pretrain_options, tune_options
@@ -70,6 +72,24 @@ def test_several_values_follow_one_option_and_the_last_of_a_name_counts(
         assert (options.lengths, options.rates, options.log) == (lengths, rates, log)
 
 
+def test_what_is_said_of_files_is_parsed_once() -> None:
+    for words in (["grow-to-word", "drop-span"], ["grow-to-word,drop-span"]):
+        options = tune_options([*TUNE, "--columns", "word=1,tag=ner", "--repair", *words])
+        assert options.columns == Columns(word=1, tag="ner")
+        assert options.repairs == {Repair.GROW_TO_WORD, Repair.DROP_SPAN}
+    assert annotate_options(["f.txt", "--out", "o", "--columns", "word=2"]).columns == "word=2"
+
+
+def test_the_end_of_who_reads_the_output_is_no_error(tmp_path: Path) -> None:
+    words = ["prompts", "list", "--registry", str(tmp_path)]
+    code = f"from lightner.cli import main; import sys; sys.exit(main({words!r}))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run([sys.executable, "-uc", code], cwd=CHECKOUT, stdout=closed, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
 def test_files_may_stand_anywhere_and_after_two_dashes_nothing_is_an_option() -> None:
     options = annotate_options(["a.txt", "--out", "o", "b.txt", "--", "--domain"])
     assert [path.name for path in options.files] == ["a.txt", "b.txt", "--domain"]
@@ -85,6 +105,9 @@ def test_files_may_stand_anywhere_and_after_two_dashes_nothing_is_an_option() ->
         (["tune", "--domain", "x"], "Missing option '--train' (lightner tune --help lists all options)"),
         (["tune", *TUNE, "--rates", "--gpu"], "--rates: found no value, expected at least 1 (lightner tune --help"),
         (["tune", *TUNE, "--rates", "0.1", "-1"], "--rates: found '-1', expected a number above 0 and below 1 ("),
+        (["tune", *TUNE, "--columns", "wrd=1"], "--columns: found 'wrd=1'"),
+        (["evaluate", "--repair", "keep-longest", "gow"], "--repair: found 'gow', expected some of"),
+        (["annotate", "--columns", "word"], "--columns: found 'word'"),
         (["tune", *TUNE, "more"], "Got unexpected extra argument (more) (lightner tune --help"),
         (["annotate", "--out", "o"], "Missing argument 'FILE...' (lightner annotate --help"),
         (["annotate", "s3://b/f", "--out", "o"], "FILE...: found 's3://b/f', expected a path that every node sees"),

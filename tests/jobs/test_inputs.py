@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lightner.data.formats import write_conll
+from lightner.data.formats import parse_columns, parse_repairs, write_conll
 from lightner.jobs import scan
 from lightner.jobs.choices import Choice, choices_of, run_key
 from lightner.jobs.inputs import Material, material_of
@@ -151,3 +152,29 @@ def test_long_texts_are_learned_in_parts_and_the_report_says_so(tmp_path: Path) 
     assert sum(len(each.spans) for each in material.everything) == len(SENTENCES) + 2
     [said] = [warning for warning in material.report.warnings if "parts" in warning]
     assert said.startswith("1 texts of more than 120 words are learned in 6 parts, cut at sentence ends, first at ")
+
+
+def test_what_the_user_says_of_a_file_is_read_so_said_and_kept_for_the_card(tmp_path: Path) -> None:
+    rows = "".join(f"1\tada{n}\tO\tB-person\n2\tran\tO\tO\n\n" for n in range(20))
+    (file := tmp_path / "four.conll").write_text(rows, encoding="utf-8")
+    options = replace(tune_options(["--train", str(file), "--domain", "mine"]), test=str(file))
+    by_content = material_of(options)
+    named = material_of(replace(options, columns=parse_columns("word=2,tag=4")))
+    assert named.everything[0].words == by_content.everything[0].words == ("ada0", "ran")
+    assert named.everything[0].spans == (Span(0, 1, "person"),)
+    said = [line for line in named.read if line.startswith(f"{file}: columns: word 2, tag 4")]
+    assert len(said) == 2, "once for --train, once for --test"
+    with pytest.raises(InputError, match=r"four\.conll"):
+        material_of(replace(options, columns=parse_columns("word=2,tag=9")))
+    cut = '{"text": "adam ran", "spans": [{"start": 0, "end": 3, "label": "person"}]}\n'
+    whole = '{"text": "bob ran home", "spans": [{"start": 0, "end": 3, "label": "person"}]}\n'
+    (records := tmp_path / "cut.jsonl").write_text(cut + whole * 2, encoding="utf-8")
+    options = tune_options(["--train", str(records), "--domain", "mine"])
+    with pytest.raises(InputError, match="--repair"):
+        material_of(options)
+    mended = material_of(replace(options, repairs=parse_repairs("grow-to-word")))
+    assert mended.everything[0].spans == (Span(0, 1, "person"),)
+    read: Any = mended.source["read"]
+    assert read["repairs"] == ["grow-to-word"]
+    assert [note["count"] for note in read["notes"]] == [1]
+    assert len(mended.read) == 1

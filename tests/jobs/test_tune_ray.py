@@ -314,7 +314,8 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[:3] == ["20 sentences, 100 words, 2 types", "  building  20 mentions", "  person    20 mentions"]
+    assert lines[0] == f"{place / 'train.conll'}: columns: word 1, tag 2 of 2"
+    assert lines[1:4] == ["20 sentences, 100 words, 2 types", "  building  20 mentions", "  person    20 mentions"]
     settings = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
     assert settings["prompt_length"] == "2, 3  (scanned)"
     assert (settings["steps"], settings["learning_rate"]) == ("16", "0.01")

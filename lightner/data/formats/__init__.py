@@ -39,6 +39,11 @@ class Corpus:
     repairs: frozenset[Repair] = frozenset()
     """The repairs that were allowed."""
 
+    def said(self, source: str | os.PathLike[str]) -> tuple[str, ...]:
+        """The decision on columns and the notes, a line each."""
+        columns = () if self.columns is None else (f"{source}: columns: {self.columns}",)
+        return *columns, *map(str, self.notes)
+
     def as_dict(self) -> dict[str, Any]:
         """What a card keeps of how the sentences were read, as JSON holds it."""
         notes = [{"kind": note.kind, "count": note.count, "first": note.first} for note in self.notes]
