@@ -71,6 +71,12 @@ def test_every_file_is_in_a_room() -> None:
     assert sorted({room(path) for path in FILES} - set(MAY_IMPORT)) == []
 
 
+def test_tests_take_from_tests_support_and_never_from_each_other() -> None:
+    paths = [path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").rglob("*.py")]
+    names = [(path, name.rpartition(".")[0]) for path in paths for name in names_in(path)]
+    assert [f"{path}: {module}" for path, module in names if ".test_" in module] == []
+
+
 def test_rooms_are_used_in_one_direction() -> None:
     wrong = []
     for path in FILES:

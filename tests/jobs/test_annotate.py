@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ import pytest
 from lightner.cli import main
 from lightner.data.formats import read
 from lightner.jobs import annotate, annotation, rows
-from lightner.jobs.annotation import Annotator, Request, Target, make_plan, write_plan
+from lightner.jobs.annotation import Annotator, Target, make_plan, write_plan
 from lightner.jobs.on_ray import local, session
 from lightner.jobs.rows import CONLL, JSONL, TEXT, InputRow, format_of, kind_of, read_rows
 from lightner.model.backbone import Backbone
@@ -33,6 +32,7 @@ from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.texts import Text
 from lightner.types import Entity, InputError, TaggedText
+from tests.support.annotating import command, request
 from tests.support.options import annotate_options
 from tests.support.paths import CHECKOUT
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, entities_of, prepare
@@ -159,20 +159,6 @@ class TestRows:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return prepare(tmp_path_factory.mktemp("a place"))
-
-
-def request(place: Place, source: Path, *, domain: str | None = None) -> Request:
-    about = source.stat()
-    return Request(
-        source=str(source),
-        size=about.st_size,
-        modified_ns=about.st_mtime_ns,
-        kind=kind_of(source),
-        domain=domain,
-        ref="live",
-        registry=place.registry.url,
-        backbone=str(place.folder),
-    )
 
 
 def served(place: Place, pairs: list[tuple[str, Text]]) -> list[TaggedText]:
@@ -338,13 +324,6 @@ def test_a_damaged_prompt_and_a_changed_file_are_named(place: Place, tmp_path: P
     with pytest.raises(InputError, match="found it changed"):
         annotator.annotate(target, 0)
     assert not target.part(0).exists()
-
-
-def command(place: Place, out: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "jobs/annotate.py", "--out", str(out), "--backbone", str(place.folder),
-        "--registry", place.registry.url, *more,
-    ]  # fmt: skip
 
 
 def test_bad_input_is_one_line_and_starts_no_ray(

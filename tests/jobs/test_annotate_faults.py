@@ -22,7 +22,7 @@ from lightner.jobs.annotation import AnnotationPlan, Annotator, Target, make_pla
 from lightner.jobs.on_ray import local, session
 from lightner.store.registry import Registry
 from lightner.types import InputError
-from tests.jobs.test_annotate import command, request
+from tests.support.annotating import command, request
 from tests.support.paths import CHECKOUT
 from tests.support.serving import Place, prepare
 

@@ -14,10 +14,8 @@ from lightner.jobs.publish import Standing
 from lightner.store.artifact import PromptArtifact
 from lightner.store.registry import Registry
 from tests.conftest import LocalRay
-from tests.jobs.test_tune_ray import place, start, words
+from tests.support.jobs import start, words
 from tests.support.tiny import tiny_artifact, tiny_backbone
-
-__all__ = ["place"]  # a fixture
 
 
 @pytest.mark.ray

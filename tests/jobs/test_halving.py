@@ -1,4 +1,4 @@
-"""The scan's halving: trials are compared when all have come equally far, also where the job was killed between."""
+"""The scan's halving: trials are compared when all have come equally far."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ from lightner.tuning.cross_validation import folds_of, trial_plan
 from lightner.tuning.training import Round
 from lightner.types import Counts, InputError, LabelSet, Scores
 from tests.conftest import LocalRay
-from tests.jobs.test_trials import RUN
-from tests.jobs.test_tune_ray import place, start, wait_for, words
-
-__all__ = ["place"]  # a fixture
+from tests.support.jobs import RUN, start, words
 
 
 @pytest.mark.parametrize(
@@ -134,19 +131,10 @@ def test_where_nothing_is_left_there_is_no_winner(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.ray
-def test_the_better_half_goes_on_and_a_killed_scan_goes_on_between_comparisons(
-    local_ray: LocalRay, place: Path, tmp_path: Path
-) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
+def test_the_better_half_goes_on_as_it_does_in_one_process(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
     pairs = words(place, "halved", "--lengths", "2", "3", "--rates", "0.01", "0.03", pin="slow.yaml")
-    process = start(local_ray, *pairs, log=first)
-    wait_for(first, r"scan .* round 9 of 15 ", process)
-    process.kill()
-    process.wait()
-    process = start(local_ray, *pairs, log=second)
-    assert process.wait(timeout=400) == 0, second.read_text()
-    assert " round 1 of 7 " not in second.read_text(), "it began again instead of going on"
-
+    assert start(local_ray, *pairs, log=log).wait(timeout=400) == 0, log.read_text()
     tuning: Any = Registry.open(str(place / "registry")).fetch("halved")[1].card.tuning
     curves = [row["f1_by_round"] for row in tuning["scan"]]
     assert sorted(map(len, curves)) == [7, 7, 15, 30]

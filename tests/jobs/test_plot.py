@@ -11,7 +11,7 @@ import matplotlib.image
 import pytest
 
 from lightner.jobs import plot, scan
-from tests.jobs.test_scan import trial
+from tests.support.scans import trial
 
 TRIALS = (trial(1, 5, 7, 6), trial(1, 3, rate=0.01, finished=False))
 

@@ -20,10 +20,8 @@ from lightner.jobs.on_ray import local
 from lightner.store.registry import Registry
 from lightner.types import InputError
 from tests.conftest import LocalRay
-from tests.jobs.test_tune_ray import place, words
+from tests.support.jobs import words
 from tests.support.paths import CHECKOUT
-
-__all__ = ["place"]  # a fixture
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

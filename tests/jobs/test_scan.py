@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from lightner.jobs import scan
-from lightner.tuning.training import Round
 from lightner.types import Counts, Scores
-
-
-def trial(
-    *hits: int, length: int = 8, rate: float = 1e-3, finished: bool = True, source: str | None = None
-) -> scan.Trial:
-    """A trial that found so many of ten entities after each round."""
-    history = tuple(Round(n, n, 1.0, Scores({"x": Counts(hit, 10, 10)})) for n, hit in enumerate(hits, 1))
-    return scan.Trial(length, rate, history, 1.0, finished, started_from=source)
+from tests.support.scans import trial
 
 
 def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower() -> None:

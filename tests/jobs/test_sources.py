@@ -21,10 +21,8 @@ from lightner.tuning import rules
 from lightner.tuning.training import fit, folded_tensors
 from lightner.types import LabelSet, Sentence, Span
 from tests.conftest import LocalRay
-from tests.jobs.test_tune_ray import place, start, words
+from tests.support.jobs import start, words
 from tests.support.tiny import tiny_artifact, tiny_backbone
-
-__all__ = ["place"]  # a fixture
 
 BASE = tiny_backbone()
 LABELS = LabelSet.of(["person", "building", "tool"])

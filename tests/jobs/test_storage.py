@@ -14,18 +14,14 @@ import pytest
 
 from lightner.jobs.on_ray import local, storage
 from lightner.types import InputError
-from tests.jobs.test_tune_ray import place, start, wait_for, words
+from tests.support.jobs import start, wait_for, words
 from tests.support.paths import CHECKOUT
 from tests.support.s3 import ENVIRONMENT, S3Server
 
-__all__ = ["place"]  # a fixture
 
-
-@pytest.fixture(params=["environment", "query"])
-def address(request: pytest.FixtureRequest, s3_url: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A storage in a fresh bucket, whose server stands in the environment or in the address itself."""
-    if request.param == "environment":
-        return s3_url
+@pytest.fixture
+def address(s3_url: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A storage in a fresh bucket, whose server stands in the address."""
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     return f"{s3_url}?scheme=http&endpoint_override={s3.url.removeprefix('http://')}"
 
@@ -67,6 +63,11 @@ def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.s3
+def test_a_bucket_whose_server_stands_in_the_environment_passes_the_check(s3_url: str) -> None:
+    storage.check(f"{s3_url}/runs")
+
+
+@pytest.mark.s3
 def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path, s3: S3Server) -> None:
     nowhere = f"s3://nobodys/runs?scheme=http&endpoint_override={s3.url.removeprefix('http://')}"
     done = subprocess.run(
@@ -82,31 +83,32 @@ def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path
 
 @pytest.mark.s3
 @pytest.mark.ray
-def test_a_killed_or_interrupted_driver_goes_on_from_object_storage(
+def test_an_interrupted_and_a_killed_driver_go_on_from_object_storage(
     head: local.Head, place: Path, address: str, tmp_path: Path
 ) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    domain = "query" if "?" in address else "environment"
-    command = words(place, domain, "--storage", address, pin="slow.yaml")
-    process = start(head, *command, log=first)
-    wait_for(first, r"scan .* round [5-9] ", process)
-    if domain == "query":
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
-        said = first.read_text().splitlines()
-        assert said[-1] == "stopped: nothing was published; the same command goes on from here"
-    else:
-        process.kill()
-        process.wait()
-    process = start(head, *command, log=second)
-    assert process.wait(timeout=400) == 0, second.read_text()
-    assert f"published {domain} v000001" in second.read_text()
-    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
-    kept = re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", second.read_text(), re.MULTILINE)
+    logs = [tmp_path / name for name in ("interrupted", "killed", "finished")]
+    command = words(place, "bucket", "--storage", address, pin="slow.yaml")
+    process = start(head, *command, log=logs[0])
+    wait_for(logs[0], r"scan .* round [5-9] ", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, logs[0].read_text()
+    said = logs[0].read_text().splitlines()
+    assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    process = start(head, *command, log=logs[1])
+    wait_for(logs[1], r"scan .* round ", process)
+    process.kill()
+    process.wait()
+    process = start(head, *command, log=logs[2])
+    assert process.wait(timeout=400) == 0, logs[2].read_text()
+    finished = logs[2].read_text()
+    assert "published bucket v000001" in finished
+    for log in logs[1:]:
+        assert not re.search(r"scan .* round 1 ", log.read_text()), "it began again instead of going on"
+    kept = re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", finished, re.MULTILINE)
     assert kept
     files, folder = pyarrow.fs.FileSystem.from_uri(kept[1])
     found = [each.path for each in files.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))]
     assert any("/events.out.tfevents." in path for path in found), found
     with files.open_input_file(f"{folder}/scan.txt") as table:
-        assert table.read().decode() in second.read_text()
+        assert table.read().decode() in finished
     assert not (place / "runs").exists(), "something was kept on this machine"

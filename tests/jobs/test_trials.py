@@ -19,15 +19,11 @@ from lightner.jobs.options import TuneOptions
 from lightner.jobs.progress import Watch
 from lightner.jobs.trials import _Budget, _digest, _Mistakes, _trainable, run_trials
 from lightner.jobs.worker import Run
-from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold
-from lightner.types import InputError, LabelSet, Sentence, Span
+from lightner.types import InputError
 from tests.conftest import LocalRay
+from tests.support.jobs import PLAN, RUN, SENTENCES
 from tests.support.tiny import tiny_backbone
-
-SENTENCES = (Sentence(("ada", "lives", "here"), (Span(0, 1, "person"),)),) * 2
-PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)
-RUN = Run("one", "/nowhere", None, "0" * 64, LabelSet.of(["person"]), (), PLAN, 1)
 
 
 @pytest.mark.parametrize(

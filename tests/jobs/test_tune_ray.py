@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import pytest
 
 from lightner.cli import main
-from lightner.data.formats import read, write_conll
+from lightner.data.formats import read
 from lightner.evaluation import confusions, reports
 from lightner.evaluation.metrics import score
 from lightner.jobs import sources
@@ -28,87 +26,16 @@ from lightner.store.lineage import Measured, traces
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_words
-from lightner.types import InputError, LabelSet, Sentence, Span
-from tests.conftest import LocalRay
+from lightner.types import InputError, LabelSet
+from tests.support.jobs import kill, start, wait_for, words
 from tests.support.paths import CHECKOUT
 from tests.support.tiny import tiny_artifact, tiny_backbone
-
-PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
-WHOLE = f"{PIN[:-1]}, folds: 2, early_stopping: false}}"
-SLOW = "{steps: 120, rounds: 30, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny backbone, sentences and pins."""
-    folder = tmp_path_factory.mktemp("jobs")
-    tiny = tiny_backbone()
-    tiny.model.save_pretrained(folder / "tiny")
-    tiny.tokenizer.save_pretrained(folder / "tiny")
-    names = ("Ana", "Bob", "Eve", "Max")
-    sentences = [
-        Sentence((names[n % 4], "saw", "the", "red", f"house{n}"), (Span(0, 1, "person"), Span(4, 5, "building")))
-        for n in range(20)
-    ]
-    write_conll(folder / "train.conll", sentences)
-    (folder / "pin.yaml").write_text(PIN)
-    (folder / "whole.yaml").write_text(WHOLE)
-    (folder / "slow.yaml").write_text(SLOW)
-    return folder
-
-
-def words(place: Path, domain: str, *more: str, pin: str = "pin.yaml", train: str = "train.conll") -> list[str]:
-    return [
-        "jobs/tune.py", "--train", str(place / train), "--domain", domain, "--backbone", str(place / "tiny"),
-        "--registry", str(place / "registry"), "--storage", str(place / "runs"), "--pin", str(place / pin),
-        "--lengths", "2", "--rates", "0.01", *more,
-    ]  # fmt: skip
-
-
-def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-    """A job on that Ray, or on one of its own."""
-    environment = {**local.environment(), **({"RAY_ADDRESS": head.address} if head else {})}
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, *arguments], cwd=CHECKOUT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
 
 
 def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """How a job ends, in this process, for what needs no Ray."""
     monkeypatch.setattr(session, "connect", lambda *_, **__: pytest.fail("a Ray was joined"))
     return main(["tune", *command[1:]])
-
-
-def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], *, within_s: float = 240) -> None:
-    deadline = time.monotonic() + within_s
-    while not re.search(pattern, log.read_text(errors="replace")):
-        assert process.poll() is None, log.read_text(errors="replace")
-        assert time.monotonic() < deadline, log.read_text(errors="replace")
-        time.sleep(0.2)
-
-
-def descendants(title: str, head: local.Head) -> list[int]:
-    """Processes of that head whose title begins with `title`."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-            belongs = str(head.folder).encode() in (entry / "environ").read_bytes()
-            belongs |= any(head.folder.name in os.readlink(link) for link in (entry / "fd").iterdir())
-        except OSError:
-            continue
-        if command.startswith(title.encode()) and belongs:
-            found.append(int(entry.name))
-    return found
-
-
-def kill(title: str, head: local.Head) -> None:
-    """SIGKILL for the processes of that head whose title begins with `title`, of which there are some."""
-    found = descendants(title, head)
-    assert found
-    for pid in found:
-        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.ray
@@ -169,30 +96,6 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(
     assert "has learned from 20 of these 20 sentences" in evaluated.stdout
     assert confusions.describe(confusions.errors(gold, predicted)) in evaluated.stdout
     assert expected in first
-
-
-@pytest.mark.ray
-def test_a_killed_worker_is_replaced_and_the_job_finishes(head: local.Head, place: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    process = start(head, *words(place, "killed", pin="slow.yaml"), log=log)
-    wait_for(log, r"scan .* round [2-9] ", process)
-    kill("ray::ImplicitFunc", head)
-    assert process.wait(timeout=400) == 0, log.read_text()
-    assert "published killed v000001" in log.read_text()
-    assert len(re.findall(r"scan .* round 1 ", log.read_text())) == 1, "it began again instead of going on"
-
-
-@pytest.mark.ray
-def test_a_killed_driver_goes_on_by_the_same_command(head: local.Head, place: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    process = start(head, *words(place, "resumed", pin="slow.yaml"), log=first)
-    wait_for(first, r"scan .* round [5-9] ", process)
-    process.kill()
-    process.wait()
-    process = start(head, *words(place, "resumed", pin="slow.yaml"), log=second)
-    assert process.wait(timeout=400) == 0, second.read_text()
-    assert "published resumed v000001" in second.read_text()
-    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
 
 
 @pytest.mark.ray

@@ -6,8 +6,6 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from lightner.service.prometheus import Figures, exposition
 from lightner.service.replica import BackboneReplica
 from lightner.tagger import Row
 from tests.conftest import LocalRay
-from tests.service.test_ray import Service, wait_until
+from tests.support.deployed import Sample, Service, read_samples, wait_until
 from tests.support.paths import CHECKOUT
 from tests.support.serving import DOMAINS, TEXTS, connect, prepare
 
@@ -139,22 +137,6 @@ def test_the_dashboard_uses_labels_that_the_metrics_have() -> None:
 
 def asked_for(text: str, prefix: str = "ray_") -> set[str]:
     return set(re.findall(rf"\b{prefix}\w+", text))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A line of the Prometheus text format."""
-
-    name: str
-    labels: dict[str, str]
-    value: float
-
-
-def read_samples(text: str) -> Iterator[Sample]:
-    for line in text.splitlines():
-        if match := re.fullmatch(r"(\w+)\{(.*)\} (\S+)( \d+)?", line):
-            labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2]))
-            yield Sample(match[1], labels, float(match[3]))
 
 
 def samples_of(service: Service) -> list[Sample]:

@@ -2,86 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from lightner.client import Client, Named, ProblemError
-from tests.conftest import LocalRay, free_port
-from tests.support.paths import CHECKOUT
-from tests.support.serving import DOMAINS, TEXTS, Place, entities_of, prepare
+from tests.conftest import LocalRay
+from tests.support.deployed import ADMIN, PREFIX, READ, Service, wait_until
+from tests.support.serving import DOMAINS, TEXTS, entities_of, prepare
 
 pytestmark = pytest.mark.ray
-CONFIG = CHECKOUT / "serve" / "config.yaml"
-PATIENCE_S = 180.0
-ADMIN, READ = "admin key", "read key"
-PREFIX = "/team/ner"
-
-
-class Service:
-    """A deployed service, its place, and its way back to Ray."""
-
-    def __init__(self, ray: LocalRay, place: Place) -> None:
-        self.place = place
-        self.config = yaml.safe_load(CONFIG.read_text())
-        self.config["http_options"] |= {"host": "127.0.0.1", "port": free_port()}
-        (application,) = self.config["applications"]
-        application["args"] |= {"registry": place.registry.url, "backbone": str(place.folder)}
-        application["runtime_env"] = {"env_vars": {"LIGHTNER_ADMIN_KEY": ADMIN}}
-        self.limits: dict[str, dict[str, float]] = application["deployments"][0]["user_config"]
-        self.limits["prompts"]["alias_ttl_s"] = 0.5
-        self.limits["prompts"]["patience_s"] = 10
-        self._dashboard = ray.dashboard_url
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.config['http_options']['port']}", timeout=60)
-
-    def deploy(self) -> None:
-        """What `serve deploy` does; returns when all of it runs."""
-        answer = httpx.put(f"{self._dashboard}/api/serve/applications/", json=self.config, timeout=60)
-        assert answer.status_code == 200, answer.text
-        names = [each["name"] for each in self.config["applications"]]
-        wait_until(
-            lambda: all(self.application(name)["status"] == "RUNNING" for name in names),
-            lambda: [self.application(name).get("message") for name in names],
-        )
-
-    def add_below_prefix(self) -> None:
-        """A second application over the same place, at PREFIX, that wants the key READ."""
-        second = copy.deepcopy(self.config["applications"][0])
-        second |= {"name": "keyed", "route_prefix": PREFIX, "runtime_env": {"env_vars": {"LIGHTNER_READ_KEY": READ}}}
-        second["args"]["num_cpus"] = 0.1
-        self.config["applications"].append(second)
-
-    def application(self, name: str = "lightner") -> dict[str, Any]:
-        found = httpx.get(f"{self._dashboard}/api/serve/applications/", timeout=60).json()
-        application: dict[str, Any] = found["applications"][name]
-        return application
-
-    def backbone_pid(self) -> int:
-        """The running replica's, 0 while there is none."""
-        replicas = self.application()["deployments"]["Backbone"]["replicas"]
-        return next((int(replica["pid"]) for replica in replicas if replica["state"] == "RUNNING"), 0)
-
-    def delete(self) -> None:
-        self.http.close()
-        httpx.delete(f"{self._dashboard}/api/serve/applications/", timeout=60)
-
-    def figure(self, name: str) -> float:
-        """Of all replicas, at `/metrics`; 0 where nothing has been counted."""
-        lines = self.http.get("/metrics").raise_for_status().text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[ {{]", line))
-
-    def ask(self, domain: str, *texts: str) -> httpx.Response:
-        return self.http.post(f"/v1/domains/{domain}/entities", json={"texts": texts})
 
 
 @pytest.fixture(scope="module")
@@ -285,10 +221,3 @@ def asked_at_once(service: Service, requests: int) -> tuple[int, float, int]:
     wait_until(lambda: service.figure("lightner_queue_rows") == 0, lambda: service.figure("lightner_queue_rows"))
     read = service.figure("lightner_batch_rows_sum") - before
     return requests * 33 * service.place.offline("movies", text).windows, read, statuses.count(504)
-
-
-def wait_until(holds: Callable[[], bool], why_not: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, why_not()
-        time.sleep(0.3)

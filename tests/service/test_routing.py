@@ -12,8 +12,7 @@ import pytest
 from lightner.service.messages import HELD_DOMAINS
 from lightner.service.routing import SLACK, ranked
 from tests.conftest import LocalRay
-from tests.service.test_metrics import read_samples
-from tests.service.test_ray import Service
+from tests.support.deployed import Service, read_samples
 from tests.support.serving import TEXTS, entities_of, prepare
 
 DOMAINS, ASKED = 3, 20
