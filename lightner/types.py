@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+DISTRIBUTION = "lightner-ray"
+"""The package's name for pip."""
+EMBEDDED = "embedded"
+"""The name of the backbone that comes with the package."""
 MOST_WORDS = 120
 """Words that are read at once, at most."""
 

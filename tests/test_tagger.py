@@ -19,6 +19,7 @@ from tokenizers import processors
 from lightner.model.backbone import Backbone, load
 from lightner.model.prompts import Prompt
 from lightner.store import artifact
+from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.tagger import (
     WINDOW_OVERLAP,
@@ -34,7 +35,7 @@ from lightner.tagger import (
     tag_texts,
     tag_words,
 )
-from lightner.types import MOST_WORDS, Entity, InputError, LabelSet, Reach, Span
+from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, Entity, InputError, LabelSet, Reach, Span
 from lightner.words import split_words, windows
 from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
 from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
@@ -298,6 +299,14 @@ def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) ->
     artifact.save(tiny_artifact(tiny_backbone(1)), tmp_path / "other")
     with pytest.raises(InputError, match=rf"found backbone .*{plain.fingerprint}.*expected 'tiny-bart-1'"):
         Tagger.load(tmp_path / "other", backbone=str(tmp_path / "backbone"))
+
+
+def test_a_prompt_of_an_earlier_embedded_backbone_names_its_wheel_and_the_way_out() -> None:
+    backbone, old = tiny_backbone(), tiny_artifact(tiny_backbone(1))
+    card = replace(old.card, backbone_name=EMBEDDED, versions={DISTRIBUTION: "0.1.0"})
+    said = r"expected 'embedded of lightner-ray 0.1.0' .*: tune the domain again, or give .*docs/upgrading\.md"
+    with pytest.raises(InputError, match=said):
+        prompt_for(PromptArtifact(card, old.tensors), backbone)
 
 
 SENTENCES_IN_ONE = "Ada lives in Rome. Emil likes soup! Mary came on Monday."

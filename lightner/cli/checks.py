@@ -17,9 +17,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 import lightner
-from lightner.types import InputError
+from lightner.types import DISTRIBUTION, InputError
 
-DISTRIBUTION = "lightner-ray"
 _GIB = 2**30
 # A Ray with its dashboard, a driver and a worker with torch and the embedded backbone.
 _LEAST_MEMORY = 2 * _GIB

@@ -158,16 +158,33 @@ def _domains(registry: Registry) -> list[dict[str, Any]]:
     rows = []
     for domain in registry.domains():
         versions, aliases = registry.versions(domain), _aliases(registry, domain)
-        rows.append({"domain": domain, "live": aliases.get(LIVE), "versions": len(versions), "aliases": aliases})
+        live = aliases.get(LIVE)
+        backbone = _backbone(registry, domain, live) if live else None
+        counted = {"versions": len(versions), "aliases": aliases}
+        rows.append({"domain": domain, "live": live, **counted, "backbone": backbone})
     return rows
 
 
 def _versions(registry: Registry, domain: str) -> list[dict[str, Any]]:
     versions, aliases = registry.versions(domain), _aliases(registry, domain)
     return [
-        {"version": version, "aliases": [name for name, named in aliases.items() if named == version]}
+        {
+            "version": version,
+            "aliases": [name for name, named in aliases.items() if named == version],
+            "backbone": _backbone(registry, domain, version),
+        }
         for version in versions
     ]
+
+
+def _backbone(registry: Registry, domain: str, version: str) -> str:
+    """What the version was tuned on; `unreadable` where its card is damaged, which `verify` explains."""
+    from lightner.types import InputError
+
+    try:
+        return registry.card(domain, version).backbone_label
+    except InputError:
+        return "unreadable"
 
 
 def _aliases(registry: Registry, domain: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from lightner.store.registry import Registry, UnknownPrompt
 from lightner.tuning.cross_validation import measured_on
 from lightner.tuning.draft_learning import draft_tagger
 from lightner.tuning.training import learned_reach
-from lightner.types import InputError, LabelSet, Scores, Sentence
+from lightner.types import DISTRIBUTION, InputError, LabelSet, Scores, Sentence
 from lightner.words import as_read
 
 BUDGET = "budget_minutes"
@@ -64,7 +64,7 @@ def make(
         },
         versions={
             "python": platform.python_version(),
-            "lightner-ray": lightner.__version__,
+            DISTRIBUTION: lightner.__version__,
             **{name: version(name) for name in _PACKAGES},
         },
     )

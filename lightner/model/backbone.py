@@ -20,9 +20,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from lightner.model import _attention, embedded
 from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
-from lightner.types import InputError
+from lightner.types import EMBEDDED, InputError
 
-EMBEDDED = "embedded"
 SUPPORTED = _attention.SUPPORTED
 """Families that take prompts, by `model_type`."""
 # Settings that change what equal weights compute; shapes are in the weights themselves.

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from lightner.types import MOST_WORDS, InputError, LabelSet, Reach, Scores, check_name
+from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, InputError, LabelSet, Reach, Scores, check_name
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -67,6 +67,13 @@ class Card:
     @property
     def label_set(self) -> LabelSet:
         return LabelSet(self.labels, self.label_words)
+
+    @property
+    def backbone_label(self) -> str:
+        """The backbone's name; of the embedded one also the version of the package that it comes with."""
+        version = self.versions.get(DISTRIBUTION)
+        named = f"{self.backbone_name} of {DISTRIBUTION} {version}"
+        return named if self.backbone_name == EMBEDDED and isinstance(version, str) else self.backbone_name
 
 
 def metrics_of(scores: Scores) -> dict[str, JSON]:
@@ -145,7 +152,7 @@ def readme(card: Card) -> str:
     parts = [
         f"# Prompt `{card.domain}`",
         f"A LightNER prompt that finds {', '.join(_cell(label) for label in card.labels)}: {prompt} for the frozen "
-        f"backbone {_cell(card.backbone_name)}. It works with no other backbone.",
+        f"backbone {_cell(card.backbone_label)}. It works with no other backbone.",
         f"- backbone fingerprint: `{card.backbone_fingerprint}`\n- created: {card.created}",
         _scores_table(card),
         _scan_table(card.tuning.get("scan")),

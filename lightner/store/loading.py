@@ -16,7 +16,7 @@ from lightner.store import artifact as artifacts
 from lightner.store.artifact import DRAFT_TAGGER, GUIDANCE, RESIDUAL, VECTORS, WEIGHTS, Array, PromptArtifact
 from lightner.store.card import Card
 from lightner.tagger import Tagger
-from lightner.types import InputError
+from lightner.types import EMBEDDED, InputError
 
 
 def load(
@@ -65,7 +65,8 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     if card.backbone_fingerprint != backbone.fingerprint:
         raise InputError(
             f"prompt {card.domain!r}: found backbone {backbone.name!r} (fingerprint {backbone.fingerprint}), expected "
-            f"{card.backbone_name!r} (fingerprint {card.backbone_fingerprint}), on which the prompt was tuned"
+            f"{card.backbone_label!r} (fingerprint {card.backbone_fingerprint}), on which the prompt was tuned"
+            f"{_way_out(card)}"
         )
     _check_fit(artifact, backbone.shape)
     device, dtype = backbone.device, backbone.embedding.dtype
@@ -73,6 +74,13 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     moved_tagger = None if tagger is None else torch.from_numpy(tagger).to(device, dtype)
     vectors = _label_vectors(artifact, backbone).to(device, dtype)
     return Prompt(card.label_set, guidance_of(artifact).to(device, dtype), vectors, moved_tagger, card.reach)
+
+
+def _way_out(card: Card) -> str:
+    """What to do where the embedded backbone is another one since the prompt was tuned."""
+    if card.backbone_name != EMBEDDED:
+        return ""
+    return ": tune the domain again, or give the checkpoint of that version as the backbone (docs/upgrading.md)"
 
 
 def _label_vectors(artifact: PromptArtifact, backbone: Backbone) -> Tensor:

@@ -34,15 +34,19 @@ def test_domains_and_versions_are_listed(place: Place, capsys: pytest.CaptureFix
     listed = read(place, capsys, "list")
     assert [row["domain"] for row in listed] == sorted(DOMAINS)
     assert listed[0] == {
-        "domain": "movies", "live": "v000002", "versions": 2, "aliases": {"live": "v000002", "canary": "v000001"}
+        "domain": "movies", "live": "v000002", "versions": 2, "aliases": {"live": "v000002", "canary": "v000001"},
+        "backbone": str(place.folder),
     }  # fmt: skip
     table = run(place, capsys, "list").splitlines()
-    assert table[0].split() == ["domain", "live", "versions", "aliases"]
+    assert table[0].split() == ["domain", "live", "versions", "aliases", "backbone"]
     assert table[1].split()[:3] == ["movies", "v000002", "2"]
     assert read(place, capsys, "list", "movies") == [
-        {"version": "v000001", "aliases": ["canary"]},
-        {"version": "v000002", "aliases": ["live"]},
+        {"version": "v000001", "aliases": ["canary"], "backbone": str(place.folder)},
+        {"version": "v000002", "aliases": ["live"], "backbone": str(place.folder)},
     ]
+    card = Path(place.registry.url) / "movies/versions/v000002/card.json"
+    card.write_text(card.read_text() + " ")
+    assert [row["backbone"] for row in read(place, capsys, "list", "movies")] == [str(place.folder), "unreadable"]
     assert "found no versions of domain 'nowhere'" in run(place, capsys, "list", "nowhere", status=2)
 
 
