@@ -1,4 +1,4 @@
-"""What a training set looks like before any time is spent on it: counts, and what is wrong or doubtful, in words.
+"""Inspects a training set before time is spent on it: counts, errors and warnings, in words.
 
 Pure: it knows sentences, neither files nor models.
 """
@@ -17,16 +17,16 @@ RARE_BELOW = 3
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """Facts about a training set, its development and its test set. `errors` forbid training, `warnings` do not."""
+    """Facts about a training set and its development and test sets. `errors` forbid training, `warnings` do not."""
 
     sentences: int
     words: int
     mentions: Mapping[str, int]
     """Training mentions of each type, the types sorted."""
     duplicates: int
-    """Training sentences whose words and spans stood earlier in the set."""
+    """Training sentences whose words and spans occur earlier in the set."""
     contradictions: tuple[tuple[str, ...], ...]
-    """Words of training sentences that stand in the set with different spans."""
+    """Words of training sentences that occur in the set with different spans."""
     rare: tuple[str, ...]
     """Types with fewer than RARE_BELOW training mentions."""
     overlap: int
@@ -43,7 +43,7 @@ class DataReport:
 
 
 def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = (), test: Sequence[Sentence] = ()) -> DataReport:
-    """Counts `train`, holds `dev` against it, and `test` against both."""
+    """Count `train`, compare `dev` with it, and `test` with both."""
     mentions = _mentions(train)
     annotations: defaultdict[tuple[str, ...], set[Sentence]] = defaultdict(set)
     for sentence in train:
@@ -120,7 +120,7 @@ def _dev_warnings(mentions: Mapping[str, int], dev: Sequence[Sentence], overlap:
         warnings.append("The development set has no entities: scores on it say nothing.")
     if overlap:
         times = f"{overlap} of {_count(len(dev), 'development sentence')}"
-        warnings.append(f"The words of {times} also stand in the training set.")
+        warnings.append(f"The words of {times} also occur in the training set.")
     return warnings
 
 
@@ -129,7 +129,7 @@ def _test_warnings(mentions: Mapping[str, int], test: Sequence[Sentence], leaked
     if leaked:
         times = f"{leaked} of {_count(len(test), 'test sentence')}"
         warnings.append(
-            f"The words of {times} also stand in the training or development set: their scores are too high."
+            f"The words of {times} also occur in the training or development set: their scores are too high."
         )
     return warnings
 

@@ -1,7 +1,7 @@
 """The few-shot protocol: hold-outs, folds and k-shot samples, seeded.
 
 What is chosen depends on the sentences and the seed, not on the order of the sentences; what is returned keeps that
-order. Sentences with the same words never stand on both sides of a cut. Knows spans, neither files nor models.
+order. Sentences with the same words are never on both sides of a split. Knows spans, neither files nor models.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Sentences = tuple[Sentence, ...]
 def hold_out(sentences: Sequence[Sentence], *, fraction: float, seed: int) -> tuple[Sentences, Sentences]:
     """(train, held): about `fraction` of the sentences and of each type's mentions are held out.
 
-    Every type that stands in two different sentences stands on both sides, even if that takes more than `fraction`,
+    Every type that occurs in two different sentences is on both sides, even if that takes more than `fraction`,
     except where types exclude each other; a type of one sentence stays in train. Neither side is empty.
     Raises InputError for a fraction outside (0, 1) or fewer than two different sentences.
     """
@@ -39,7 +39,7 @@ def hold_out(sentences: Sequence[Sentence], *, fraction: float, seed: int) -> tu
 
 
 def folds(sentences: Sequence[Sentence], *, count: int, seed: int) -> tuple[tuple[Sentences, Sentences], ...]:
-    """`count` pairs (train, held); every sentence is held in exactly one, each type in as many as it can be.
+    """`count` pairs (train, held); every sentence is held in exactly one, each type in as many as possible.
 
     Greedy iterative stratification (Sechidis et al. 2011): the rarest type first, each sentence to the fold that
     lacks most of it. Raises InputError for a count below 2 or more folds than different sentences.
@@ -57,12 +57,12 @@ def folds(sentences: Sequence[Sentence], *, count: int, seed: int) -> tuple[tupl
 
 
 def k_shot(sentences: Sequence[Sentence], *, k: int, seed: int) -> Sentences:
-    """A sample with at least `k` mentions of every type (all of them where there are fewer) and few more than that.
+    """A sample with at least `k` mentions of every type (all of them if there are fewer) and few more than that.
 
-    Greedy: for the rarest type that still lacks mentions, the next sentence in seeded order that takes no type beyond
-    `k`, or else the one that does so least; at the end, sentences that the others make needless are dropped. An exact
-    sample need not exist, as sentences come whole. Sentences without entities are not sampled, nor is one twice:
-    of those with the same words the one with the most mentions counts.
+    Greedy: for the rarest type that still lacks mentions, take the next sentence in seeded order that brings no type
+    above `k`, or else the one that does so least; at the end, drop sentences that the others make needless. An exact
+    sample need not exist, since sentences are whole. Sentences without entities are not sampled; of those with the same
+    words, only the one with the most mentions is.
     Raises InputError for k below 1 or no entities.
     """
     if k < 1:
@@ -76,9 +76,9 @@ def k_shot(sentences: Sequence[Sentence], *, k: int, seed: int) -> Sentences:
     return tuple(distinct[index] for index in sorted(index for taken in sample for index in units[taken].members))
 
 
-_SENTENCES = ""  # stands beside the types (a label is never empty), so that sizes are balanced as mentions are
+_SENTENCES = ""  # counted like a type (a label is never empty), so that sizes are balanced as mentions are
 _REPAIR_STEPS = 1000  # a type that still lacks a side then shares its sentences with others that want them elsewhere
-_REPAIR_NOISE = 0.2  # the share of random moves: without them the walk can go round in a circle
+_REPAIR_NOISE = 0.2  # the share of random moves: without them the walk can cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _stratify(units: Sequence[_Unit], wanted: Mapping[str, Sequence[float]]) -> 
 
 
 def _distinct(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """One sentence for each sequence of words, that with the most mentions, in order."""
+    """One sentence for each sequence of words, the one with the most mentions, in order."""
     kept: dict[tuple[str, ...], int] = {}
     for index, sentence in enumerate(sentences):
         before = kept.setdefault(sentence.words, index)
@@ -201,7 +201,7 @@ def _greedy_sample(units: Sequence[_Unit], goals: Mapping[str, int]) -> list[int
 
 
 def _without_needless(units: Sequence[_Unit], taken: Sequence[int], goals: Mapping[str, int]) -> list[int]:
-    """`taken` less the units, the latest first, without which all `goals` are still met."""
+    """`taken` without the units, latest first, that the `goals` do not need."""
     have: Counter[str] = Counter()
     for index in taken:
         have.update(units[index].mentions)
@@ -221,12 +221,12 @@ def _lacks_a_side(places: Sequence[int]) -> int:
 
 
 def _lacks_folds(places: Sequence[int]) -> int:
-    """How many more folds a type could stand in that has `places` units in each."""
+    """How many more folds a type with `places` units in each could be in."""
     return min(len(places), sum(places)) - sum(place > 0 for place in places)
 
 
 def _repair(units: Sequence[_Unit], parts: Sequence[int], *, lack: _Lack, count: int, seed: int) -> list[int]:
-    """Moves units until no type lacks a part, a bounded random walk; the best parts it saw.
+    """Move units in a bounded random walk until no type lacks a part; returns the best parts that it saw.
 
     The greedy pass serves one type at a time and so may put both sentences of another into one part.
     """
@@ -261,7 +261,7 @@ def _choose(
     lack: _Lack,
     generator: random.Random,
 ) -> tuple[int, int]:
-    """The move (unit, its new part) after which types lack least, or now and then any."""
+    """The move (unit, its new part) after which types lack least, or now and then a random one."""
     if generator.random() < _REPAIR_NOISE:
         return generator.choice(moves)
 

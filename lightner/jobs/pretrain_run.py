@@ -52,7 +52,7 @@ def check_place(out: Path) -> None:
 
 
 def traits(options: PretrainOptions) -> dict[str, Any]:
-    """What tells a run from others by what comes of it, as JSON: settings, and the sha256 of all that is read.
+    """What decides on the result of a run, as JSON: settings, and the sha256 of all that is read.
 
     Raises InputError where that cannot be read.
     """
@@ -88,7 +88,7 @@ def begin(run: Path, wanted: Mapping[str, Any], *, steps: int) -> None:
     """Note what the run in this folder is begun with; where it has kept a state, see that this is how it was.
 
     Raises:
-        InputError: it is another run, or it has more steps behind it than are wanted.
+        InputError: it is another run, or it has done more steps than are wanted.
     """
     states = sorted(run.glob(f"{STATE}*"))
     if not states:
@@ -102,9 +102,9 @@ def begin(run: Path, wanted: Mapping[str, Any], *, steps: int) -> None:
     differs = [f"--{name.replace('_', '-')}" for name in wanted if wanted[name] != before.get(name)]
     if differs:
         raise InputError(f"{run}: found a run that was begun with another {' and '.join(differs)}, {expected}")
-    behind = int(states[-1].name.removeprefix(STATE))
-    if steps < behind:
-        raise InputError(f"--steps: found {steps}, expected at least the {behind} that the run in {run} has behind it")
+    done = int(states[-1].name.removeprefix(STATE))
+    if steps < done:
+        raise InputError(f"--steps: found {steps}, expected at least the {done} that the run in {run} has done")
 
 
 def put(made: Path, out: Path) -> None:

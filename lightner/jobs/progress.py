@@ -33,7 +33,7 @@ def check(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Which trackers a job writes to, beside TensorBoard event files among each trial's checkpoints.
+    """Which trackers a job writes to, besides TensorBoard event files among each trial's checkpoints.
 
     Where MLflow and W&B keep it is said by their own environment (MLFLOW_TRACKING_URI, WANDB_PROJECT, WANDB_MODE).
     """
@@ -95,7 +95,7 @@ class Progress(Callback):  # type: ignore[misc] # ray.tune is untyped
         """What a trial that was stopped early has left over is not to come any more."""
         bar = self._bar
         if bar.n == 0:
-            bar.initial = max(0, sum(done.values()) - 1)  # a job that goes on was not quick with what it had
+            bar.initial = max(0, sum(done.values()) - 1)  # what a resumed job had already was not done at this speed
         bar.total = self._planned * self._rounds - sum(
             self._rounds - rounds for trial, rounds in done.items() if trial is ended or trial.is_finished()
         )

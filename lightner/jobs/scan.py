@@ -85,12 +85,12 @@ def scan(
     at_once: int,
     budget_s: float | None = None,
 ) -> Scan:
-    """Run one trial per choice, `at_once` in parallel; the same call goes on where a killed one stopped.
+    """Run one trial per choice, `at_once` in parallel; the same call resumes where a killed one stopped.
 
-    Behind each of the `milestones` but the last, the round to which all would run, the better half goes on.
+    After each of the `milestones` but the last, the round to which all would run, only the better half continues.
 
-    After `budget_s` all trials are stopped where they are, as soon as one is in its third round; a scan that is gone on
-    with has its budget anew.
+    After `budget_s` all trials are stopped where they are, as soon as one is in its third round; a resumed scan has its
+    whole budget again.
 
     Raises:
         InputError: a worker met one, or no trial finished.

@@ -130,7 +130,7 @@ def _publish(
     judged: Callable[[], tuple[Verdict, str | None]],
     pictures: Mapping[str, bytes],
 ) -> None:
-    """Under the alias that the gate allows, the scan's pictures beside it; the last line says which.
+    """Under the alias that the gate allows, with the scan's pictures; the last line says which.
 
     The alias is moved only where it still names the version that was judged against; else the gate decides again.
     """

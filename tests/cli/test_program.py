@@ -13,12 +13,15 @@ import click
 import pytest
 
 from lightner.cli import main
-from lightner.cli.program import group
+from lightner.cli.program import EXTRAS, group
+from lightner.data.formats import write_conll
 from lightner.data.formats.options import Columns, Repair
 from lightner.jobs.options import AnnotateOptions, EvaluateOptions, PretrainOptions, TuneOptions
 from lightner.tuning import rules
+from lightner.types import Sentence, Span
 from tests.support.options import annotate_options, pretrain_options, tune_options
 from tests.support.paths import CHECKOUT
+from tests.support.serving import prepare
 
 HEAVY = ("torch", "transformers", "tokenizers", "ray", "datasets", "fastapi", "pydantic", "numpy", "pandas", "pyarrow")
 TUNE = ["--train", "a.conll", "--domain", "x"]
@@ -173,6 +176,24 @@ def test_a_missing_extra_is_one_line_that_says_how_to_install_it() -> None:
     assert done.returncode == 2
     line = "error: found no package 'ray', which this command needs: pip install 'lightner-ray[ray]'\n"
     assert done.stderr == line
+
+
+def test_commands_of_the_base_need_no_extra(tmp_path: Path) -> None:
+    place = prepare(tmp_path)
+    write_conll(file := tmp_path / "test.conll", [Sentence(("ada", "likes", "soup"), (Span(0, 1, "PER"),))] * 2)
+    # What transformers and datasets bring themselves is not of the extras alone.
+    brought = ("httpx", "tokenizers", "tqdm", "yaml")
+    before = f"sys.modules.update(dict.fromkeys({sorted(set(EXTRAS) - {*brought})!r}))"
+    at = ["--registry", place.registry.url]
+    for words in (
+        ["tag", "--domain", "movies", "--backbone", str(place.folder), *at, "Ada likes soup."],
+        ["evaluate", "--domain", "movies", "--backbone", str(place.folder), *at, "--test", str(file)],
+        ["prompts", "verify", *at],
+        ["data", "kshot", str(file), "--k", "1", "--out", str(tmp_path / "one.conll")],
+        ["doctor", "--quick", "--backbone", str(place.folder), *at],
+    ):
+        done = loaded(words, before=before)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_missing_package_that_no_extra_brings_is_our_own_mistake() -> None:

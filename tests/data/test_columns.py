@@ -54,9 +54,9 @@ def rows(template: str, blank: str = "") -> str:
         pytest.param("{t}\t{w}", "word 2, tag 1 of 2", id="tag first"),
         pytest.param("{w}\t{r}{i}\t{i}{r}\t{t}", "word 1, tag 4 of 4", id="offsets between"),
         pytest.param("{w}\t{t}\t{w}", "word 1, tag 2 of 3", id="tag not last"),
-        pytest.param("{w},{t}", "word 1, tag 2 of 2, parted by ','", id="commas"),
-        pytest.param("{w}, {t}", "word 1, tag 2 of 2, parted by ','", id="commas and spaces"),
-        pytest.param("{s};{w};{p};{t}", "word 2, tag 4 of 4, parted by ';'", id="semicolons"),
+        pytest.param("{w},{t}", "word 1, tag 2 of 2, separated by ','", id="commas"),
+        pytest.param("{w}, {t}", "word 1, tag 2 of 2, separated by ','", id="commas and spaces"),
+        pytest.param("{s};{w};{p};{t}", "word 2, tag 4 of 4, separated by ';'", id="semicolons"),
         pytest.param('"{w}"\t"{t}"', "word 1, tag 2 of 2, quoted", id="all quoted"),
     ],
 )
@@ -95,7 +95,7 @@ class TestLayers:
         assert corpus.sentences[0].spans == (Span(0, 3, "ORG"),)
         [note] = corpus.notes
         assert (note.count, note.first) == (2, f"{file(text)}:1")
-        assert "entities within others left out (column 4; --columns tag=4" in note.kind
+        assert "nested entities left out (column 4; --columns tag=4" in note.kind
         assert read(file(text), columns=Columns(tag=4))[0].spans == (Span(0, 1, "LOC"), Span(2, 3, "LOC"))
 
     def test_layers_that_are_alike_or_empty_are_no_question(self, file: File) -> None:
@@ -109,7 +109,7 @@ class TestLayers:
         with pytest.raises(InputError) as raised:
             read(path)
         assert str(raised.value) == (
-            f"{path}: found tags of entities in columns 2 (LOC, PER) and 3 (artist, city), expected one of them: "
+            f"{path}: found entity tags in columns 2 (LOC, PER) and 3 (artist, city), expected one such column: "
             "name it by --columns word=1,tag=2"
         )
         assert read(path, columns=parse_columns("word=1,tag=3"))[0].spans[0].label == "artist"
@@ -149,7 +149,7 @@ class TestOddLines:
             read(path)
         assert str(raised.value) == (
             f"{path}:2: found 2 columns ('left VBD'), expected 3, as in line 1 "
-            "(2 such places: lines of another number of columns); to read the rest: --repair drop-sentence"
+            "(2 such places: lines with another number of columns); to read the rest: --repair drop-sentence"
         )
 
     def test_a_tab_within_a_word_is_no_column(self, file: File) -> None:

@@ -55,7 +55,7 @@ def test_the_same_words_with_different_spans_are_a_contradiction_and_no_duplicat
 def test_development_sentences_that_stand_in_train_are_counted_whatever_their_spans() -> None:
     report = inspect([PARIS, ADA], [Sentence(PARIS.words), PARIS, EMPTY])
     assert report.overlap == 2
-    assert "The words of 2 of 3 development sentences also stand in the training set." in report.warnings
+    assert "The words of 2 of 3 development sentences also occur in the training set." in report.warnings
 
 
 def test_types_of_dev_that_train_lacks_are_a_warning_and_no_error() -> None:
@@ -74,7 +74,7 @@ def test_test_sentences_that_were_learned_or_chosen_on_are_a_warning() -> None:
     assert report.leaked == 2
     assert report.errors == ()
     leaks = (
-        "The words of 2 of 3 test sentences also stand in the training or development set: their scores are too high."
+        "The words of 2 of 3 test sentences also occur in the training or development set: their scores are too high."
     )
     assert leaks in report.warnings
     assert "Types of the test set that the training set lacks: PER." in report.warnings

@@ -138,5 +138,5 @@ class TestNoText:
                 read(tmp_path / name)
 
     def test_a_web_page_is_no_data(self, file: File) -> None:
-        with pytest.raises(InputError, match="found a web page, perhaps of a download that failed"):
+        with pytest.raises(InputError, match="found a web page, perhaps from a failed download"):
             read(file("<!DOCTYPE html>\n<html></html>", "train.conll"))

@@ -134,7 +134,7 @@ def test_records_that_an_annotator_did_not_accept_are_left_out_and_counted(
         ({"text": TEXT, "spans": [{"start": 0, "label": "X"}]}, "found keys ['label', 'start'], expected also ['end']"),
         (
             {"text": TEXT, "label": [], "spans": [[0, 3, "X"]]},
-            "2: found 'label' and 'spans', which say different things",
+            "2: found 'label' and 'spans', which disagree",
         ),
         ({"text": TEXT}, "2: found keys ['text'], expected 'tokens' and 'ner_tags', or 'text' and a list 'label' or"),
         ({"text": TEXT, "label": "PER"}, "2: found keys ['label', 'text'], expected"),

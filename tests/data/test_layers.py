@@ -68,26 +68,26 @@ def test_what_is_understood_is_used_and_what_is_about_something_else_is_skipped(
         ({"text": TEXT, "entities": [], "gold": {"a": [[0, 4, "PER"]]}}, "labels or offsets in the field 'gold'"),
         (
             {"text": TEXT, "entities": [], "spans": {"sc": SPANS}},
-            "'entities' and 'spans.sc', which say different things",
+            "'entities' and 'spans.sc', which disagree",
         ),
         (
             {"text": TEXT, "ents": SPANS, "spans": {"sc": SPANS[:1]}},
-            "'ents' and 'spans.sc', which say different things",
+            "'ents' and 'spans.sc', which disagree",
         ),
         ({"tokens": WORDS, "ner_tags": TAGS, "fine_tags": TAGS}, "labels or offsets in the field 'fine_tags'"),
         (
             {"tokens": WORDS, "ner_tags": TAGS, "fine": ["man", "O", "O", "city"]},
             "labels or offsets in the field 'fine'",
         ),
-        ({"tokens": WORDS, "ner_tags": TAGS, "tags": ["O"] * 4}, "'ner_tags' and 'tags', which say different things"),
+        ({"tokens": WORDS, "ner_tags": TAGS, "tags": ["O"] * 4}, "'ner_tags' and 'tags', which disagree"),
         (
             {"tokens": WORDS, "ner_tags": ["O"] * 4, "text": TEXT, "entities": SPANS},
-            "'ner_tags' and 'entities', which say",
+            "'ner_tags' and 'entities', which disagree",
         ),
-        ({"tokens": WORDS, "ner_tags": TAGS, "text": TEXT, "spans": []}, "'ner_tags' and 'spans', which say different"),
+        ({"tokens": WORDS, "ner_tags": TAGS, "text": TEXT, "spans": []}, "'ner_tags' and 'spans', which disagree"),
         (
             {"tokens": WORDS, "ner_tags": TAGS, "entities": SPANS},
-            "'ner_tags' and 'entities', which say different things",
+            "'ner_tags' and 'entities', which disagree",
         ),
         ({"tokens": WORDS, "entities": [{"start": 0, "end": 1, "type": "PER"}]}, "found keys ['entities', 'tokens']"),
     ],

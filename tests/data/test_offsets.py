@@ -1,4 +1,4 @@
-"""Offsets of spans: what they count, the text that a span states, spans that are there twice or cut a word; repairs."""
+"""Offsets of spans: what they count, the text that a span states, spans that are given twice or cut a word; repairs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestUnits:
         with pytest.raises(InputError, match=re.escape("sample.jsonl:1: entities[0]: found [3, 7) 'osa ', expected")):
             texts(("🎈 Rosa sang", [[3, 7, "PER", "Olga"]]), ("🎈 Rosa sang", [[3, 7, "PER", "Rosa"]]))
         corpus = texts(("🎈 Rosa sang", [[2, 6, "PER", "Rosa"]]), ("🎈 Rosa", [[3, 7, "PER", "Rosa"]]))
-        assert corpus.notes[0].kind == "spans moved to the text that they state, which is partly where they are"
+        assert corpus.notes[0].kind == "spans moved to the text that they state, which they overlap"
 
     def test_ends_may_be_the_last_character_where_all_spans_state_their_text(self, texts: Any) -> None:
         corpus = texts(("Rosa met Lu", [[0, 3, "PER", "Rosa"], [9, 10, "PER", "Lu"]]), ("O Rosa", [[0, 0, "X", "O"]]))
@@ -76,7 +76,7 @@ class TestStatedText:
     def test_a_span_that_is_off_by_a_character_moves_to_the_text_that_it_states(self, texts: Any) -> None:
         corpus = texts(("we saw Rosa", [[6, 10, "PER", "Rosa"]]))
         assert corpus.sentences[0].spans == (Span(2, 3, "PER"),)
-        assert corpus.notes[0].kind == "spans moved to the text that they state, which is partly where they are"
+        assert corpus.notes[0].kind == "spans moved to the text that they state, which they overlap"
         with pytest.raises(InputError, match="expected the text stated, 'aa'"):
             texts(("xaaa y", [[1, 4, "X", "aa"]]))
 
@@ -84,7 +84,7 @@ class TestStatedText:
 def test_the_same_span_twice_is_one(texts: Any) -> None:
     corpus = texts(("Rosa sang", [[0, 4, "PER"], [0, 4, "PER"]]))
     assert corpus.sentences == (Sentence(("Rosa", "sang"), (Span(0, 1, "PER"),)),)
-    assert [(note.kind, note.count) for note in corpus.notes] == [("spans that are there twice", 1)]
+    assert [(note.kind, note.count) for note in corpus.notes] == [("spans that are given twice", 1)]
     with pytest.raises(InputError, match=r"found ART 'Rosa' .* and PER 'Rosa' .* which overlap"):
         texts(("Rosa sang", [[0, 4, "PER"], [0, 4, "ART"]]))
 

@@ -226,7 +226,7 @@ def test_a_stop_is_one_line_and_a_status(
     monkeypatch.setattr(session, "_told", threading.Event())
     monkeypatch.setattr(annotation, "read_plan", lambda _: signal.raise_signal(signal.SIGINT))
     assert run(place, target, source, monkeypatch) == 128 + signal.SIGTERM
-    assert capsys.readouterr().err == "stopped: finished blocks are kept; the same command goes on from here\n"
+    assert capsys.readouterr().err == "stopped: finished blocks are kept; the same command resumes from here\n"
 
 
 @pytest.mark.ray
@@ -253,7 +253,7 @@ def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_goes_on(
         process.send_signal(asked)
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
         assert (
-            log.read_text().splitlines()[-1] == "stopped: finished blocks are kept; the same command goes on from here"
+            log.read_text().splitlines()[-1] == "stopped: finished blocks are kept; the same command resumes from here"
         )
         assert "Traceback" not in log.read_text()
     done = subprocess.run(words, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)

@@ -93,7 +93,7 @@ def test_an_interrupted_and_a_killed_driver_go_on_from_object_storage(
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM, logs[0].read_text()
     said = logs[0].read_text().splitlines()
-    assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    assert said[-1] == "stopped: nothing was published; the same command resumes from here"
     process = start(head, *command, log=logs[1])
     wait_for(logs[1], r"scan .* round ", process)
     process.kill()
@@ -103,7 +103,7 @@ def test_an_interrupted_and_a_killed_driver_go_on_from_object_storage(
     finished = logs[2].read_text()
     assert "published bucket v000001" in finished
     for log in logs[1:]:
-        assert not re.search(r"scan .* round 1 ", log.read_text()), "it began again instead of going on"
+        assert not re.search(r"scan .* round 1 ", log.read_text()), "it began again instead of resuming"
     kept = re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", finished, re.MULTILINE)
     assert kept
     files, folder = pyarrow.fs.FileSystem.from_uri(kept[1])

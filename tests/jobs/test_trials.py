@@ -107,9 +107,8 @@ def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray:
     tiny.tokenizer.save_pretrained(tmp_path / "tiny")
     plan = replace(PLAN, steps=2, rounds=2, warm_up_steps=0)
     fold = Fold(SENTENCES, SENTENCES)
-    sound = replace(
-        RUN, storage=str(tmp_path / "runs"), backbone=str(tmp_path / "tiny"), folds=(fold,), plan=plan, last=2
-    )
+    there = {"storage": str(tmp_path / "runs"), "backbone": str(tmp_path / "tiny"), "fingerprint": tiny.fingerprint}
+    sound = replace(RUN, **there, folds=(fold,), plan=plan, last=2)
     broken: Any = replace(sound, name="broken", labels=None)
     found = run_trials("both", [sound, broken], title="scan", watch=Watch("x"), at_once=2)
     assert {name: len(end.history) for name, end in found.trials.items()} == {"one": 2}

@@ -117,7 +117,7 @@ def test_a_job_whose_checkpoint_was_lost_begins_that_trial_anew(head: local.Head
 
 
 @pytest.mark.ray
-def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command_and_outlives_a_kill(
+def test_a_stopped_job_of_two_workers_resumes_by_the_same_command_and_outlives_a_kill(
     head: local.Head, place: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -127,14 +127,14 @@ def test_a_stopped_job_of_two_workers_goes_on_by_the_same_command_and_outlives_a
     process.terminate()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
     said = first.read_text().splitlines()
-    assert said[-1] == "stopped: nothing was published; the same command goes on from here"
+    assert said[-1] == "stopped: nothing was published; the same command resumes from here"
     process = start(head, *command, "--shard", log=second)  # which changes where weights are, and no result
     wait_for(second, r"scan .* round ", process)
     kill("ray::RayTrainWorker", head)
     assert process.wait(timeout=400) == 0, second.read_text()
     assert "published stopped v000001" in second.read_text()
     assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
-    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of going on"
+    assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of resuming"
 
 
 @pytest.mark.ray

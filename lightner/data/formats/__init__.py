@@ -33,19 +33,19 @@ class Corpus:
 
     sentences: tuple[Sentence, ...]
     notes: tuple[Note, ...]
-    """What was repaired, left out or read in a way that is worth saying."""
+    """What was repaired or left out, and readings worth reporting."""
     columns: str | None = None
-    """Of CoNLL columns: which were read as what."""
+    """For a CoNLL file: what its columns were read as."""
     repairs: frozenset[Repair] = frozenset()
-    """The repairs that were allowed."""
+    """The repairs that the user allowed."""
 
     def said(self, source: str | os.PathLike[str]) -> tuple[str, ...]:
-        """The decision on columns and the notes, a line each."""
+        """The decision on columns and the notes, one line each."""
         columns = () if self.columns is None else (f"{source}: columns: {self.columns}",)
         return *columns, *map(str, self.notes)
 
     def as_dict(self) -> dict[str, Any]:
-        """What a card keeps of how the sentences were read, as JSON holds it."""
+        """How the sentences were read, as JSON for a card."""
         notes = [{"kind": note.kind, "count": note.count, "first": note.first} for note in self.notes]
         return {"columns": self.columns, "repairs": sorted(self.repairs), "notes": notes}
 
@@ -53,7 +53,7 @@ class Corpus:
 def read(
     source: str | os.PathLike[str], *, columns: Columns | None = None, repairs: frozenset[Repair] = frozenset()
 ) -> tuple[Sentence, ...]:
-    """The sentences of `read_corpus`; its notes and its decision on columns are logged."""
+    """The sentences of `read_corpus`; logs its notes and its decision on columns."""
     corpus = read_corpus(source, columns=columns, repairs=repairs)
     if corpus.columns is not None:
         _logger.info("%s: columns: %s", source, corpus.columns)
@@ -65,14 +65,14 @@ def read(
 def read_corpus(
     source: str | os.PathLike[str], *, columns: Columns | None = None, repairs: frozenset[Repair] = frozenset()
 ) -> Corpus:
-    """Sentences of a source, in order, those without entities too.
+    """Sentences of a source, in order, including those without entities.
 
     A source is a file in CoNLL columns, JSON or BRAT's standoff, a folder or file of the library `datasets`, or a name
-    on the Hugging Face hub, with a split after a colon. The suffix or how the text begins makes a file JSON; a `.ann`
-    file, or a `.txt` file with one beside it, is BRAT's. What the columns of a CoNLL file are is found by content, or
-    said by `columns`; tagging schemes are found by the tags.
+    on the Hugging Face hub, with a split after a colon. A file is JSON by its suffix or by how its text begins; a
+    `.ann` file, or a `.txt` file with one next to it, is BRAT's. The columns of a CoNLL file are found by content, or
+    given by `columns`; tagging schemes are found by the tags.
     Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the source
-    at once, by kind. A fault that one of `repairs` mends is none.
+    at once, by kind. Faults that one of `repairs` mends are noted instead.
     """
     name, findings = os.fspath(source), Findings(repairs)
     sentences, said = _sentences(name, findings, columns=columns)
@@ -80,7 +80,7 @@ def read_corpus(
 
 
 def _sentences(name: str, findings: Findings, columns: Columns | None) -> tuple[list[Sentence], str | None]:
-    """The sentences of a source, and the decision on its columns where there is one."""
+    """The sentences of a source, and the decision on its columns, if any."""
     path = Path(name)
     if brat.is_standoff(path):
         if columns is not None:

@@ -1,4 +1,4 @@
-"""What one column of a CoNLL file holds, counted a stretch of rows at a time: tags, labels, numbers, other things."""
+"""Counts over one column of a CoNLL file, a stretch of rows at a time: tags, labels, numbers, other values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from lightner.data.formats._tags import OUTSIDE, is_plain_label, is_tag
 from lightner.data.formats.conll_rows import is_number, is_quoted
 
 _MOST_LABELS = 500
-_ENOUGH_ROWS = 5000  # after so many rows with hardly a tag among them a column is not looked at any more
-_LEAST_OUTSIDE = 0.1  # the share of O in a column whose tags have no prefix
+_ENOUGH_ROWS = 5000  # after this many rows with hardly any tags, a column is no longer examined for them
+_LEAST_OUTSIDE = 0.1  # least share of O in a column whose tags have no prefix
 
 
 class Column:
@@ -27,7 +27,7 @@ class Column:
         self._moves: set[str] = set()
 
     def add(self, values: Sequence[str], sentences: Sequence[int]) -> None:
-        """Count `values`, which are in the sentences of these running numbers."""
+        """Count `values`; `sentences` has the running number of the sentence that each is in."""
         self.rows += len(values)
         self.empty += values.count("")
         if self._open:
@@ -42,7 +42,7 @@ class Column:
 
     @property
     def needs_order(self) -> bool:
-        """Whether something is still to be seen in how the values follow one another."""
+        """Whether the order of further values can still matter."""
         return self._numeric or not self._varies
 
     @property
@@ -78,12 +78,12 @@ class Column:
 
     @property
     def counts_words(self) -> bool:
-        """Whether the values number words: each is one more than that before it, or begins anew with 0 or 1."""
+        """Whether the values number words: each is one more than the last, or restarts at 0 or 1."""
         return self._numeric and "step" in self._moves and self._moves <= {"step", "reset"}
 
     @property
     def counts_sentences(self) -> bool:
-        """Whether the values number sentences: several words have the same, then comes a greater one."""
+        """Whether the values number sentences: several words share a number, then a greater one follows."""
         return self._numeric and {"same"} < self._moves and "fall" not in self._moves
 
     @property
@@ -107,7 +107,7 @@ class Column:
             self._others.clear()
 
     def _count_moves(self, values: Sequence[str], sentences: Sequence[int]) -> None:
-        """How the whole numbers follow one another within sentences."""
+        """Note how whole numbers follow one another within sentences."""
         before, sentence = self._last
         for value, number in zip(values, sentences, strict=True):
             if value.isdecimal():
@@ -127,14 +127,14 @@ class Column:
 
 
 class Quotes:
-    """Whether columns parted by tabs or spaces are quoted as pandas does: all of them, or those that need it."""
+    """Decides whether columns separated by tabs or spaces are quoted as pandas does: all, or those that need it."""
 
     def __init__(self) -> None:
         self._needed = False
         self._against = False
 
     def add(self, columns: Sequence[str]) -> None:
-        """Take a row in which a quotation mark is."""
+        """Take a row that has a quotation mark."""
         for cell in columns:
             if '"' in cell and not (is_quoted(cell) and '""' in cell[1:-1]):
                 self._against = True
@@ -142,7 +142,7 @@ class Quotes:
 
     @property
     def refuted(self) -> bool:
-        """Whether they are not, whatever comes."""
+        """Whether some row shows that they are not."""
         return self._against
 
     @property

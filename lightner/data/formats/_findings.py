@@ -1,4 +1,4 @@
-"""What one reading of a source comes across: faults that end it, and notes on what was repaired or left out.
+"""Findings of one reading of a source: faults that end it, and notes on what was repaired or left out.
 
 Knows no format. All faults of a source are reported at once, by kind, with how many there are and where the first is.
 """
@@ -27,7 +27,7 @@ class Note:
 
 
 class FormatError(InputError):
-    """A mistake at one place of a source. Faults of one `kind` are counted together; `repairs` would mend it."""
+    """A fault at one place of a source. Faults of one `kind` are counted together; any of `repairs` would mend it."""
 
     def __init__(self, place: str, said: str, *, kind: str, repairs: Sequence[Repair] = ()) -> None:
         super().__init__(f"{place}: {said}")
@@ -43,12 +43,12 @@ class Findings:
         self._faults: dict[str, list[FormatError]] = {}
 
     def note(self, kind: str, place: str, count: int = 1) -> None:
-        """Count something under its kind; the first place stays."""
+        """Count something under its kind, keeping the first place."""
         before = self._notes.get(kind, Note(kind, 0, place))
         self._notes[kind] = Note(kind, before.count + count, before.first)
 
     def refuse(self, faults: Iterable[FormatError]) -> None:
-        """Take the faults of one sentence or record, which is not used: left out where that is allowed."""
+        """Record the faults of one sentence or record, which is not used; with `drop-sentence` they become a note."""
         found = tuple(faults)
         if found and Repair.DROP_SENTENCE in self.repairs:
             self.note(SENTENCES_LEFT_OUT, found[0].place)
@@ -57,7 +57,7 @@ class Findings:
             self._faults.setdefault(fault.kind, []).append(fault)
 
     def notes(self) -> tuple[Note, ...]:
-        """The notes, in the order in which their kinds were found. Raises InputError where there are faults."""
+        """The notes, in the order in which their kinds were found. Raises InputError if there are faults."""
         if self._faults:
             said = [_of_one_kind(faults) for faults in self._faults.values()]
             if len(said) == 1:

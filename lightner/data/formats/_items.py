@@ -1,4 +1,4 @@
-"""A labelled span as JSON has it: `[start, end, label]`, or an object with offsets, label and perhaps its text."""
+"""A labelled span in JSON: `[start, end, label]`, or an object with offsets, label and perhaps its text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KIND = "spans that cannot be understood"
 
 
 def mark_of(item: object, place: str) -> Mark:
-    """The span that `item`, read at `place`, is. Raises FormatError."""
+    """Read the span in `item`, found at `place`. Raises FormatError."""
     start, end, label, stated = _of_object(item, place) if isinstance(item, dict) else _of_list(item)
     if not (is_whole(start) and is_whole(end) and isinstance(label, str) and label):
         raise FormatError(place, f"found {quote(item)}, {_EXPECTED}", kind=_KIND)
@@ -36,7 +36,7 @@ def has_offsets(item: object) -> bool:
 
 
 def by_item(value: object) -> object:
-    """A list of objects for an object of equally long lists, as `datasets` keeps such a list; else `value` as it is."""
+    """A list of objects from an object of equally long lists, as `datasets` stores one; other values unchanged."""
     if not (isinstance(value, dict) and has_offsets(value) and all(isinstance(each, list) for each in value.values())):
         return value
     if len({len(each) for each in value.values()}) != 1:

@@ -11,18 +11,18 @@ from lightner.data.formats._findings import Findings, FormatError
 from lightner.types import InputError
 
 Record = tuple[Any, str]
-"""A value of JSON that should be a record, and where it is: `a.jsonl:3`, `a.json: record 3`."""
+"""A JSON value that should be a record, and its place: `a.jsonl:3`, `a.json: record 3`."""
 
 _OF_RECORDS = ("text", "sentence", "content", "tokens", "words", "tokenized_text")
-"""Fields one of which a record has."""
-_NO_JSON = "lines that are no JSON"
-_MARK = "\ufeff"  # of files that were joined
+"""A record has at least one of these fields."""
+_NO_JSON = "lines that are not JSON"
+_MARK = "\ufeff"  # left within files that were joined
 
 
 def records_of(text: str, name: str, findings: Findings) -> list[Record]:
     """The records of the file called `name`.
 
-    Lines that are no JSON are faults. Raises InputError where the file as a whole is none.
+    Lines that are not JSON are faults. Raises InputError if the file as a whole is not JSON.
     """
     lines = [(number, line.removeprefix(_MARK)) for number, line in enumerate(text.split("\n"), start=1)]
     lines = [(number, line) for number, line in lines if line.strip()]
@@ -38,7 +38,7 @@ def records_of(text: str, name: str, findings: Findings) -> list[Record]:
 
 
 def begins_as_json(text: str) -> bool:
-    """Whether a text begins with an object or array of JSON, and with nothing after it on that line."""
+    """Whether a text begins with a JSON object or array that has nothing after it on its last line."""
     start = text.lstrip(f" \t\r\n{_MARK}")
     if not start.startswith(("{", "[")):
         return False
@@ -50,7 +50,7 @@ def begins_as_json(text: str) -> bool:
 
 
 def _expanded(values: list[Record], name: str, findings: Findings) -> list[Record]:
-    """The records of values some of which are arrays of records."""
+    """The records in values, some of which are arrays of records."""
     if len(values) == 1 and isinstance(values[0][0], list) and not pairs.is_pair(values[0][0]):
         return [(record, f"{name}: record {index}") for index, record in enumerate(values[0][0])]
     if len(values) == 1 and ner_annotator.is_file(values[0][0]):
@@ -68,7 +68,7 @@ def _expanded(values: list[Record], name: str, findings: Findings) -> list[Recor
 
 
 def _held(value: Any) -> tuple[str, list[Any]] | None:
-    """The one field of an object, which is no record itself, that holds a list of records; None where there is none."""
+    """The only field of an object that holds a list of records; None if the object is a record or has no such field."""
     if not isinstance(value, dict) or any(isinstance(value.get(name), str) for name in _OF_RECORDS):
         return None
     lists = [
@@ -82,7 +82,7 @@ def _is_record(value: object) -> bool:
 
 
 def _values(text: str, name: str) -> Iterator[Record]:
-    """Values of JSON that take several lines, one after the other."""
+    """Consecutive JSON values, each of which may span several lines."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         if text[at].isspace() or text[at] == _MARK:

@@ -1,6 +1,7 @@
-"""The annotation of one JSON record: which of its fields count, and that no other field holds labels or offsets.
+"""The annotation of one JSON record: finds the fields that hold it, and refuses other fields with labels or offsets.
 
-A layer is a field of tags beside one of words, or a field of labelled spans beside a text. Several must agree.
+A layer is a field of tags that goes with one of words, or a field of labelled spans that goes with a text. Several
+layers must agree.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _OTHER_TASKS = frozenset((
     "pos_tags", "upos", "xpos", "chunks", "chunk_tags", "lemma", "lemmas", "deps", "heads", "events", "links", "coref",
     "coreferences", "clusters", "offsets",
 ))  # fmt: skip
-"""Fields that are known to be about something else than entities."""
-_DEPTH = 4  # to which a field that is not known is searched
+"""Fields that are known not to be about entities."""
+_DEPTH = 4  # to which an unknown field is searched
 _BY_NAME = "name the fields that count by --columns word=...,tag=... or --columns text=...,spans=..."
 
 
@@ -36,7 +37,7 @@ def annotation_of(record: Mapping[str, Any], place: str, *, wanted: Columns, fin
     missing = [each for each in wanted.names if each not in fields]
     if missing:
         said = f"found keys {sorted(record)}, expected {missing[0]!r}, which --columns names"
-        raise FormatError(place, said, kind="records without a field that is named")
+        raise FormatError(place, said, kind="records without a named field")
     words_at = _words_field(fields, wanted)
     text_at = _text_field(fields, wanted)
     tags = _tag_fields(fields, words_at, wanted)
@@ -91,7 +92,7 @@ def _tag_fields(fields: Mapping[str, Any], words_at: str | None, wanted: Columns
 
 
 def _span_fields(fields: Mapping[str, Any], tags: Sequence[str], wanted: Columns) -> dict[str, list[Any]]:
-    """Fields with labelled spans. Names of labels beside them are none."""
+    """Fields with labelled spans, without those that merely list the names of labels."""
     if isinstance(wanted.spans, str):
         return {wanted.spans: fields[wanted.spans]} if isinstance(fields[wanted.spans], list) else {}
     if isinstance(wanted.tag, str):
@@ -105,7 +106,7 @@ def _span_fields(fields: Mapping[str, Any], tags: Sequence[str], wanted: Columns
 def _check_others(
     fields: Mapping[str, Any], used: Collection[str], words_at: str | None, *, wanted: Columns, place: str
 ) -> None:
-    """Raises FormatError for a field that is not known and holds labels or offsets."""
+    """Raises FormatError for an unknown field that holds labels or offsets."""
     if wanted.tag is not None or wanted.spans is not None:
         return
     words = fields.get(words_at or "")
@@ -119,7 +120,7 @@ def _check_others(
 
 
 def _carries(value: object, words: int | None, depth: int = _DEPTH) -> bool:
-    """Whether a value holds labelled spans, or tags of so many words."""
+    """Whether a value holds labelled spans, or tags (recognised by `words`, their number, if they have no prefix)."""
     if isinstance(value, dict):
         inner = list(value.values())
         return has_offsets(value) or (depth > 0 and any(_carries(each, words, depth - 1) for each in inner))
@@ -132,7 +133,7 @@ def _carries(value: object, words: int | None, depth: int = _DEPTH) -> bool:
 
 
 def _agreed_tags(fields: Mapping[str, Any], words_at: str | None, names: Sequence[str], *, place: str) -> Tagged | None:
-    """The words and tags of the fields of tags, which must be alike."""
+    """The words and their tags; fields of tags must agree."""
     if words_at is None or not names:
         return None
     words = strings(fields[words_at], f"{place}: {words_at}")
@@ -141,7 +142,7 @@ def _agreed_tags(fields: Mapping[str, Any], words_at: str | None, names: Sequenc
         raise _disagreement(names, place)
     if len(words) != len(layers[0]):
         said = f"found {len(words)} {words_at} and {len(layers[0])} {names[0]}, expected one tag per token"
-        raise FormatError(place, said, kind="records with more tags than words, or fewer")
+        raise FormatError(place, said, kind="records without one tag per word")
     return Tagged(words, layers[0], place, 0, names[0])
 
 
@@ -151,7 +152,7 @@ def _marks(items: Sequence[object], place: str, findings: Findings) -> tuple[Mar
 
 
 def _agree(tagged: Tagged, marks: Sequence[Mark], text: str) -> bool:
-    """Whether tags and labelled spans of a text say the same."""
+    """Whether the tags and the labelled spans of a text agree."""
     spans = loosely(tagged.tags)
     if spans is None:
         return False
@@ -169,7 +170,7 @@ def _agree(tagged: Tagged, marks: Sequence[Mark], text: str) -> bool:
 
 
 def _disagreement(names: Iterable[str], place: str) -> FormatError:
-    said = f"found {' and '.join(map(repr, names))}, which say different things, expected one annotation: {_BY_NAME}"
+    said = f"found {' and '.join(map(repr, names))}, which disagree, expected one annotation: {_BY_NAME}"
     return FormatError(place, said, kind="records with several annotations that differ")
 
 

@@ -17,12 +17,12 @@ from lightner.data.formats.options import Repair
 from lightner.types import Sentence, Span
 from lightner.words import Word, split_words
 
-MOVED = "spans moved to the text that they state, which is partly where they are"
+MOVED = "spans moved to the text that they state, which they overlap"
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A labelled stretch `[start, end)` of a text, the text that it is said to have, and where it was read."""
+    """A labelled stretch `[start, end)` of a text, the text that it states, and where it was read."""
 
     start: int
     end: int
@@ -30,10 +30,10 @@ class Mark:
     stated: str | None
     place: str
     origin: int = 0
-    """Where the text begins in the one that messages count from."""
+    """Offset of the text in its document; messages count from the document's beginning."""
 
     def shown(self, text: str) -> str:
-        """Its offsets and, where there is one, its text, as a message shows them."""
+        """Its offsets and its text, if any, as a message shows them."""
         offsets = f"[{self.start + self.origin}, {self.end + self.origin})"
         inside = 0 <= self.start < self.end <= len(text)
         return f"{offsets} {quote(text[self.start : self.end])}" if inside else offsets
@@ -52,9 +52,9 @@ class Marked:
 def count_characters(texts: Sequence[Marked], findings: Findings) -> list[Marked]:
     """The texts of one source with offsets that count characters, end exclusive.
 
-    Offsets are read as UTF-16 units where all that differ by it fit only so, and ends as inclusive where all marks
-    state their text and none has it otherwise; both with a note. A mark fits where it has the text that it states and
-    cuts no word.
+    Offsets are read as UTF-16 units if every mark for which it makes a difference fits only so, and ends as inclusive
+    if every mark states its text and none covers it otherwise; either is noted. A mark fits if it covers the text that
+    it states and cuts no word.
     """
     open_texts = [each for each in texts if not each.in_characters]
     differing = [(each, mark) for each in open_texts if _has_pairs(each.text) for mark in _moved(each)]
@@ -74,7 +74,7 @@ def count_characters(texts: Sequence[Marked], findings: Findings) -> list[Marked
 
 
 def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
-    """The words of a text and the spans of its marks; None where that is a fault, or where there are no words."""
+    """The words of a text with the spans of its marks; None if they have a fault, or if there are no words."""
     words = split_words(marked.text)
     if not words and not marked.marks:
         findings.note("blank texts left out", marked.place)
@@ -96,11 +96,11 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
 
 
 def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, findings: Findings) -> Sentence | None:
-    """A sentence whose spans share no word; None where they do, which is a fault. Of equal spans, one counts."""
+    """A sentence whose spans share no word; None if they do, which is a fault. Equal spans count once."""
     given = sorted(spans)
     distinct = sorted(set(given))
     if len(distinct) < len(given):
-        findings.note("spans that are there twice", place, len(given) - len(distinct))
+        findings.note("spans that are given twice", place, len(given) - len(distinct))
     if Repair.KEEP_LONGEST in findings.repairs:
         kept = _longest(distinct)
         if len(kept) < len(distinct):
@@ -117,12 +117,12 @@ def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, fi
 
 
 def states(found: str, stated: str | None) -> bool:
-    """Whether `found` is the text that a span states; kinds of white space make no difference."""
+    """Whether `found` is the text that a span states, ignoring differences in white space."""
     return stated is None or found == stated or found.split() == stated.split()
 
 
 def nearby(text: str, start: int, end: int, *, stated: str) -> tuple[int, int] | None:
-    """Where the text that a span states is, if it shares characters with the span and is there once."""
+    """Where the text that a span states overlaps the span, if it does so in one place."""
     size = len(stated)
     places = [at for at in range(max(0, start - size + 1), min(end, len(text))) if size and text.startswith(stated, at)]
     return (places[0], places[0] + size) if len(places) == 1 else None
@@ -187,12 +187,12 @@ def _fits(text: str, mark: Mark) -> bool:
 
 
 def _has_pairs(text: str) -> bool:
-    """Whether UTF-16 has two units for some character."""
+    """Whether UTF-16 needs two units for some character."""
     return not text.isascii() and max(text) > "\uffff"
 
 
 def _moved(marked: Marked) -> list[Mark]:
-    """The marks that are elsewhere when their offsets are read as UTF-16 units."""
+    """The marks that move when their offsets are read as UTF-16 units."""
     return [mark for mark in marked.marks if _from_utf16(marked.text, mark) != mark]
 
 

@@ -1,6 +1,6 @@
 """Tags <-> spans: finds the tagging scheme of a whole file, checks it and decodes it.
 
-Knows no file format: a caller says where a tag stands, for messages.
+Knows no file format: the caller gives the places that messages name.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Tagged:
     place: str
     number: int
     field: str = ""
-    """Of a record: the field that holds the tags."""
+    """In a record: the field that holds the tags."""
 
 
 Place = Callable[[Tagged, int], str]
-"""Where the tag of a sentence at an index is, as a message begins: `train.conll:12`."""
+"""The place of a sentence's tag by index, as a message begins: `train.conll:12`."""
 
 
 def is_tag(tag: str) -> bool:
@@ -51,7 +51,7 @@ def is_plain_label(tag: str) -> bool:
 
 
 def decode(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
-    """Sentences with spans, by the number of their row; the scheme is the one that the tags of all rows follow.
+    """Sentences with spans, by the number of their row, decoded by the one scheme that all rows follow.
 
     IOB1, IOB2 and IO use `B-` and `I-`; a scheme of CLOSED_SCHEMES is recognised by its other prefixes; tags without a
     prefix are labels of IO. An entity that begins with `I-` in IOB2 begins there, as for conlleval and seqeval.
@@ -74,7 +74,7 @@ def decode(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int
 
 
 def loosely(tags: Sequence[str]) -> tuple[Span, ...] | None:
-    """The spans of a sentence's tags as conlleval reads them; None where they are no tags."""
+    """The spans of a sentence's tags as conlleval reads them; None if they are not tags."""
     if all(map(is_tag, tags)):
         ends = "".join(sorted({tag[0] for tag in tags} & set("ELSUW")))
         end, single = ("L", "U") if set(ends) & {"L", "U"} else ("E", "W" if "W" in ends else "S")
@@ -112,7 +112,7 @@ _DECORATED = re.compile(r"^[BIESLUMWOo][_:./|]|[-_:./|][BIESLUMW]$|^[bi]-|^[oO]$
 
 
 def _well_shaped(rows: Sequence[Tagged], distinct: set[str], *, place: Place, findings: Findings) -> Sequence[Tagged]:
-    """The rows without those that have a tag of unknown shape, which are faults."""
+    """The rows whose tags all have a known shape; the others are faults."""
     bad = {tag for tag in distinct if not is_tag(tag)}
     if not bad:
         return rows
@@ -130,7 +130,7 @@ def _well_shaped(rows: Sequence[Tagged], distinct: set[str], *, place: Place, fi
 
 
 def _second_scheme(rows: Sequence[Tagged], place: Place) -> InputError:
-    """The error for tags of no one scheme, at the first that is not of the scheme of those before it."""
+    """The error for mixed schemes, at the first tag that fits no scheme of the tags before it."""
     possible = set(CLOSED_SCHEMES)
     for row in rows:
         for index, tag in enumerate(row.tags):
@@ -143,8 +143,8 @@ def _second_scheme(rows: Sequence[Tagged], place: Place) -> InputError:
 
 
 def _plain(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
-    """Of tags without a prefix: neighbours of one label are one entity."""
-    kind = "words with a tag without a prefix (neighbours of one label are read as one entity)"
+    """Decode tags without a prefix: adjacent words with the same label are one entity."""
+    kind = "words whose tag has no prefix (adjacent words with the same label are read as one entity)"
     for row in rows:
         tagged = [index for index, tag in enumerate(row.tags) if tag != OUTSIDE]
         if tagged:
@@ -154,7 +154,7 @@ def _plain(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int
 
 
 def _open(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
-    """Of IOB1, IOB2 and IO, which read alike."""
+    """Decode IOB1, IOB2 and IO, which read alike."""
     sentences: dict[int, Sentence] = {}
     orphans: list[tuple[Tagged, int]] = []
     begun = False  # whether some B- begins an entity that I- could have begun in IOB1
@@ -188,7 +188,7 @@ def _closed(rows: Sequence[Tagged], scheme: _Scheme, *, place: Place, findings: 
 
 
 def _opened(tags: Sequence[str], scheme: _Scheme) -> list[str]:
-    """Tags of a closed scheme in IOB2, by where conlleval begins and ends entities."""
+    """Tags of a closed scheme as IOB2, with entities where conlleval begins and ends them."""
     begin, _, end, single = scheme
     opened, before = [], OUTSIDE
     for tag in tags:

@@ -26,14 +26,14 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except UnicodeDecodeError as error:
         raise InputError(_not_utf8(path, error)) from error
     if text.lstrip()[:14].lower() == "<!doctype html":
-        raise InputError(f"{os.fspath(path)}: found a web page, perhaps of a download that failed, expected sentences")
+        raise InputError(f"{os.fspath(path)}: found a web page, perhaps from a failed download, expected sentences")
     if not text.strip():
         raise InputError(f"{os.fspath(path)}: found an empty file, expected sentences")
     return text
 
 
 def check_content(content: bytes, name: str) -> None:
-    """Raises InputError for a file called `name` that begins like something that is no text of labelled sentences."""
+    """Raises InputError if the `content` of the file `name` is known not to be text: an archive, a database, ..."""
     head = content[:_HEAD_BYTES]
     found = next((what for magic, what in _NO_TEXT.items() if head.startswith(magic)), None)
     if found is None and head[257:262] == b"ustar":
@@ -83,7 +83,7 @@ _NO_TEXT = {
     b"\x89HDF": "an HDF5 file",
     b"SQLite format 3": "an SQLite database",
     b"%PDF-": "a PDF document",
-    b"\x78\x9c": "compressed data, as in .spacy files of spaCy (what its Doc.to_json gives is read)",
+    b"\x78\x9c": "compressed data, as in .spacy files of spaCy (the output of Doc.to_json is read)",
 }
 
 

@@ -1,4 +1,4 @@
-"""Values of JSON: how messages show them, and checks of what they are."""
+"""JSON values: how messages show them, and checks of their types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 60
 
 
 def quote(value: object) -> str:
-    """`value` on one line and not too long."""
+    """`value` on one line, shortened if it is long."""
     shown = ascii(value) if isinstance(value, str) and _SURROGATE.search(value) else repr(value)
     return shown if len(shown) <= _MOST else f"{shown[: _MOST - 3]}..."
 
@@ -20,8 +20,8 @@ def quote(value: object) -> str:
 def string(value: object, where: str) -> str:
     """`value`, if it is text. Raises FormatError."""
     if not isinstance(value, str):
-        hint = ", the name of a class and not its number" if isinstance(value, int) else ""
-        raise FormatError(where, f"found {quote(value)}, expected a string{hint}", kind="values that are no strings")
+        hint = ", the name of a class rather than its number" if isinstance(value, int) else ""
+        raise FormatError(where, f"found {quote(value)}, expected a string{hint}", kind="values that are not strings")
     if _SURROGATE.search(value):
         raise FormatError(where, f"found a lone surrogate in {quote(value)}, expected text", kind="lone surrogates")
     return value
@@ -30,12 +30,12 @@ def string(value: object, where: str) -> str:
 def strings(value: object, where: str) -> tuple[str, ...]:
     """`value`, if it is a list of texts. Raises FormatError."""
     if not isinstance(value, list):
-        raise FormatError(where, f"found {quote(value)}, expected a list of strings", kind="values that are no lists")
+        raise FormatError(where, f"found {quote(value)}, expected a list of strings", kind="values that are not lists")
     return tuple(string(item, f"{where}[{index}]") for index, item in enumerate(value))
 
 
 def is_strings(value: object) -> bool:
-    """Whether `value` is a list of strings, perhaps an empty one."""
+    """Whether `value` is a list of strings, possibly empty."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
@@ -45,5 +45,5 @@ def is_whole(value: object) -> bool:
 
 
 def blank(words: Sequence[str]) -> str | None:
-    """The first blank word."""
+    """The first blank word, if any."""
     return next((word for word in words if not word.strip(" \t\r\n")), None)

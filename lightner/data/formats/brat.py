@@ -1,6 +1,6 @@
-"""BRAT's standoff: `NAME.ann` with entities in characters of `NAME.txt` beside it; a line of the text is a sentence.
+"""BRAT's standoff: `NAME.ann` labels characters of `NAME.txt` next to it; each line of the text is a sentence.
 
-Relations, events, attributes, normalisations, equivalences and notes are about something else and left alone.
+Relations, events, attributes, normalisations, equivalences and notes are ignored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parse_brat(path: Path, findings: Findings) -> list[Sentence]:
     ]
     sentences = [sentence for sentence in found if sentence is not None]
     if not sentences:
-        findings.notes()  # faults explain it
+        findings.notes()  # raises if faults explain it
         raise InputError(f"{path}: found no sentences, expected a text and its annotation")
     return sentences
 
@@ -49,7 +49,7 @@ def _document(annotation: Path, findings: Findings) -> Marked:
     text_path = annotation.with_suffix(TEXT)
     text = read_text(text_path)
     marks = []
-    lines = read_text(annotation).split("\n") if annotation.stat().st_size else []  # nothing is annotated
+    lines = read_text(annotation).split("\n") if annotation.stat().st_size else []  # an empty file annotates nothing
     for number, line in enumerate(lines, start=1):
         line = line.rstrip("\r")
         if not line.strip() or line.startswith(_OTHERS):
@@ -68,9 +68,7 @@ def _mark(line: str, place: str) -> Mark:
     found = _ENTITY.fullmatch(line)
     if found is None:
         expected = "an entity 'T1<tab>LABEL start end<tab>text', a relation or another annotation of BRAT"
-        raise FormatError(
-            place, f"found {line!r:.60}, expected {expected}", kind="lines that are no annotation of BRAT"
-        )
+        raise FormatError(place, f"found {line!r:.60}, expected {expected}", kind="lines that are not BRAT annotations")
     if ";" in found["offsets"]:
         said = f"found offsets {found['offsets']!r} of an entity in several parts, expected one"
         raise FormatError(place, said, kind="entities in several parts", repairs=[Repair.DROP_SPAN])
@@ -79,14 +77,14 @@ def _mark(line: str, place: str) -> Mark:
 
 
 def _by_line(document: Marked) -> Iterator[Marked]:
-    """The lines of a text with their marks; lines that an entity joins are one."""
+    """The lines of a text with their marks; lines that an entity spans are joined."""
     text = document.text
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     inside = {
         at
         for mark in document.marks
         for at in starts
-        if mark.start < at < mark.end  # an entity goes on there
+        if mark.start < at < mark.end  # an entity spans the line break
     }
     starts = [at for at in starts if at not in inside]
     lines: list[list[Mark]] = [[] for _ in starts]

@@ -1,7 +1,7 @@
 """CoNLL columns <-> sentences: one word and its tag per line, blank lines between sentences.
 
-Knows which of several tag columns counts; columns and comments are `conll_layout`'s and `conll_rows`' business, tagging
-schemes are `_tags`'.
+Decides which of several tag columns counts. `conll_layout` and `conll_rows` know columns and comments, `_tags` knows
+tagging schemes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from lightner.types import InputError, Sentence
 def parse_conll(
     text: str, name: str, findings: Findings, *, columns: Columns | None = None
 ) -> tuple[list[Sentence], str]:
-    """Sentences of a file called `name` (for messages), those without entities too, and what its columns are.
+    """Sentences of a file called `name` (for messages), including those without entities, and what its columns are.
 
-    Columns are parted by tabs, or by spaces in a line without a tab, or by commas in all lines; blank lines end
+    Columns are separated by tabs, or by spaces in a line without a tab, or by commas in all lines; blank lines end
     sentences. `-DOCSTART-` lines, header rows and comments (`# key = value` and `#` with white space after it, before a
-    sentence and unlike its rows) are skipped. A line of another number of columns is a fault.
-    Raises InputError for a file without words, and for several columns of tags none of which is that of entities.
+    sentence and unlike its rows) are skipped. A line with another number of columns is a fault.
+    Raises InputError for a file without words, and if it is unclear which of several columns of tags counts.
     """
     lines = text.replace("\r\n", "\n").split("\n" if "\n" in text else "\r")
     layout = layout_of(lines, name, columns)
@@ -46,7 +46,7 @@ def parse_conll(
         unbroken = block.numbers[-1] - first + 1 == count
         numbers.append(range(first, first + count) if unbroken else block.numbers)
     if not rows:
-        findings.notes()  # faults explain it
+        findings.notes()  # raises if faults explain it
         raise InputError(f"{name}: found no words, expected lines of a word and a tag")
     sentences = decode(rows, lambda row, index: f"{name}:{numbers[row.number][index]}", findings)
     return [sentences[number] for number in sorted(sentences)], describe(layout, tag)
@@ -71,9 +71,9 @@ def write_conll(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
                 quotes.add(row)
     if not written:
         raise InputError(f"{os.fspath(path)}: found no sentences to write, expected at least one")
-    cell = quoted if quotes.decided else str  # words that look quoted throughout: read back, they would lose that
+    cell = quoted if quotes.decided else str  # words that all look quoted would lose their quotes
     blocks = ("".join(f"{cell(word)}\t{cell(tag)}\n" for word, tag in rows) for rows in written)
-    # A sentence that begins with U+FEFF would lose it as the mark of a file that was joined: give it one to lose.
+    # A reader drops a U+FEFF before a sentence as the mark of a joined file: write a second one for it to drop.
     text = "\n".join(BYTE_ORDER_MARK + block if block.startswith(BYTE_ORDER_MARK) else block for block in blocks)
     write_text(path, BYTE_ORDER_MARK + text if text.startswith(BYTE_ORDER_MARK) else text)
 
@@ -95,7 +95,7 @@ def _numbered(lines: Sequence[str]) -> Iterator[Line]:
 
 
 def _tag_column(lines: Sequence[str], layout: Layout, *, name: str, findings: Findings) -> int:
-    """The column of tags: the only one, or the outermost of nested layers. Raises InputError where that is a guess."""
+    """The column of tags: the only one, or the outermost of nested layers. Raises InputError if it is unclear."""
     if len(layout.tags) == 1:
         return layout.tags[0]
     found = {at: list(blocks(_numbered(lines), layout, name, tag=at)) for at in layout.tags}
@@ -108,7 +108,7 @@ def _tag_column(lines: Sequence[str], layout: Layout, *, name: str, findings: Fi
             return at
     shown = " and ".join(f"{at + 1} ({', '.join(_labels(tags[at]))})" for at in layout.tags)
     example = f"--columns word={layout.word + 1},tag={layout.tags[0] + 1}"
-    raise InputError(f"{name}: found tags of entities in columns {shown}, expected one of them: name it by {example}")
+    raise InputError(f"{name}: found entity tags in columns {shown}, expected one such column: name it by {example}")
 
 
 def _is_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
@@ -122,7 +122,7 @@ def _note_inner(found: Sequence[Block], column: int, *, name: str, findings: Fin
         number for block in found for number, tag in zip(block.numbers, block.tags, strict=True) if tag[:2] == "B-"
     ]
     if begins:
-        kind = f"entities within others left out (column {column + 1}; --columns tag={column + 1} reads them instead)"
+        kind = f"nested entities left out (column {column + 1}; --columns tag={column + 1} reads them instead)"
         findings.note(kind, f"{name}:{begins[0]}", len(begins))
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a CoNLL file are, decided once from all of its rows: which hold words, tags and numbers.
+"""Which columns of a CoNLL file hold words, tags and numbers, decided once from all of its rows.
 
 The decision is by content, by the names in a header row, or by what the user names. A file may have any size.
 """
@@ -40,8 +40,8 @@ CHUNKS = frozenset((
 """Labels of a parser's chunks, in CoNLL-2000 and in the German files of CoNLL-2003."""
 
 _CHUNK_LINES = 20_000
-_SAMPLE_LINES = 2_000  # of which the separator is found
-_SAME_WIDTH = 0.9  # the share of lines that a separator parts into equally many columns
+_SAMPLE_LINES = 2_000  # from which the separator is found
+_SAME_WIDTH = 0.9  # share of lines that a separator must split into equally many columns
 
 
 def layout_of(lines: Iterable[str], name: str, columns: Columns | None = None) -> Layout:
@@ -65,7 +65,7 @@ def describe(layout: Layout, tag: int | None) -> str:
     parts = [f"word {layout.word + 1}", *([] if tag is None else [f"tag {tag + 1}"])]
     said = f"{', '.join(parts)} of {layout.width}"
     if layout.separator:
-        said += f", parted by {layout.separator!r}"
+        said += f", separated by {layout.separator!r}"
     if layout.quoted:
         said += ", quoted"
     if layout.header:
@@ -85,7 +85,7 @@ class _Rows:
         """The line of the first row of each width."""
 
     def add(self, rows: Sequence[list[str]], sentences: Sequence[int], lines: Sequence[int]) -> None:
-        """Count rows in order, which are in these sentences and on these lines."""
+        """Count rows in order; `sentences` and `lines` have the number of each row's sentence and line."""
         for width in set(map(len, rows)):
             chosen = [at for at, row in enumerate(rows) if len(row) == width]
             self.first.setdefault(width, lines[chosen[0]])
@@ -100,12 +100,12 @@ class _Rows:
 
     @property
     def width(self) -> int:
-        """What most rows have; of equals the least that has room for a tag."""
+        """The number of columns of most rows; among ties, the least that has room for a tag."""
         return min(self.widths, key=lambda width: (-self.widths[width], width < 2, width))
 
     @property
     def needs_order(self) -> bool:
-        """Whether something is still to be seen in how rows follow one another."""
+        """Whether the order of further rows can still matter."""
         return not self.widths or any(column.needs_order for column in self.columns[self.width])
 
 
@@ -127,9 +127,9 @@ class _Survey:
         self._lines += len(lines)
 
     def _add_columns(self, lines: Sequence[str]) -> bool:
-        """Count lines without looking at each, and say whether that was possible: it is where they are all alike.
+        """Count lines in bulk, and return whether that was possible, as it is if they are all alike.
 
-        The lines left aside, of words that begin with `-` or `#`, do not matter to a count of many.
+        Lines whose word begins with `-` or `#` are skipped, which does not matter in a count of many.
         """
         if not self._parted or self._separator or not (self._quotes.refuted or '"' not in "".join(lines)):
             return False
@@ -174,7 +174,7 @@ class _Survey:
             self._hashes.add(hashes, range(len(hashes)), [self._lines + 1] * len(hashes))
 
     def _columns(self, text: str) -> list[str]:
-        """Columns of a row; none of a line without words."""
+        """The columns of a row; empty for a line without words."""
         line = text.rstrip(BLANK)
         if not line:
             return []
@@ -228,11 +228,11 @@ _NO_WORD = ("", DOCUMENT_MARK)
 
 _ASIDE = frozenset(("#", "-", BYTE_ORDER_MARK))
 _UNEVEN = {"\t": re.compile(r"[ \r]\n|\t\n|\n |\t | \t"), " ": re.compile(r"[ \r]\n|\n |  ")}
-"""What makes columns of lines that a tab or a space parts begin or end with white space."""
+"""White space that a column would begin or end with if lines were split at each tab or space."""
 
 
 def _given(wanted: Columns, header: Sequence[str], columns: Sequence[Column], *, name: str) -> _Given:
-    """What the user names, else what the header names and the content does not contradict."""
+    """The columns that the user names, or that the header names and the content does not contradict."""
     if wanted.text is not None or wanted.spans is not None:
         raise InputError(f"{name}: columns: found a field of records (text or spans), expected word, tag or sentence")
     asked = [_asked(each, header, width=len(columns), name=name) for each in (wanted.word, wanted.tag, wanted.sentence)]
@@ -279,7 +279,7 @@ def _plainly(name: str) -> str:
 
 
 def _tag_like(columns: Sequence[Column]) -> set[int]:
-    """Columns that hold tags of any kind; tags without a prefix count only where none has one."""
+    """Columns that hold tags of any kind; tags without a prefix count only if no column has prefixes."""
     sure = {at for at, column in enumerate(columns) if column.is_prefixed or column.is_outside}
     if any(columns[at].is_prefixed for at in sure):
         return sure
@@ -287,7 +287,7 @@ def _tag_like(columns: Sequence[Column]) -> set[int]:
 
 
 def _word_column(columns: Sequence[Column], tag: int | None) -> int:
-    """The first column that holds neither tags nor numbers, and that is not the same throughout a sentence."""
+    """The first column that holds neither tags nor numbers and varies within sentences."""
     tags = _tag_like(columns)
     others = [at for at in range(len(columns)) if at != tag and at not in tags]
     if not others:  # the words look like tags
@@ -299,7 +299,7 @@ def _word_column(columns: Sequence[Column], tag: int | None) -> int:
 
 
 def _tag_columns(columns: Sequence[Column], word: int) -> tuple[int, ...]:
-    """Columns of entities' tags: with prefixes before without, chunks of a parser only where there is nothing else."""
+    """Columns of entity tags: those with prefixes, else those without; a parser's chunks only as a last resort."""
     others = [at for at in range(len(columns)) if at != word]
     prefixed = [at for at in others if columns[at].is_prefixed]
     entities = [at for at in prefixed if not columns[at].labels <= CHUNKS]
@@ -309,7 +309,7 @@ def _tag_columns(columns: Sequence[Column], word: int) -> tuple[int, ...]:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """A comma or semicolon where it parts the lines into columns one of which holds tags, and white space does not."""
+    """The comma or semicolon that splits the lines into columns with tags among them, unless white space does."""
     rows = [line.removeprefix(BYTE_ORDER_MARK).rstrip(BLANK) for line in lines]
     rows = [row for row in rows if row and row[0] != "#"]
     if any("\t" in row for row in rows):

@@ -1,4 +1,4 @@
-"""Rows of CoNLL columns from lines, one sentence at a time: the one reader for tuning and for annotation.
+"""Reads rows of CoNLL columns, one sentence at a time; tuning and annotation share this reader.
 
 A `Layout` says what the columns and comments of a file are; it is decided once for the file (`conll_layout`), so that
 any part of the file reads as the whole does. Knows no tagging scheme.
@@ -19,42 +19,42 @@ from lightner.data.formats._tags import OUTSIDE, is_tag
 DOCUMENT_MARK = "-DOCSTART-"
 BYTE_ORDER_MARK = "\ufeff"
 NO_TAG = frozenset({OUTSIDE, "", "_", "-", "*"})
-"""What the tag column holds in rows that are no words."""
+"""Values of the tag column in rows that are not words."""
 BLANK = " \t\r"
 
 Line = tuple[int, int, str]
-"""A line's number, where it ends (a byte; 0 where nobody asks), and its text without the line end."""
+"""A line's number, the byte at which it ends (0 if not needed), and its text without the line end."""
 Split = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the columns of a file are, counted from 0, and which of its lines are no rows."""
+    """What the columns of a file are, counted from 0, and which of its lines are not rows."""
 
     width: int
-    """Columns of every row."""
+    """The number of columns of every row."""
     example: int = 1
     """The line of the first row, for messages."""
     word: int = 0
     tags: tuple[int, ...] = ()
-    """Columns that hold tags of entities. More than one is no decision yet."""
+    """Columns that hold entity tags; if there are several, the one that counts is still to be decided."""
     separator: str = ""
-    """A comma or semicolon; else tabs, or spaces in a line without a tab, part the columns."""
+    """A comma or semicolon; if empty, tabs, or spaces in a line without a tab, separate the columns."""
     quoted: bool = False
-    """Whether columns parted by tabs or spaces are quoted as pandas does."""
+    """Whether columns separated by tabs or spaces are quoted as pandas does."""
     header: tuple[str, ...] = ()
-    """Names of the columns: a row of them is no word."""
+    """Names of the columns; rows equal to them are skipped."""
     numbers: int | None = None
-    """The column of running word numbers: where they begin anew, a sentence does."""
+    """The column of word numbers: where they restart, a sentence begins."""
     sentence: int | None = None
     """The column of sentence numbers: where they change, a sentence begins."""
     gaps: bool = False
-    """Whether a row of an empty word ends a sentence, as a blank line does."""
+    """Whether a row with an empty word ends a sentence, as a blank line does."""
     labels: tuple[str, ...] = ()
     """All tags of a file whose tags have no prefix."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The layout as JSON."""
         return asdict(self)
 
     @classmethod
@@ -65,11 +65,11 @@ class Layout:
 
     @property
     def is_steady(self) -> bool:
-        """Whether no row depends on those before it."""
+        """Whether each row can be read without those before it."""
         return not self.header and self.sentence is None and self.numbers is None
 
     def splitter(self) -> Split:
-        """What parts a line, stripped of white space at its end, into columns."""
+        """A function that splits a line, stripped of trailing white space, into columns."""
         return splitter(self.separator, quoted=self.quoted)
 
 
@@ -89,12 +89,12 @@ class Block:
 
 
 def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None = None) -> Iterator[Block]:
-    """Sentences of the file called `name` (for faults), from any line between two of them.
+    """Sentences of the file called `name` (for faults), starting at any line between two of them.
 
-    Tags are collected from column `tag`, where one is given. Each block has a word or a fault.
+    Tags are collected from column `tag`, if one is given. Each block has a word or a fault.
     """
     split, word_at, tag_at = layout.splitter(), layout.word, layout.word if tag is None else tag
-    rows: dict[str, list[str]] = {}  # columns of lines that are rows whatever is around them: most lines come again
+    rows: dict[str, list[str]] = {}  # columns of lines that are rows in any context: most lines recur
     block, before, end, number = Block(), None, 0, 0
     for number, line_end, text in lines:
         columns, kind = rows.get(text), _Kind.ROW
@@ -124,24 +124,24 @@ def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None 
 
 
 def splitter(separator: str, *, quoted: bool = False) -> Split:
-    """What parts a line into columns at a comma or semicolon, or at tabs or spaces where `separator` is empty."""
+    """A function that splits a line at a comma or semicolon, or at tabs or spaces if `separator` is empty."""
     if separator:
         return lambda line: _at_commas(line, separator)
     return (lambda line: [unquoted(cell) for cell in _at_white_space(line)]) if quoted else _at_white_space
 
 
 def unquoted(cell: str) -> str:
-    """The content of a quoted column; any other as it is."""
+    """The content of a quoted column; any other unchanged."""
     return cell[1:-1].replace('""', '"') if is_quoted(cell) else cell
 
 
 def quoted(cell: str) -> str:
-    """A column as pandas writes it: in quotation marks where it has one."""
+    """A column as pandas writes it: in quotation marks if it contains one."""
     return '"' + cell.replace('"', '""') + '"' if '"' in cell else cell
 
 
 def is_quoted(cell: str) -> bool:
-    """Whether a column is in quotation marks, those within doubled."""
+    """Whether a column is in quotation marks, with any inside doubled."""
     return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
 
 
@@ -151,7 +151,7 @@ def is_number(cell: str) -> bool:
 
 
 def is_no_sentence(columns: Sequence[str], word: int = 0) -> bool:
-    """Whether columns are those of a blank line or of the mark that parts documents."""
+    """Whether columns are those of a blank line or of a mark between documents."""
     return not any(columns) or columns[0] == DOCUMENT_MARK or (len(columns) > word and columns[word] == DOCUMENT_MARK)
 
 
@@ -159,7 +159,7 @@ _ROWS_KEPT = 100_000
 
 
 class _Kind(Enum):
-    """What a line is. FIRST is a row that begins a sentence without a blank line before it."""
+    """Kinds of lines. FIRST is a row that begins a sentence without a blank line before it."""
 
     ROW, FIRST, END, SKIPPED, FAULT = auto(), auto(), auto(), auto(), auto()
 
@@ -170,7 +170,7 @@ _RANGE = re.compile(r"\d+[-.]\d+")
 
 
 def _read(text: str, split: Split, layout: Layout, *, before: list[str] | None) -> tuple[_Kind, list[str]]:
-    """What a line is, and its columns."""
+    """The kind of a line, and its columns."""
     joined = text.startswith(BYTE_ORDER_MARK)
     text = text.removeprefix(BYTE_ORDER_MARK)
     columns = split(text.rstrip(BLANK))
@@ -179,7 +179,7 @@ def _read(text: str, split: Split, layout: Layout, *, before: list[str] | None) 
 
 
 def _kind_of(text: str, columns: list[str], layout: Layout, *, before: list[str] | None) -> _Kind:
-    """`before`: the row before it, None at the beginning of a sentence."""
+    """The kind of a line after the row `before`, which is None at the beginning of a sentence."""
     if is_no_sentence(columns, layout.word):
         return _Kind.END
     if tuple(columns) == layout.header or (before is None and _is_comment(text, columns, layout)):
@@ -189,14 +189,14 @@ def _kind_of(text: str, columns: list[str], layout: Layout, *, before: list[str]
     if not columns[layout.word]:
         return _Kind.END if layout.gaps and _is_untagged(columns, layout) else _Kind.FAULT
     if layout.numbers is not None and not columns[layout.numbers].isdecimal():
-        # CoNLL-U has the written form of several words, and words that are not written, in lines of their own.
+        # CoNLL-U has separate lines for multiword tokens and for empty nodes.
         understood = is_number(columns[layout.numbers]) and _is_untagged(columns, layout)
         return _Kind.SKIPPED if understood else _Kind.FAULT
     return _Kind.FIRST if before is not None and _begins(columns, before, layout) else _Kind.ROW
 
 
 def _is_comment(text: str, columns: Sequence[str], layout: Layout) -> bool:
-    """Whether a line before a sentence is no word of it: it has no tag, or not as many columns as rows have."""
+    """Whether a line before a sentence is a comment: it has no tag, or fewer or more columns than rows have."""
     if not _COMMENT.match(text):
         return False
     if len(columns) != layout.width:
@@ -210,7 +210,7 @@ def _is_untagged(columns: Sequence[str], layout: Layout) -> bool:
 
 
 def _begins(columns: Sequence[str], before: Sequence[str], layout: Layout) -> bool:
-    """Whether a row begins a sentence by its numbers."""
+    """Whether a row's numbers show that it begins a sentence."""
     if layout.sentence is not None:
         return columns[layout.sentence] not in ("", before[layout.sentence])
     if layout.numbers is None or not before[layout.numbers].isdecimal():
@@ -224,17 +224,17 @@ def _fault(columns: Sequence[str], layout: Layout, place: str) -> FormatError:
         found = f"found one column {columns[0]!r}" if len(columns) == 1 else f"found {len(columns)} columns"
         shown = "" if len(columns) == 1 else f" ({' '.join(columns)!r:.60})"
         said = f"{found}{shown}, expected {width}, as in line {layout.example}"
-        return FormatError(place, said, kind="lines of another number of columns")
+        return FormatError(place, said, kind="lines with another number of columns")
     if not columns[layout.word]:
         found = f"found nothing in column {layout.word + 1} before {columns[-1]!r}, expected a word"
         return FormatError(place, found, kind="lines without a word")
     assert layout.numbers is not None
     found = f"found number {columns[layout.numbers]!r} with a tag, expected a whole number"
-    return FormatError(place, found, kind="numbers of words that are none")
+    return FormatError(place, found, kind="word numbers that are not numbers")
 
 
 def _at_white_space(line: str) -> list[str]:
-    """Columns of a line without trailing white space. Only tab and space part them: a word may be any other space."""
+    """Columns of a line without trailing white space, split at tabs and spaces only: other spaces may be words."""
     if "\t" in line:
         return [cell.strip(" ") for cell in line.split("\t")] if " " in line else line.split("\t")
     return [cell for cell in line.split(" ") if cell]

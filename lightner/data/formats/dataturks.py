@@ -22,13 +22,13 @@ def is_record(record: Mapping[str, Any]) -> bool:
 
 
 def marked_of(record: Mapping[str, Any], place: str) -> Marked | None:
-    """The text of a record and its labelled spans; None of one that nobody annotated. Raises FormatError."""
+    """The text of a record and its labelled spans; None for an unannotated record. Raises FormatError."""
     items = record[SPANS]
     if items is None:
         return None
     if not isinstance(items, list):
         raise FormatError(
-            f"{place}: {SPANS}", f"found {quote(items)}, expected a list", kind="values that are no lists"
+            f"{place}: {SPANS}", f"found {quote(items)}, expected a list", kind="values that are not lists"
         )
     marks = [mark for index, item in enumerate(items) for mark in _marks(item, f"{place}: {SPANS}[{index}]")]
     return Marked(string(record[TEXT], f"{place}: {TEXT}"), tuple(marks), place, True)

@@ -20,13 +20,13 @@ def is_record(record: Mapping[str, Any]) -> bool:
 
 
 def sentence_of(record: Mapping[str, Any], place: str, findings: Findings) -> Sentence | None:
-    """The sentence of a record; None where it has no words or its spans overlap, a fault. Raises FormatError."""
+    """The sentence of a record; None if it has no words, or if its spans overlap (a fault). Raises FormatError."""
     words = strings(record[WORDS], f"{place}: {WORDS}")
     items = record.get(SPANS)
     if not isinstance(items, list):
         expected = "a list of [first, last, label]"
         raise FormatError(
-            f"{place}: {SPANS}", f"found {quote(items)}, expected {expected}", kind="values that are no lists"
+            f"{place}: {SPANS}", f"found {quote(items)}, expected {expected}", kind="values that are not lists"
         )
     if not words and not items:
         findings.note("blank texts left out", place)

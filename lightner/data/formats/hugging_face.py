@@ -1,7 +1,7 @@
 """What the library `datasets` reads: its folders, Parquet and Arrow files, and data sets on the Hugging Face hub.
 
-A source is a path, or a name on the hub: `org/name` or `org/name/configuration`; after a colon comes a split. What is
-there on disk comes before what is on the hub. The library is imported only when such a source is read.
+A source is a path, or a name on the hub: `org/name` or `org/name/configuration`; a split may follow after a colon. A
+path that exists takes precedence over a name. The library is imported only when such a source is read.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def is_source(source: str) -> bool:
 
 
 def records_of(source: str) -> list[Record]:
-    """The rows of a source, the numbers of classes replaced by their names.
+    """The rows of a source, with class numbers replaced by class names.
 
-    Raises InputError for a source that cannot be read, and for several splits none of which is named.
+    Raises InputError for a source that cannot be read, and for one of several splits if none is named.
     """
     path, split = _parted(source)
     rows = _rows(path, split, source)
@@ -46,13 +46,13 @@ def records_of(source: str) -> list[Record]:
 
 
 def _parted(source: str) -> tuple[str, str | None]:
-    """The path or name, and the split after a colon; a path that has a colon itself is one."""
+    """The path or name, and the split after a colon; the path of an existing file may itself have a colon."""
     path, colon, split = source.partition(":")
     return (source, None) if Path(source).exists() or not colon else (path, split)
 
 
 def _rows(path: str, split: str | None, source: str) -> Dataset:
-    import datasets  # not before it is needed: it takes seconds
+    import datasets  # only when it is needed: it takes seconds
 
     failures = (OSError, ValueError, RuntimeError, KeyError, datasets.exceptions.DatasetsError)
     try:
@@ -67,7 +67,7 @@ def _rows(path: str, split: str | None, source: str) -> Dataset:
 
 
 def _loaded(local: Path, path: str, split: str | None) -> Any:
-    """A table, or several by the names of their splits."""
+    """A table, or several by the name of their split."""
     import datasets
 
     if local.is_file():
@@ -94,7 +94,7 @@ def _unread(path: Path, error: Exception) -> str:
 
 
 def _table(path: Path) -> Dataset:
-    """A file of rows. Parquet is read without a copy in the cache of `datasets`."""
+    """The table in a file. Parquet is read without a copy in the cache of `datasets`."""
     import datasets
     import pyarrow.parquet
 
@@ -104,7 +104,7 @@ def _table(path: Path) -> Dataset:
 
 
 def _chosen(splits: Mapping[str, Dataset], split: str | None, source: str) -> Dataset:
-    """The split that is named, or the only one. Raises InputError."""
+    """The named split, or the only one. Raises InputError."""
     names = sorted(splits)
     chosen = names[0] if split is None and len(names) == 1 else split
     if chosen not in names:
@@ -114,7 +114,7 @@ def _chosen(splits: Mapping[str, Dataset], split: str | None, source: str) -> Da
 
 
 def _decoder(feature: Any) -> Callable[[Any], Any]:
-    """What replaces the numbers of classes by their names, in values of a feature."""
+    """A function that replaces class numbers by class names in values of a feature."""
     if hasattr(feature, "int2str"):
         names = dict(enumerate(feature.names))
         return lambda value: names.get(value, value)

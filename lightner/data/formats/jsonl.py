@@ -1,7 +1,7 @@
 """JSON <-> sentences: records of tokens with tags, or of a text with labelled spans in characters.
 
-Understands what Hugging Face datasets, doccano, spaCy, Prodigy, Label Studio, ner-annotator, Dataturks and GLiNER
-write. A field that holds labels or offsets and is not understood is refused; fields of other tasks are skipped.
+Reads what Hugging Face datasets, doccano, spaCy, Prodigy, Label Studio, ner-annotator, Dataturks and GLiNER write. An
+unknown field that holds labels or offsets is refused; fields of other tasks are skipped.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _LEFT_OUT = "records left out that are not annotated, or whose answer is not 'ac
 
 
 def parse_json(text: str, name: str, findings: Findings, *, columns: Columns | None = None) -> list[Sentence]:
-    """Sentences of a file called `name` (for messages), those without entities too.
+    """Sentences of a file called `name` (for messages), including those without entities.
 
     A record is `{"tokens": [word], "ner_tags": [tag]}` or `{"text": text, "spans": [span]}`, with other usual names of
     these fields too; a span is `[start, end, label]` or an object of these, in characters, end exclusive. White space
-    at the ends of a span is dropped. Other records are those of the formats in this folder.
-    Raises InputError for a file that is no JSON or has no records.
+    at the ends of a span is dropped. Records of the other formats in this folder are read too.
+    Raises InputError for a file that is not JSON or has no records.
     """
     return parse_records(records_of(text, name, findings), name, findings, columns=columns)
 
@@ -52,7 +52,7 @@ def parse_records(
             findings.refuse([fault])
     sentences = _sentences(found, findings)
     if not sentences:
-        findings.notes()  # faults explain it
+        findings.notes()  # raises if faults explain it
         raise InputError(f"{name}: found no records to use, expected JSON objects with labelled sentences")
     return sentences
 
@@ -79,12 +79,12 @@ _Found = Sentence | Tagged | Marked
 
 
 def _read(record: Any, place: str, *, wanted: Columns, findings: Findings) -> Iterator[_Found]:
-    """The sentences of a record, as far as it alone says what they are. Raises FormatError."""
+    """The sentences of a record, as far as the record alone determines them. Raises FormatError."""
     if pairs.is_pair(record):
         record = pairs.record_of(record)
     if not isinstance(record, dict):
         said = f"found {quote(record)}, expected a JSON object"
-        raise FormatError(place, said, kind="records that are no objects")
+        raise FormatError(place, said, kind="records that are not objects")
     if prodigy.is_left_out(record):
         findings.note(_LEFT_OUT, place)
     elif label_studio.is_task(record):
@@ -110,7 +110,7 @@ def _read(record: Any, place: str, *, wanted: Columns, findings: Findings) -> It
 
 
 def _sentences(found: Sequence[_Found], findings: Findings) -> list[Sentence]:
-    """What needs all records: the scheme of their tags, and what their offsets count."""
+    """Finish sentences by what all records show: the scheme of their tags, and what their offsets count."""
     ready: dict[int, Sentence] = {}
     tagged: list[Tagged] = []
     marked: dict[int, Marked] = {}
@@ -133,7 +133,7 @@ _INSIDE = ("I-", "M-")
 
 
 def _without_blanks(row: Tagged, findings: Findings) -> Tagged | None:
-    """The row without words of white space, which no text has; None of one without words, or where one is tagged."""
+    """The row without blank words; None if no words are left, or if a blank word is tagged (a fault)."""
     if not row.words:
         findings.note("blank texts left out", row.place)
         return None

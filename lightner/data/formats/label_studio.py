@@ -1,6 +1,6 @@
 """Label Studio's tasks (`JSON`, `JSON-MIN` and the exports before version 1) -> a text and its marks.
 
-Label Studio counts offsets in UTF-16 units (its issue 1347) and states the text of each span, which decides.
+Label Studio counts offsets in UTF-16 units (its issue 1347); the text that it states for each span decides.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from lightner.data.formats._spans import MOVED, Mark, Marked, nearby
 from lightner.data.formats.options import Repair
 
 LABELS = "labels"
-"""The type of a result that labels plain text, and its key for the names."""
+"""The type of results that label plain text, and their key for the labels."""
 _ONE_OF = {"choices": "choices", "taxonomy": "taxonomy"}
-"""Types of results that name a region's class, with their key for the names."""
-_MADE = ("annotations", "completions")  # the second before version 1
+"""Types of results that give the class of a region, with their key for the classes."""
+_MADE = ("annotations", "completions")  # `completions` before version 1
 _OF_EXPORT = frozenset((
     "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "inner_id", "project",
     "total_annotations", "cancelled_annotations", "total_predictions", "file_upload", "created_username", "updated_by",
@@ -32,11 +32,11 @@ def is_task(record: Mapping[str, Any]) -> bool:
 
 
 def marked_of(record: Mapping[str, Any], place: str, findings: Findings) -> Marked | None:
-    """The text of a task and its labelled spans in characters; None of a task that nobody has annotated.
+    """The text of a task and its labelled spans in characters; None for an unannotated task.
 
-    Of several annotations the one marked as ground truth counts; without one they must agree. A class that is chosen
-    for a region is its label where it has no other. Results about the whole text, and relations, are left alone; a
-    region of any other type is refused. Raises FormatError.
+    Of several annotations, the one marked as ground truth counts; without one they must agree. A class chosen for a
+    region is its label if it has no other. Results about the whole text, and relations, are ignored; a region of any
+    other type is refused. Raises FormatError.
     """
     if not _is_whole(record):
         values = _minimal(record, place)
@@ -69,7 +69,7 @@ def _deciding(made: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 
 
 def _results(annotation: Mapping[str, Any], place: str, findings: Findings) -> list[Any]:
-    """The values of an annotation's results that label spans, those of other types as if they were labels."""
+    """The values of an annotation's results that label spans; a class chosen for a region becomes its label."""
     results = annotation.get("result")
     if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
         raise FormatError(place, f"found result {results!r:.80}, expected a list of objects", kind=_KIND)
@@ -91,14 +91,14 @@ def _results(annotation: Mapping[str, Any], place: str, findings: Findings) -> l
 
 
 def _chosen(names: object) -> list[object]:
-    """A class as a list of one label: a path of a taxonomy is one name."""
+    """A class as a list of one label; a path in a taxonomy is joined to one."""
     if not isinstance(names, list):
         return []
     return ["/".join(map(str, name)) if isinstance(name, list) else name for name in names]
 
 
 def _minimal(record: Mapping[str, Any], place: str) -> list[Any]:
-    """What `JSON-MIN` has under the name of the labelling tag; nothing where nothing was labelled."""
+    """The values that `JSON-MIN` has under the name of the labelling tag; empty if nothing was labelled."""
     keys = [key for key, value in record.items() if isinstance(value, list) and any(map(_is_region, value))]
     if len(keys) > 1:
         said = f"found spans under {' and '.join(map(repr, keys))}, expected one of these keys"
@@ -116,7 +116,7 @@ def _is_region(value: object) -> bool:
 
 
 def _text(data: Mapping[str, Any], values: Sequence[Any], place: str) -> str:
-    """Under `text`, or the only text that there is, or the only one that has what all spans state."""
+    """The text under `text`, or the only text, or the only one that contains what all spans state."""
     if isinstance(data.get("text"), str):
         return str(data["text"])
     texts = {key: each for key, each in data.items() if isinstance(each, str)}
@@ -159,7 +159,7 @@ def _mark(text: str, value: object, *, place: str, findings: Findings) -> Mark:
 
 
 def _stated(text: str, start: int, end: int, *, stated: str, place: str, findings: Findings) -> tuple[int, int]:
-    """Offsets in characters of those in UTF-16 units, or in characters already: whichever gives the text stated."""
+    """Offsets in characters, given in UTF-16 units or in characters: whichever reading gives the stated text."""
     for begin, until in _readings(text, start, end):
         if _says(text[begin:until], stated):
             return begin, until
@@ -171,16 +171,16 @@ def _stated(text: str, start: int, end: int, *, stated: str, place: str, finding
 
 
 def _unstated(text: str, start: int, end: int, *, place: str) -> tuple[int, int]:
-    """Offsets in characters of those in UTF-16 units, where the two are the same."""
+    """Offsets in characters of a span that states no text. Raises FormatError if UTF-16 units would differ."""
     found = _readings(text, start, end)
     if len(found) > 1:
         said = "found offsets without their text in a text with characters beyond 16 bits, expected 'text'"
-        raise FormatError(place, said, kind="spans whose offsets may count two things", repairs=[Repair.DROP_SPAN])
+        raise FormatError(place, said, kind="spans with ambiguous offsets", repairs=[Repair.DROP_SPAN])
     return found[0]
 
 
 def _readings(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """What the offsets may be in characters, the likeliest first."""
+    """Possible readings of the offsets in characters, the likeliest first."""
     units = text.encode("utf-16-le", "surrogatepass")
     if len(units) == 2 * len(text):  # both count alike
         return [(start, end)]

@@ -1,6 +1,6 @@
-"""CSV tables with a sentence in each row, whose cells hold lists: as JSON, as Python or as numpy writes them.
+"""CSV tables with one sentence per row, whose cells hold lists as JSON, Python or numpy writes them.
 
-So `datasets` and pandas write their columns of lists.
+`datasets` and pandas write columns of lists like this.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lightner.data.formats._layers import SPANS, TAGS, TEXTS, WORDS
 from lightner.types import InputError
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_OF_NUMPY = re.compile(rf"\[\s*{_STRING}(?:\s+{_STRING})*\s*\]")  # no commas: to Python that is one string
+_OF_NUMPY = re.compile(rf"\[\s*{_STRING}(?:\s+{_STRING})*\s*\]")  # no commas: Python would join the strings
 
-_REST = "..."  # the name of cells without one
+_REST = "..."  # the key of cells that the header does not name
 
 
 def is_table(text: str) -> bool:

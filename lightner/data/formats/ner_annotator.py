@@ -10,7 +10,7 @@ _ITEMS = "annotations"
 
 
 def is_file(value: object) -> bool:
-    """Whether the one value of a JSON file is such a file."""
+    """Whether the only value of a JSON file has this form."""
     return isinstance(value, dict) and isinstance(value.get("classes"), list) and isinstance(value.get(_ITEMS), list)
 
 
@@ -19,5 +19,5 @@ def records_of(value: dict[str, Any], name: str, findings: Findings) -> list[tup
     records = [(pair, f"{name}: {_ITEMS}[{index}]") for index, pair in enumerate(value[_ITEMS])]
     for pair, place in records:
         if pair is None:
-            findings.note("texts that nobody annotated, left out", place)
+            findings.note("unannotated texts left out", place)
     return [(pair, place) for pair, place in records if pair is not None]

@@ -1,6 +1,6 @@
 """What a user may say about a file of labelled sentences: which columns or fields count, and which repairs are allowed.
 
-Knows no format: each reader takes of these values what concerns it.
+Knows no format: each reader uses the values that concern it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lightner.types import InputError
 class Columns:
     """Columns by number (the first is 1) or by name in the header; for records, fields by name.
 
-    What is None is found by content. `sentence` names a column of sentence numbers; `text` and `spans` are fields of
-    records with character offsets.
+    Columns that are None are found by content. `sentence` names a column of sentence numbers; `text` and `spans` are
+    fields of records with character offsets.
     """
 
     word: int | str | None = None
@@ -42,7 +42,7 @@ class Columns:
 
 
 class Repair(StrEnum):
-    """Repairs that are made only where the user names them, since each may be wrong."""
+    """Repairs that are made only if the user names them, since each may be wrong."""
 
     GROW_TO_WORD = "grow-to-word"
     """A span that cuts a word grows to the whole word."""
@@ -72,7 +72,7 @@ def parse_columns(text: str) -> Columns:
 
 
 def parse_repairs(text: str | Iterable[str]) -> frozenset[Repair]:
-    """The repairs of an option such as `grow-to-word,keep-longest`, or of several. Raises InputError for others."""
+    """The repairs named by one or several options such as `grow-to-word,keep-longest`. Raises InputError."""
     named = text.split(",") if isinstance(text, str) else [name for each in text for name in each.split(",")]
     known = [repair.value for repair in Repair]
     unknown = [name.strip() for name in named if name.strip() not in known]

@@ -1,4 +1,4 @@
-"""What Prodigy says of its records beside the annotation: verdicts on whole records and on single spans."""
+"""Prodigy's verdicts on whole records and on single spans."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def is_accepted(record: Mapping[str, object]) -> bool:
 
 
 def is_left_out(record: Mapping[str, object]) -> bool:
-    """Whether an annotator rejected the record or passed it over."""
+    """Whether an annotator rejected or skipped the record."""
     return record.get(_VERDICT) in (_REJECTED, _IGNORED)
 
 
 def counts(item: object, place: str, findings: Findings) -> bool:
-    """Whether a span counts: one that was rejected is none. Raises FormatError for a span that nobody decided on."""
+    """Whether a span counts: it does unless an annotator rejected it. Raises FormatError for one without a verdict."""
     verdict = item.get(_VERDICT, _ACCEPTED) if isinstance(item, dict) else _ACCEPTED
     if verdict == _ACCEPTED:
         return True

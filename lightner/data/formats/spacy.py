@@ -10,11 +10,11 @@ from lightner.data.formats._tags import Tagged
 from lightner.data.formats._values import quote, string
 
 _KIND = "documents of spaCy that cannot be understood"
-_MISSING = "-"  # the tag of a word of which it is not known whether it is in an entity
+_MISSING = "-"  # the tag of a word that may or may not be in an entity
 
 
 def with_groups(record: Mapping[str, Any], fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Fields of labelled spans, with the span groups that are not empty in place of `ents` that are."""
+    """Fields of labelled spans; non-empty span groups take the place of empty `ents`."""
     spans = record.get("spans")
     if not isinstance(spans, dict):
         return dict(fields)

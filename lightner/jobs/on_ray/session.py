@@ -20,13 +20,13 @@ from lightner.jobs.on_ray import _authentication, _coordinator, local
 from lightner.jobs.options import WANDB
 
 _ADDRESS = "RAY_ADDRESS"
-# Against noise: a watcher that serves only programs that ask it (and writes an error line per run), prints of workers
-# that would come twice, tables beside our own lines, a warning that states of a few kilobytes are kept often. And a
-# controller that looks for a finished round more often than every two seconds, for which its workers wait. And a minute
-# instead of two seconds for a stopped trial to leave its process to the next one, which would fail otherwise. And the
-# state of all trials kept twice a second instead of every ten: a killed job goes on from the checkpoints that it names,
-# and what it does not name yet is learned again. And no handler of Tune's for Ctrl-C, after which a trial that it cut
-# off looks like one that ended: see `interrupt`.
+# Against noise: no watcher that serves only programs that ask it (and writes an error line per run), no second copy of
+# what workers print, no tables next to our own lines, no warning that small states are kept often. The controller looks
+# for a finished round more often than every two seconds, since its workers wait for that. A stopped trial has a minute
+# instead of two seconds to leave its process to the next one, which would fail otherwise. The state of all trials is
+# kept twice a second instead of every ten: a killed job resumes from the checkpoints that it names, and learns again
+# what it does not name yet. Tune has no handler for Ctrl-C, after which a trial that was cut off looks like one that
+# ended (see `interrupt`).
 _SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -68,7 +68,7 @@ def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
     own = not submitted and _ADDRESS not in os.environ
     if own:
         _start_own()
-    # A job's own settings win; Ray refuses to be told one twice.
+    # A job's own settings win; Ray refuses to be given one twice.
     variables = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
     os.environ.update(variables)
     address = os.environ.get(_ADDRESS, "")
@@ -146,7 +146,7 @@ def stopped(kept: str) -> int:
     """Say, as the last line, that the job was stopped and what holds then; returns its exit status."""
     if not _told.is_set():
         _told.set()
-        print(f"stopped: {kept}; the same command goes on from here", file=sys.stderr, flush=True)
+        print(f"stopped: {kept}; the same command resumes from here", file=sys.stderr, flush=True)
     return 128 + signal.SIGTERM
 
 
