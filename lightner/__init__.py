@@ -4,6 +4,7 @@ The rooms, from the ground up; each uses only those above it in this list (docs/
 
     types, texts    values that travel between layers; texts as callers give them
     words           raw text to words and sentences, and back
+    labels          label names and their words as callers give them
     data            file formats, sampling, inspection of a data set
     model           backbone, prompts, forward pass, decoding
     tagger          texts to entities: what service, annotation and evaluation all call

@@ -17,12 +17,15 @@ from typing import Self
 import torch
 
 import lightner
+from lightner.labels import GivenLabels, label_set
+from lightner.model import backbone as backbones
 from lightner.model import batching, forward
 from lightner.model.backbone import Backbone
 from lightner.model.batching import Batch, Example
 from lightner.model.decoding import Decoded, greedy
 from lightner.model.pointers import Space
 from lightner.model.prompts import Guidance, Prompt, stack
+from lightner.model.untuned import label_prompt
 from lightner.texts import Text, checked_texts
 from lightner.types import Entity, InputError, Reach, Span, TaggedText
 from lightner.words import (
@@ -138,6 +141,24 @@ class Tagger:
         """`lightner.load`: the prompt in `folder` on `backbone` (hub name, folder, or the embedded one)."""
         tagger: Tagger = lightner.load(folder, backbone=backbone, device=device, dtype=dtype)
         return tagger
+
+    @classmethod
+    def from_labels(
+        cls,
+        labels: GivenLabels,
+        *,
+        backbone: str | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Tagger:
+        """A tagger of labels that nothing was tuned for: names, or a mapping from each to a description or its words.
+
+        Raises:
+            InputError: a label is malformed, or the backbone cannot tell it from another one.
+        """
+        named = label_set(labels)
+        loaded = backbones.load(backbone, device=device, dtype=dtype)
+        return cls(loaded, label_prompt(loaded, named))
 
     def tag(self, texts: Iterable[str | Sequence[str]]) -> list[list[Entity]]:
         """Entities of each text, in order of position, with character offsets; a text may be given as its words.

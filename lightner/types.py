@@ -7,7 +7,7 @@ A span is in words, end exclusive, everywhere except at the edges; characters ex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 DISTRIBUTION = "lightner-ray"
@@ -126,6 +126,14 @@ class Reach:
 
     words: int = MOST_WORDS
     sentences: int = 0
+
+
+def alike(names: Iterable[str], keys: Iterable[Hashable]) -> tuple[tuple[str, ...], ...]:
+    """Groups of names that share a key, in the order of their first; a name whose key is its own is in none."""
+    groups: dict[Hashable, list[str]] = {}
+    for name, key in zip(names, keys, strict=True):
+        groups.setdefault(key, []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 _WORD_IN_LABEL = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)|[^\W\d_]+|\d+")

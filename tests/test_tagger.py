@@ -18,6 +18,7 @@ from tokenizers import processors
 
 from lightner.model.backbone import Backbone, load
 from lightner.model.prompts import Prompt
+from lightner.model.untuned import label_prompt
 from lightner.store import artifact
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
@@ -372,3 +373,18 @@ def test_given_words_are_read_as_text_would_be_and_answered_whole() -> None:
         (4, 11, "AX-13.3", 1, 2),
         (17, 23, "v2.0.1", 3, 4),
     ]
+
+
+def test_a_tagger_of_label_names_needs_no_tuning(tmp_path: Path) -> None:
+    tiny = tiny_backbone()
+    tiny.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    texts = [" ".join(words) for words in SENTENCES]
+    tagger = Tagger.from_labels(["person", "place"], backbone=str(tmp_path))
+    expected = tag_texts(tiny, [(label_prompt(tiny, LabelSet.of(["person", "place"])), text) for text in texts])
+    assert tagger.tag(texts) == [list(tagged.entities) for tagged in expected]
+    assert sum(map(len, tagger.tag(texts))) > 0
+    described = Tagger.from_labels({"person": "who lives in a city", "place": ["city"]}, backbone=str(tmp_path))
+    assert described.prompt.labels.words == (("who", "lives", "in", "a", "city"), ("city",))
+    with pytest.raises(InputError, match="found the name ' place'"):
+        Tagger.from_labels(["person", " place"], backbone=str(tmp_path / "is not looked at"))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from lightner.types import LabelSet
+from lightner.types import LabelSet, alike
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,16 @@ def label_pieces(tokenizer: PreTrainedTokenizerBase, labels: LabelSet) -> LabelP
     ids = torch.tensor([row + [unknown] * (longest - len(row)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
     return LabelPieces(ids, torch.arange(longest) < lengths[:, None])
+
+
+def labels_alike(labels: LabelSet, pieces: LabelPieces) -> tuple[tuple[str, ...], ...]:
+    """Groups of labels that the backbone cannot tell apart by their words, since these have equal sub-words.
+
+    Of such labels an untuned prompt only ever predicts the first; tuning has nothing but their residuals to part them.
+    Names that differ in case, signs or white space alone are in one group, and so are words outside the vocabulary.
+    """
+    rows = zip(pieces.ids.tolist(), pieces.mask.sum(dim=1).tolist(), strict=True)
+    return alike(labels.names, (tuple(ids[:count]) for ids, count in rows))
 
 
 def average(weights: Tensor, mask: Tensor, pieces: Tensor) -> Tensor:
