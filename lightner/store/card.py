@@ -19,6 +19,8 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 """1: prompts whose label vectors are averages of embeddings; 2: prompts that hold their label vectors."""
+UNTUNED: Mapping[str, JSON] = {"tuned_on": 0}
+"""`tuning` of a prompt that was made from label words alone."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OBJECTS = ("tuning", "metrics", "data", "versions")
 
@@ -74,6 +76,11 @@ class Card:
         version = self.versions.get(DISTRIBUTION)
         named = f"{self.backbone_name} of {DISTRIBUTION} {version}"
         return named if self.backbone_name == EMBEDDED and isinstance(version, str) else self.backbone_name
+
+    @property
+    def untuned(self) -> bool:
+        """Whether the prompt was made from label words alone."""
+        return self.tuning.get("tuned_on") == UNTUNED["tuned_on"]
 
 
 def metrics_of(scores: Scores) -> dict[str, JSON]:
@@ -153,6 +160,7 @@ def readme(card: Card) -> str:
         f"# Prompt `{card.domain}`",
         f"A LightNER prompt that finds {', '.join(_cell(label) for label in card.labels)}: {prompt} for the frozen "
         f"backbone {_cell(card.backbone_label)}. It works with no other backbone.",
+        _UNTUNED_REMARK if card.untuned else "",
         f"- backbone fingerprint: `{card.backbone_fingerprint}`\n- created: {card.created}",
         _scores_table(card),
         _scan_table(card.tuning.get("scan")),
@@ -161,6 +169,10 @@ def readme(card: Card) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+_UNTUNED_REMARK = (
+    "It was made from label names and their words alone: it has learned from no sentence, and its F1 has not been "
+    "measured. Tuning on labelled sentences makes the domain's next version."
+)
 _SECTIONS = (("How it was tuned", "tuning"), ("Training data", "data"), ("Versions", "versions"))
 _TABLES = ("scan",)  # shown as such
 _LONG = 400
@@ -217,7 +229,8 @@ def _remarks(metrics: Mapping[str, JSON]) -> list[str]:
 
 
 def _section(title: str, values: Mapping[str, JSON]) -> str:
-    lines = [f"- {_cell(name)}: {_cell(_shown(value))}" for name, value in values.items() if name not in _TABLES]
+    told = {name: value for name, value in values.items() if name not in _TABLES and value != ""}
+    lines = [f"- {_cell(name)}: {_cell(_shown(value))}" for name, value in told.items()]
     return f"## {title}\n\n" + "\n".join(lines) if lines else ""
 
 

@@ -59,6 +59,10 @@ class AliasMoved(InputError):  # noqa: N818
     """Somebody else moved the alias meanwhile."""
 
 
+class DomainExists(InputError):  # noqa: N818
+    """There is a version of a domain that was to be new."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A new version, and the alias that now names it (None: no alias was moved). `size` in bytes."""
@@ -118,6 +122,26 @@ class Registry:
             self.set_alias(domain, alias, version)
         _log.info("published %s of domain %s (alias %s) in %s", version, domain, alias, self.url)
         return Published(domain, version, alias, sum(len(content) for content in files.values()))
+
+    def create(self, artifact: PromptArtifact) -> Published:
+        """`publish` the first version of a new domain, as its live one.
+
+        Of two that do so at once one succeeds; the other's version stays without an alias. Raises DomainExists.
+        """
+        domain = artifact.card.domain
+        self.must_be_new(domain)
+        published = self.publish(artifact, alias=None)
+        try:
+            self.set_alias(domain, LIVE, published.version, instead_of=None)
+        except AliasMoved as error:
+            raise DomainExists(f"{self.url}: found domain {domain!r} made by another meanwhile") from error
+        return replace(published, alias=LIVE)
+
+    def must_be_new(self, domain: str) -> None:
+        """See, before a version is made, that `create` can begin. Raises DomainExists."""
+        complete, _ = self._scan(domain)
+        if complete:
+            raise DomainExists(f"{self.url}: found {complete[-1]} of domain {domain!r}, expected none")
 
     def resolve(self, domain: str, ref: str = LIVE) -> str:
         """The version that `ref` names, an alias or a version."""
