@@ -1,23 +1,25 @@
 """The micro-batcher: puts rows of concurrent requests into batches of similar length and runs them one at a time.
 
-Batches run in a thread of their own. Rows of all domains share them; a row that fails never makes another fail. Knows
-neither prompts nor texts.
+Batches run in a thread of their own, and so does other work for the device, between them. Rows of all domains share
+batches; a row that fails never makes another fail. Knows neither prompts nor texts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lightner.service.observers import BatchObserver, Silent
 from lightner.service.settings import BatchLimits
 
 R = TypeVar("R")
 O = TypeVar("O")  # noqa: E741
+T = TypeVar("T")
 
 SHORTEST_BUCKET = 16
 _log = logging.getLogger(__name__)
@@ -47,11 +49,19 @@ class _Waiting(Generic[R, O]):
         return max(SHORTEST_BUCKET, 1 << (self.length - 1).bit_length()) if self.length > 0 else SHORTEST_BUCKET
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Between:
+    """Work that runs between batches."""
+
+    call: Callable[[], Any]
+    outcome: asyncio.Future[Any]
+
+
 class Batcher(Generic[R, O]):
     """Runs `run` on batches of rows; `length` returns a row's length in the unit of `max_tokens`.
 
-    Belongs to the event loop in which `submit` is first called. `limits` may be replaced at any time. `failing` is true
-    if every row of the last batch failed.
+    Belongs to the event loop in which it is first used. `limits` may be replaced at any time. `failing` is true if
+    every row of the last batch failed.
     """
 
     def __init__(
@@ -68,6 +78,8 @@ class Batcher(Generic[R, O]):
         self._run = run
         self._length = length
         self._waiting: list[_Waiting[R, O]] = []
+        self._between: deque[_Between] = deque()
+        self._owed_s = 0.0
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forward")
@@ -82,17 +94,24 @@ class Batcher(Generic[R, O]):
         """
         loop = asyncio.get_running_loop()
         self._admit(len(rows))
-        if self._worker is None:
-            self._worker = loop.create_task(self._work())
-            self._worker.add_done_callback(lambda _: _abandon(self._waiting))
-        if self._worker.done():
-            raise _closed()
+        self._start()
         new = [_Waiting(row, self._length(row), loop.time(), loop.create_future()) for row in rows]
         self._waiting += new
         self._arrived.set()
         self._observer.on_queue(len(self._waiting))
         # When the call is cancelled, gather cancels the outcomes, and the queue drops rows with cancelled outcomes.
         return list(await asyncio.gather(*(each.outcome for each in new)))
+
+    async def between(self, call: Callable[[], T]) -> T:
+        """What `call` returns or raises, run in the thread of the batches, where nothing else uses the device.
+
+        While rows wait, such calls get `limits.between_share` of the time. A cancelled one is not begun.
+        """
+        self._start()
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._between.append(_Between(call, outcome))
+        self._arrived.set()
+        return await outcome
 
     def check(self) -> None:
         """Raise RuntimeError if the batching task has ended or a batch has been running for more than `stuck_s`."""
@@ -110,6 +129,14 @@ class Batcher(Generic[R, O]):
             await asyncio.wait({self._worker})
         self._thread.shutdown(wait=False)
 
+    def _start(self) -> None:
+        """Begin to work, at the first call. Raises RuntimeError if that has ended."""
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+            self._worker.add_done_callback(lambda _: _abandon([*self._waiting, *self._between]))
+        if self._worker.done():
+            raise _closed()
+
     def _admit(self, count: int) -> None:
         if len(self._waiting) + count <= self.limits.max_queue_rows:
             return
@@ -119,12 +146,15 @@ class Batcher(Generic[R, O]):
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
+            while not (self._waiting or self._between):
                 self._arrived.clear()
                 await self._arrived.wait()
-            await self._filled()
-            if batch := self._take():
-                await self._execute(batch)
+            if self._waiting:
+                await self._filled()
+                if batch := self._take():
+                    await self._execute(batch)
+            if self._between and (not self._waiting or self._owed_s > 0):
+                await self._execute_between(self._between.popleft())
 
     async def _filled(self) -> None:
         """Wait until a batch is full or the oldest row has waited for `max_wait_s`."""
@@ -155,21 +185,53 @@ class Batcher(Generic[R, O]):
         return batch
 
     async def _execute(self, batch: Sequence[_Waiting[R, O]]) -> None:
-        loop = asyncio.get_running_loop()
-        self._busy_since_s = began_s = loop.time()
         rows = [each.row for each in batch]
         try:
-            outcomes = await loop.run_in_executor(self._thread, _attempt, self._run, rows)
+            outcomes, seconds = await self._timed(lambda: _attempt(self._run, rows))
         except BaseException:
             _abandon(batch)
             raise
-        finally:
-            self._busy_since_s = None
+        share = self.limits.between_share
+        # Of a busy time alone: what is not claimed is not saved up for later.
+        self._owed_s = self._owed_s + seconds * share / (1 - share) if self._between else 0.0
         self.failing = all(isinstance(outcome, Failed) for outcome in outcomes)
         for each, outcome in zip(batch, outcomes, strict=True):
             if not each.outcome.done():
                 each.outcome.set_result(outcome)
-        self._observer.on_batch(rows, _padding_share(batch), loop.time() - began_s)
+        self._observer.on_batch(rows, _padding_share(batch), seconds)
+
+    async def _execute_between(self, work: _Between) -> None:
+        if work.outcome.done():
+            return
+        busy = bool(self._waiting)
+        try:
+            outcome, seconds = await self._timed(lambda: _tried(work.call))
+        except BaseException:
+            _abandon([work])
+            raise
+        self._owed_s -= seconds if busy else 0.0
+        if work.outcome.done():
+            return
+        if isinstance(outcome, Failed):
+            work.outcome.set_exception(outcome.error)
+        else:
+            work.outcome.set_result(outcome)
+
+    async def _timed(self, call: Callable[[], T]) -> tuple[T, float]:
+        """What `call` returns in the thread, and how many seconds it took."""
+        loop = asyncio.get_running_loop()
+        self._busy_since_s = began_s = loop.time()
+        try:
+            return await loop.run_in_executor(self._thread, call), loop.time() - began_s
+        finally:
+            self._busy_since_s = None
+
+
+def _tried(call: Callable[[], T]) -> T | Failed:
+    try:
+        return call()
+    except Exception as error:
+        return Failed(error)
 
 
 def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> list[O | Failed]:
@@ -186,9 +248,9 @@ def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> li
     return _attempt(run, rows[:middle]) + _attempt(run, rows[middle:])
 
 
-def _abandon(rows: Sequence[_Waiting[R, O]]) -> None:
-    """End the waiting for rows that will not be run."""
-    for each in rows:
+def _abandon(work: Sequence[_Waiting[Any, Any] | _Between]) -> None:
+    """End the waiting for what will not be run."""
+    for each in work:
         if not each.outcome.done():
             each.outcome.set_exception(_closed())
 

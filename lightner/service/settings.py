@@ -73,6 +73,9 @@ class BatchLimits(BaseModel):
     )
     max_wait_s: ShortTime = Field(default=0.002, description="how long a row waits for others to share its batch")
     max_queue_rows: Count = Field(default=4096, description="rows that may wait before requests are refused")
+    between_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.1, description="share of the time for reading labels of requests while rows wait"
+    )
     stuck_s: Seconds = Field(default=300.0, description="a forward pass longer than this makes the replica unhealthy")
 
 

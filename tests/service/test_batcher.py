@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -248,6 +249,87 @@ async def test_closing_leaves_nobody_waiting() -> None:
     async with asyncio.timeout(5):
         outcomes = await asyncio.gather(*calls, rows.submit(["c"]), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [RuntimeError] * 3
+
+
+async def test_other_work_runs_between_batches_in_their_thread() -> None:
+    run = Upper()
+    run.open.clear()
+    rows = batcher(run, max_wait_s=0)
+    first = asyncio.create_task(rows.submit(["a"]))
+    await until(run.began)
+    other = asyncio.create_task(rows.between(threading.get_ident))
+    await asyncio.sleep(0.05)
+    assert not other.done()
+    run.open.set()
+    assert await first == ["A"]
+    assert {await other} == run.threads
+    assert await rows.between(lambda: 7) == 7
+    await rows.close()
+
+
+async def test_other_work_that_fails_or_is_given_up_hinders_nothing() -> None:
+    run = Upper()
+    run.open.clear()
+    rows = batcher(run, max_wait_s=0)
+    first = asyncio.create_task(rows.submit(["a"]))
+    await until(run.began)
+    begun: list[str] = []
+    gone = asyncio.create_task(rows.between(lambda: begun.append("gone")))
+    failing = asyncio.create_task(rows.between(lambda: [].pop()))
+    await asyncio.sleep(0)
+    gone.cancel()
+    run.open.set()
+    assert await first == ["A"]
+    with pytest.raises(IndexError):
+        await failing
+    assert (begun, rows.failing) == ([], False)
+    assert await rows.submit(["b"]) == ["B"]
+    await rows.close()
+    with pytest.raises(RuntimeError, match="has ended"):
+        await rows.between(lambda: 1)
+
+
+async def test_while_rows_wait_other_work_gets_its_share_of_the_time() -> None:
+    """Rows never run out here, and neither does the other work: a share of 1/4 means a step after three batches."""
+    order: list[str] = []
+
+    def busy(what: str) -> str:
+        order.append(what)
+        time.sleep(0.01)
+        return what
+
+    rows: Batcher[str, str] = Batcher(
+        lambda those: [busy("batch") for _ in those],
+        length=len,
+        limits=BatchLimits(max_rows=1, max_wait_s=0, between_share=0.25),
+    )
+    others = [asyncio.create_task(rows.between(lambda: busy("other"))) for _ in range(40)]
+    assert len(await rows.submit(["a"] * 60)) == 60
+    last = len(order) - order[::-1].index("batch")
+    assert 10 <= order[:last].count("other") <= 25
+    # Whatever waits is done when there is nothing else to do.
+    await asyncio.gather(*others)
+    assert order.count("other") == 40
+    await rows.close()
+
+
+async def test_closing_leaves_nobody_waiting_for_other_work() -> None:
+    rows = batcher(Upper())
+    began, release = threading.Event(), threading.Event()
+
+    def held() -> None:
+        began.set()
+        assert release.wait(20)
+
+    calls = [asyncio.create_task(rows.between(held))]
+    await until(began)
+    calls.append(asyncio.create_task(rows.between(held)))
+    await asyncio.sleep(0)
+    await rows.close()
+    release.set()
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [RuntimeError] * 2
 
 
 async def test_new_limits_hold_for_the_next_batch() -> None:
