@@ -25,6 +25,9 @@ SPECIAL = 2
 PIECES_AT_ONCE = 128
 """Sub-words of label words that are read at once, padding included: as long as a text waits that comes meanwhile."""
 
+MOST_NAMED = 10
+"""Labels of a group, and groups, that an error names."""
+
 
 def label_prompt(backbone: Backbone, labels: LabelSet) -> Prompt:
     """The prompt of a label set from which nothing has been learned.
@@ -58,7 +61,7 @@ def reading(backbone: Backbone, labels: LabelSet) -> Generator[None, None, Promp
 
 def _check(backbone: Backbone, labels: LabelSet, pieces: LabelPieces) -> None:
     if same := labels_alike(labels, pieces):
-        named = "; ".join(", ".join(map(repr, group)) for group in same)
+        named = "; ".join(", ".join(map(repr, group[:MOST_NAMED])) for group in same[:MOST_NAMED])
         raise InputError(
             f"labels: found equal label words for {named}, expected words that differ, such as a description of each"
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from fastapi import APIRouter
 
+from lightner.labels import label_set
 from lightner.service import problems
 from lightner.service.messages import Answer, Ask, Reader, Reason, Refusal
 from lightner.service.openapi import READ_KEY, DomainPath, documented
@@ -16,61 +18,100 @@ from lightner.service.schemas import (
     EntitiesResponse,
     FoundEntity,
     GroupedEntity,
+    Item,
     ItemProblem,
     ItemResult,
+    LabelsItem,
     MixedRequest,
     MixedResponse,
     TextResult,
+    content_of,
 )
-from lightner.types import Entity, TaggedText
+from lightner.types import Entity, InputError, LabelSet, TaggedText
 
 Given: TypeAlias = str | list[str]
 
-# Refusals of the whole request, whichever domains it names.
+# Refusals of the whole request, whichever domains it names; and those that are where all of it was refused so.
 _WHOLE = (Reason.OVERLOADED,)
+_WHOLE_IF_ALL = (Reason.LABELS_OVERLOADED,)
 
 
 def router(reader: Reader) -> APIRouter:
     """The routes for texts of one domain and for texts that each name their domain."""
     routes = APIRouter(tags=["entities"], dependencies=[READ_KEY])
 
+    # Only what is set is in an answer: a domain of null is, words that were not given are not.
     @routes.post(
         "/v1/domains/{domain}/entities",
         responses=documented(401, 404, 413, 422, 429, 502, 503, 504),
-        response_model_exclude_none=True,
+        response_model_exclude_unset=True,
     )
     async def domain_entities(domain: DomainPath, request: EntitiesRequest) -> EntitiesResponse:
         """Entities of texts of one domain."""
         (outcome,) = await reader.tag([Ask(domain, tuple(map(_frozen, request.texts)), request.prompt)])
         answer = answered(outcome)
+        assert answer.version is not None, "a domain is read by a version of its prompt"
         results = []
         for place, reading in enumerate(answer.texts):
             read = answered(reading, field=f"body.texts.{place}")
             results.append(TextResult(entities=_entities(read, request), windows=read.windows))
         return EntitiesResponse(domain=domain, prompt_version=answer.version, results=results)
 
-    @routes.post("/v1/entities", responses=documented(401, 413, 422, 429, 503, 504), response_model_exclude_none=True)
+    @routes.post("/v1/entities", responses=documented(401, 413, 422, 429, 503, 504), response_model_exclude_unset=True)
     async def mixed_entities(request: MixedRequest) -> MixedResponse:
-        """Entities of texts that each name their own domain; a domain's problem is answered at its own items."""
-        places = _places(request)
-        asks = [
-            Ask(domain, tuple(_frozen(request.items[place].text) for place in own), ref)
-            for (domain, ref), own in places.items()
-        ]
+        """Entities of texts that each name their own domain, or labels; a problem is answered at its own items."""
+        parts = _parts(request)
+        asked = [part for part in parts if part.refusal is None]
+        texts = [tuple(_frozen(request.items[place].text) for place in part.places) for part in asked]
+        asks = [Ask(part.domain, own, part.ref, part.labels) for part, own in zip(asked, texts, strict=True)]
+        answers = iter(await reader.tag(asks) if asks else ())
+        outcomes = [part.refusal or next(answers) for part in parts]
+        _check_whole(outcomes)
         results: dict[int, ItemResult | ItemProblem] = {}
-        for own, outcome in zip(places.values(), await reader.tag(asks), strict=True):
-            results.update(zip(own, _item_results(outcome, own, request), strict=True))
+        for part, outcome in zip(parts, outcomes, strict=True):
+            results.update(zip(part.places, _item_results(outcome, part.places, request), strict=True))
         return MixedResponse(results=[results[place] for place in range(len(request.items))])
 
     return routes
 
 
-def _places(request: MixedRequest) -> dict[tuple[str, str | None], list[int]]:
-    """Which items ask for each domain and prompt, by their places."""
-    places: dict[tuple[str, str | None], list[int]] = {}
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Items, by their places, that one prompt reads: of a domain or of labels; or why these cannot be read."""
+
+    domain: str | None
+    ref: str | None = None
+    labels: LabelSet | None = None
+    refusal: Refusal | None = None
+    places: list[int] = field(default_factory=list)
+
+
+def _parts(request: MixedRequest) -> list[_Part]:
+    parts: dict[Hashable, _Part] = {}
     for place, item in enumerate(request.items):
-        places.setdefault((item.domain, item.prompt), []).append(place)
-    return places
+        key = content_of(item.labels) if isinstance(item, LabelsItem) else (item.domain, item.prompt)
+        if key not in parts:
+            parts[key] = _part(item)
+        parts[key].places.append(place)
+    return list(parts.values())
+
+
+def _part(item: Item | LabelsItem) -> _Part:
+    if isinstance(item, Item):
+        return _Part(item.domain, item.prompt)
+    try:
+        return _Part(None, labels=label_set(item.labels))
+    except InputError as error:
+        return _Part(None, refusal=Refusal(Reason.UNUSABLE_LABELS, detail=str(error)))
+
+
+def _check_whole(outcomes: Sequence[Answer | Refusal]) -> None:
+    """Raise a refusal that is one of the whole request, so that it is tried again as a whole."""
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    for refusal in refused:
+        alike = len(refused) == len(outcomes) and all(each.reason is refusal.reason for each in refused)
+        if refusal.reason in _WHOLE or (refusal.reason in _WHOLE_IF_ALL and alike):
+            raise ProblemError(problems.of_refusal(refusal))
 
 
 def _frozen(text: Given) -> str | tuple[str, ...]:
@@ -81,26 +122,23 @@ def _item_results(
     outcome: Answer | Refusal, places: Sequence[int], request: MixedRequest
 ) -> list[ItemResult | ItemProblem]:
     if isinstance(outcome, Refusal):
-        if outcome.reason in _WHOLE:
-            raise ProblemError(problems.of_refusal(outcome))
-        return [_item_problem(outcome, place) for place in places]
+        return [_item_problem(outcome, place, request.items[place]) for place in places]
+    named: Mapping[str, str | None] = {"domain": outcome.domain}
+    if outcome.version is not None:
+        named = {**named, "prompt_version": outcome.version}
     return [
-        _item_problem(reading, place)
+        _item_problem(reading, place, request.items[place])
         if isinstance(reading, Refusal)
-        else ItemResult(
-            domain=outcome.domain,
-            prompt_version=outcome.version,
-            entities=_entities(reading, request),
-            windows=reading.windows,
-        )
+        else ItemResult(**named, entities=_entities(reading, request), windows=reading.windows)
         for place, reading in zip(places, outcome.texts, strict=True)
     ]
 
 
-def _item_problem(refusal: Refusal, place: int) -> ItemProblem:
-    part = "text" if refusal.reason is Reason.UNREADABLE_TEXT else "domain"
+def _item_problem(refusal: Refusal, place: int, item: Item | LabelsItem) -> ItemProblem:
+    by = "labels" if isinstance(item, LabelsItem) else "domain"
+    part = "text" if refusal.reason is Reason.UNREADABLE_TEXT else by
     problem = problems.of_refusal(refusal, field=f"body.items.{place}.{part}")
-    return ItemProblem(domain=str(refusal.domain), problem=problem)
+    return ItemProblem(domain=refusal.domain, problem=problem)
 
 
 def _entities(tagged: TaggedText, request: EntitiesRequest | MixedRequest) -> list[FoundEntity] | list[GroupedEntity]:
@@ -112,11 +150,10 @@ def _found(each: Entity) -> FoundEntity:
     return FoundEntity(
         start=each.start,
         end=each.end,
-        start_word=each.start_word,
-        end_word=each.end_word,
         text=each.text,
         label=each.label,
         score=each.score,
+        **_words_of(each),
     )
 
 
@@ -127,6 +164,11 @@ def _grouped(each: Entity) -> GroupedEntity:
         word=each.text,
         start=each.start,
         end=each.end,
-        start_word=each.start_word,
-        end_word=each.end_word,
+        **_words_of(each),
     )
+
+
+def _words_of(each: Entity) -> dict[str, int]:
+    if each.start_word is None or each.end_word is None:
+        return {}
+    return {"start_word": each.start_word, "end_word": each.end_word}

@@ -21,9 +21,10 @@ from ray.serve.handle import DeploymentHandle
 from lightner.service.messages import Answer, Ask, Description, Family, Named, Refusal
 from lightner.service.middleware import Keys
 from lightner.service.routes import create_app
+from lightner.service.routing import label_place
 from lightner.service.settings import RequestLimits
 from lightner.service.single_flight import Shared
-from lightner.types import InputError, check_key
+from lightner.types import InputError, LabelSet, check_key
 
 READ_KEY = "LIGHTNER_READ_KEY"
 ADMIN_KEY = "LIGHTNER_ADMIN_KEY"
@@ -59,10 +60,10 @@ class RemoteReader:
         self._counting = Shared[list[Family]]()
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
-        domains = {ask.domain for ask in asks}
-        # A request of one domain goes where its prompt is (lightner/service/routing.py).
-        domain = domains.pop() if len(domains) == 1 else ""
-        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks), domain=domain, drop=True)
+        # A request of one domain, or of one label set, goes where its prompt is (lightner/service/routing.py).
+        prompts = {ask.domain or label_place(ask.labels) for ask in asks}
+        prompt = prompts.pop() if len(prompts) == 1 else ""
+        outcomes: list[Answer | Refusal] = await self._call("tag", list(asks), prompt=prompt, drop=True)
         return outcomes
 
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
@@ -71,6 +72,11 @@ class RemoteReader:
 
     async def domains(self) -> list[str] | Refusal:
         outcome: list[str] | Refusal = await self._call("domains")
+        return outcome
+
+    async def create_domain(self, domain: str, labels: LabelSet) -> Named | Refusal:
+        # Never repeated: if the first call created the domain, a second one would find that it exists.
+        outcome: Named | Refusal = await self._handle.create_domain.remote(domain, labels)
         return outcome
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
@@ -100,9 +106,9 @@ class RemoteReader:
                 except (RayActorError, ReplicaUnavailableError):
                     await asyncio.sleep(PAUSE_S)
 
-    async def _call(self, method: str, *parameters: Any, domain: str = "", drop: bool = False) -> Any:
+    async def _call(self, method: str, *parameters: Any, prompt: str = "", drop: bool = False) -> Any:
         """What a replica answers. With `drop` a cancelled call also cancels its work, which Ray would continue."""
-        remote = getattr(self._handle.options(multiplexed_model_id=domain), method)
+        remote = getattr(self._handle.options(multiplexed_model_id=prompt), method)
         last_try_s = time.monotonic() + RETRY_S
         while True:
             response = remote.remote(*parameters)

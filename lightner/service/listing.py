@@ -27,6 +27,10 @@ class Listing:
             return self._names
         return await self._asking.join(lambda: self._refresh(ttl_s))
 
+    def forget(self) -> None:
+        """Ask again at the next call: there is a new name."""
+        self._until_s = -1.0
+
     async def _refresh(self, ttl_s: float) -> tuple[str, ...]:
         began_s = asyncio.get_running_loop().time()
         self._names = tuple(await asyncio.to_thread(self._ask))

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from lightner.texts import Text
-from lightner.types import TaggedText
+from lightner.types import LabelSet, TaggedText
 
 HELD_DOMAINS = "domains"
 """The key of a replica's routing statistics under which Ray's router finds the domains that it holds."""
@@ -24,6 +24,9 @@ class Reason(Enum):
     UNKNOWN_PROMPT = "unknown-prompt"
     UNUSABLE_PROMPT = "unusable-prompt"
     REGISTRY_UNAVAILABLE = "registry-unavailable"
+    DOMAIN_EXISTS = "domain-exists"
+    UNUSABLE_LABELS = "unusable-labels"
+    LABELS_OVERLOADED = "labels-overloaded"
     OVERLOADED = "overloaded"
     UNREADABLE_TEXT = "unreadable-text"
     FAILED = "failed"
@@ -31,28 +34,33 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request was refused, with the domain and its prompt's version as far as they are known."""
+    """Why a request was refused, with the domain and its prompt's version as far as they are known.
+
+    `detail` says what is wrong with labels, which are the caller's own; of anything else only the log says more.
+    """
 
     reason: Reason
     domain: str | None = None
     version: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Texts to be read with one prompt of a domain; `ref` is an alias or a version, None for the live one."""
+    """Texts to be read with one prompt: of a domain, whose alias or version is `ref` (None: live), or of `labels`."""
 
-    domain: str
+    domain: str | None
     texts: tuple[Text, ...]
     ref: str | None = None
+    labels: LabelSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Each text of an `Ask`, tagged or refused, all by the same version of the prompt."""
+    """Each text of an `Ask`, tagged or refused, all by the same version of the prompt; labels have no version."""
 
-    domain: str
-    version: str
+    domain: str | None
+    version: str | None
     texts: tuple[TaggedText | Refusal, ...]
 
 
@@ -104,6 +112,9 @@ class Reader(Protocol):
 
     async def domains(self) -> list[str] | Refusal:
         """Names of all published domains, sorted."""
+
+    async def create_domain(self, domain: str, labels: LabelSet) -> Named | Refusal:
+        """Publish the first version of a new domain, from its labels; calling it twice refuses the second time."""
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
         """Let an alias name a published version; calling it twice does no harm."""

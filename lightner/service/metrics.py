@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lightner.service.messages import Family, Reason
+from lightner.service.observers import REQUEST_LABELS
 
 MAX_DOMAINS = 500
 """Domains with their own label; later ones share `OTHER_DOMAINS`, since labels must not grow without bound."""
@@ -95,6 +96,9 @@ class MetricsObserver:
     def on_lookup(self, *, hit: bool) -> None:
         self._record("lightner_prompt_lookups", 1, result="hit" if hit else "miss")
 
+    def on_label_lookup(self, *, hit: bool) -> None:
+        self._record("lightner_prompt_lookups", 1, result="labels-hit" if hit else "labels-miss")
+
     def on_load(self, source: str, seconds: float) -> None:
         self._record("lightner_prompt_loads", 1, source=source)
         self._record("lightner_prompt_load_seconds", seconds, source=source)
@@ -119,8 +123,8 @@ class MetricsObserver:
 
     def label(self, domain: str | None) -> str:
         """A domain's label: its name for the first `MAX_DOMAINS`. No name can look like the other labels."""
-        if domain is None:
-            return UNKNOWN_DOMAIN
+        if domain is None or domain == REQUEST_LABELS:
+            return domain or UNKNOWN_DOMAIN
         if domain not in self._domains and len(self._domains) >= MAX_DOMAINS:
             return OTHER_DOMAINS
         self._domains.add(domain)

@@ -13,8 +13,10 @@ from lightner.service.messages import Family, Reason
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
 
-DEVICE, HOST = "device", "host"
-"""The cache's tiers."""
+DEVICE, HOST, LABELS = "device", "host", "labels"
+"""The cache's tiers: prompts of domains on the device and in host memory, and prompts of labels in requests."""
+REQUEST_LABELS = "(labels)"
+"""The domain of texts that are read by labels of their request, whatever these are."""
 
 
 class BatchObserver(Protocol[R_contra]):
@@ -33,8 +35,11 @@ class CacheObserver(Protocol):
     def on_lookup(self, *, hit: bool) -> None:
         """A request needed a prompt; `hit`: it is on the device, otherwise the request has to wait."""
 
+    def on_label_lookup(self, *, hit: bool) -> None:
+        """A request brought labels; `hit`: their prompt is on the device, otherwise the request has to wait."""
+
     def on_load(self, source: str, seconds: float) -> None:
-        """A prompt was loaded onto the device, from `HOST` memory or from the "store"."""
+        """A prompt came onto the device, from `HOST` memory, from the "store", or made from `LABELS`."""
 
     def on_failure(self, reason: Reason) -> None:
         """A prompt could not be loaded; a remembered failure is not reported again."""
@@ -50,7 +55,10 @@ class AnswerObserver(Protocol):
     """Events of the replica; called on its event loop."""
 
     def on_answer(self, domain: str | None, reason: Reason | None, texts: int, seconds: float) -> None:
-        """Texts of a domain were answered, or refused for a `reason`; a domain of None is not known to be published."""
+        """Texts of a domain, or of `REQUEST_LABELS`, were answered, or refused for a `reason`.
+
+        A domain of None is not known to be published.
+        """
 
 
 class Observer(BatchObserver[R_contra], CacheObserver, AnswerObserver, Protocol[R_contra]):
@@ -70,6 +78,9 @@ class Silent(Generic[R]):
         pass
 
     def on_lookup(self, *, hit: bool) -> None:
+        pass
+
+    def on_label_lookup(self, *, hit: bool) -> None:
         pass
 
     def on_load(self, source: str, seconds: float) -> None:

@@ -27,6 +27,9 @@ _STATUS = {
     Reason.UNKNOWN_PROMPT: HTTPStatus.NOT_FOUND,
     Reason.UNUSABLE_PROMPT: HTTPStatus.BAD_GATEWAY,
     Reason.REGISTRY_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Reason.DOMAIN_EXISTS: HTTPStatus.CONFLICT,
+    Reason.UNUSABLE_LABELS: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Reason.LABELS_OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
     Reason.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
     Reason.UNREADABLE_TEXT: HTTPStatus.UNPROCESSABLE_ENTITY,
     Reason.FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -35,6 +38,9 @@ _DETAIL = {
     Reason.UNKNOWN_PROMPT: "there is no such domain, alias or version",
     Reason.UNUSABLE_PROMPT: "the prompt is damaged or was tuned on another backbone; it has been refused",
     Reason.REGISTRY_UNAVAILABLE: "the prompt registry cannot be reached; try again later",
+    Reason.DOMAIN_EXISTS: "there is such a domain already",
+    Reason.UNUSABLE_LABELS: "the backbone cannot tell these labels apart, or cannot read one",
+    Reason.LABELS_OVERLOADED: "too many new label sets are waiting to be read; try again later",
     Reason.OVERLOADED: "too many texts are waiting; try again later",
     Reason.UNREADABLE_TEXT: "the backbone cannot read this text",
     Reason.FAILED: "the server failed; its log says why",
@@ -58,10 +64,11 @@ def answered(outcome: T | Refusal, *, field: str | None = None) -> T:
 
 def of_refusal(refusal: Refusal, *, field: str | None = None) -> Problem:
     """The problem document of a refusal; `field` is the part of the request that it is about."""
-    status, detail = _STATUS[refusal.reason], _DETAIL[refusal.reason]
+    status, detail = _STATUS[refusal.reason], refusal.detail or _DETAIL[refusal.reason]
     errors = None if field is None else [ProblemField(field=field, message=detail)]
     known = {"domain": refusal.domain, "prompt_version": refusal.version, "errors": errors}
-    return _problem(refusal.reason.value, status, detail, **known)
+    stated = {name: value for name, value in known.items() if value is not None}
+    return _problem(refusal.reason.value, status, detail, **stated)
 
 
 def of_status(status: HTTPStatus, detail: str, *, kind: str = "") -> Problem:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -18,7 +18,9 @@ import torch
 
 from lightner.model import backbone as backbones
 from lightner.model.prompts import Prompt
+from lightner.model.untuned import reading
 from lightner.service.batcher import Batcher, Failed, Overloaded
+from lightner.service.label_prompts import LabelPrompts
 from lightner.service.listing import Listing
 from lightner.service.messages import (
     HELD_DOMAINS,
@@ -30,13 +32,14 @@ from lightner.service.messages import (
     Reason,
     Refusal,
 )
-from lightner.service.observers import Observer, Silent
+from lightner.service.observers import REQUEST_LABELS, Observer, Silent
 from lightner.service.prompt_cache import PromptCache, refusal_of
 from lightner.service.settings import Limits, Settings
 from lightner.store import card as cards
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
-from lightner.store.registry import LIVE, Registry, RegistryUnavailable
+from lightner.store.registry import LIVE, DomainExists, Registry, RegistryUnavailable
+from lightner.store.untuned import artifact_from
 from lightner.tagger import Row, ScoredSpans, WindowedText, finish, infer, prepare
 from lightner.texts import Text
 from lightner.types import InputError, LabelSet, Reach, TaggedText
@@ -71,6 +74,7 @@ class BackboneReplica:
         self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
         limits = Limits()
         self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts, observer=self._observer)
+        self._labels = LabelPrompts(self._read_labels, limits=limits.prompts, observer=self._observer)
         self._listing = Listing(self._registry.domains)
         self._preload: asyncio.Task[None] | None = None
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
@@ -88,7 +92,7 @@ class BackboneReplica:
         Raises pydantic's ValidationError for unknown keys and bad values.
         """
         limits = Limits.model_validate(user_config)
-        self._prompts.limits = limits.prompts
+        self._prompts.limits = self._labels.limits = limits.prompts
         self._batcher.limits = limits.batch
         self._preload = asyncio.create_task(self._prompts.preload())
         await asyncio.wait({self._preload}, timeout=limits.prompts.preload_wait_s)
@@ -122,8 +126,8 @@ class BackboneReplica:
         outcomes = await self._read(await asyncio.gather(*map(self._planned, asks)))
         for ask, outcome in zip(asks, outcomes, strict=True):
             reason = outcome.reason if isinstance(outcome, Refusal) else None
-            # A known version means that the domain is published.
-            domain = ask.domain if outcome.version else None
+            # A known version means that the domain is published. Labels themselves are reported nowhere.
+            domain = REQUEST_LABELS if ask.labels else ask.domain if outcome.version else None
             self._observer.on_answer(domain, reason, len(ask.texts), clock() - began_s)
         return outcomes
 
@@ -139,6 +143,19 @@ class BackboneReplica:
         except RegistryUnavailable as error:
             _log.warning("the registry could not list its domains: %s", error)
             return Refusal(Reason.REGISTRY_UNAVAILABLE)
+
+    async def create_domain(self, domain: str, labels: LabelSet) -> Named | Refusal:
+        """Publish the first version of a new domain, from its labels; requests to this replica see it at once."""
+        try:
+            return await self._created(domain, labels)
+        except DomainExists:
+            return Refusal(Reason.DOMAIN_EXISTS, domain)
+        except Exception as error:
+            return refusal_of(error, domain, None)
+        finally:
+            # A failed call may have created it.
+            self._prompts.expire(domain, LIVE)
+            self._listing.forget()
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
         """Let an alias name a published version; requests to this replica see it at once."""
@@ -160,6 +177,18 @@ class BackboneReplica:
     async def backbone(self) -> str:
         return self._backbone.name
 
+    async def _created(self, domain: str, labels: LabelSet) -> Named | Refusal:
+        await asyncio.to_thread(self._registry.must_be_new, domain)
+        prompt = await self._labels.get(labels)
+        if isinstance(prompt, Refusal):
+            return replace(prompt, domain=domain)
+        try:
+            artifact = await self._batcher.between(lambda: artifact_from(domain, prompt, self._backbone))
+        except InputError as error:
+            return Refusal(Reason.UNUSABLE_LABELS, domain, detail=str(error))
+        published = await asyncio.to_thread(self._registry.create, artifact)
+        return Named(domain, LIVE, published.version)
+
     async def _renamed(self, domain: str, alias: str, move: Callable[[], str]) -> Named | Refusal:
         try:
             return Named(domain, alias, await asyncio.to_thread(move))
@@ -170,19 +199,36 @@ class BackboneReplica:
             self._prompts.expire(domain, alias)
 
     async def _planned(self, ask: Ask) -> _Planned | Refusal:
-        """The ask with its prompt, loaded if necessary, and its texts cut into rows."""
+        """The ask with its prompt, loaded or made if necessary, and its texts cut into rows."""
         version = None
         try:
-            found = await self._prompts.get(ask.domain, ask.ref or LIVE)
+            found = await self._prompt(ask)
             if isinstance(found, Refusal):
                 return found
-            version = found.version
+            version, prompt = found
             # In a thread, since splitting long texts would hold up the other requests of the event loop.
-            texts = await asyncio.to_thread(_windowed, ask.texts, found.value.prompt.reach)
-            rows = tuple(row for text in texts for row in text.rows(found.value.prompt))
+            texts = await asyncio.to_thread(_windowed, ask.texts, prompt.reach)
+            rows = tuple(row for text in texts for row in text.rows(prompt))
         except Exception:
             return _failed(ask.domain, version)
         return _Planned(ask.domain, version, texts, rows)
+
+    async def _prompt(self, ask: Ask) -> tuple[str | None, Prompt] | Refusal:
+        """The prompt that an ask wants, and its version, which labels have not."""
+        if ask.labels is not None:
+            made = await self._labels.get(ask.labels)
+            return made if isinstance(made, Refusal) else (None, made)
+        assert ask.domain is not None, "an ask names a domain or brings labels"
+        found = await self._prompts.get(ask.domain, ask.ref or LIVE)
+        return found if isinstance(found, Refusal) else (found.version, found.value.prompt)
+
+    async def _read_labels(self, labels: LabelSet) -> Prompt:
+        """The prompt of labels, made between batches, a step at a time."""
+        steps = reading(self._backbone, labels)
+        while True:
+            prompt = await self._batcher.between(lambda: _next(steps))
+            if prompt is not None:
+                return prompt
 
     async def _read(self, planned: Sequence[_Planned | Refusal]) -> list[Answer | Refusal]:
         """Submit the rows of all asks together, so that a request is queued as a whole or refused as a whole."""
@@ -208,8 +254,8 @@ class BackboneReplica:
 class _Planned:
     """An ask whose prompt is loaded: the prompt's version, the texts and their rows."""
 
-    domain: str
-    version: str
+    domain: str | None
+    version: str | None
     texts: Sequence[WindowedText]
     rows: tuple[Row, ...]
 
@@ -226,9 +272,18 @@ def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answ
     )
 
 
-def _failed(domain: str, version: str | None) -> Refusal:
+def _next(steps: Generator[None, None, Prompt]) -> Prompt | None:
+    """Take a step. What the last one returns; no exception, since none of this kind leaves a coroutine."""
+    try:
+        return next(steps)
+    except StopIteration as end:
+        prompt: Prompt = end.value
+        return prompt
+
+
+def _failed(domain: str | None, version: str | None) -> Refusal:
     """The refusal for the exception that is being handled, which goes to the log."""
-    _log.exception("texts of domain %s could not be read", domain)
+    _log.exception("texts of domain %s could not be read", domain or REQUEST_LABELS)
     return Refusal(Reason.FAILED, domain, version)
 
 
@@ -237,7 +292,7 @@ def _windowed(texts: Sequence[Text], reach: Reach) -> list[WindowedText]:
 
 
 def _tagged(
-    text: WindowedText, outcomes: Sequence[ScoredSpans | Failed], domain: str, version: str
+    text: WindowedText, outcomes: Sequence[ScoredSpans | Failed], domain: str | None, version: str | None
 ) -> TaggedText | Refusal:
     found = []
     for outcome in outcomes:

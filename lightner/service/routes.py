@@ -11,8 +11,9 @@ from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from lightner.labels import label_set
 from lightner.service import entities, page, problems
-from lightner.service.messages import Named, Reader, Refusal
+from lightner.service.messages import Named, Reader, Reason, Refusal
 from lightner.service.middleware import (
     METRICS_PATH,
     AdminRoute,
@@ -30,12 +31,14 @@ from lightner.service.schemas import (
     MAX_BODY_BYTES,
     AliasRequest,
     AliasResponse,
+    DomainRequest,
     DomainResponse,
     DomainsResponse,
     Health,
     RollbackRequest,
 )
 from lightner.service.settings import RequestLimits
+from lightner.types import InputError
 
 READY_TIMEOUT_S = 3.0
 _log = logging.getLogger(__name__)
@@ -123,6 +126,18 @@ def _administration(reader: Reader) -> APIRouter:
         responses=documented(401, 403, 404, 413, 422, 429, 502, 503, 504),
     )
 
+    @routes.post("/v1/domains", status_code=HTTPStatus.CREATED, responses=documented(409))
+    async def create_domain(request: DomainRequest) -> AliasResponse:
+        """Publish the first version of a new domain, made from its labels alone; tuning makes the next ones."""
+        try:
+            labels = label_set(request.labels)
+        except InputError as error:
+            refusal = Refusal(Reason.UNUSABLE_LABELS, request.domain, detail=str(error))
+            raise ProblemError(problems.of_refusal(refusal, field="body.labels")) from error
+        outcome = await reader.create_domain(request.domain, labels)
+        at_fault = isinstance(outcome, Refusal) and outcome.reason is Reason.UNUSABLE_LABELS
+        return _named(outcome, field="body.labels" if at_fault else None)
+
     @routes.put("/v1/domains/{domain}/alias")
     async def move_alias(domain: DomainPath, request: AliasRequest) -> AliasResponse:
         """Let an alias name a published version. The version that it named before is kept for a rollback."""
@@ -136,6 +151,6 @@ def _administration(reader: Reader) -> APIRouter:
     return routes
 
 
-def _named(outcome: Named | Refusal) -> AliasResponse:
-    found = answered(outcome)
+def _named(outcome: Named | Refusal, *, field: str | None = None) -> AliasResponse:
+    found = answered(outcome, field=field)
     return AliasResponse(domain=found.domain, alias=found.alias, version=found.version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -20,6 +20,11 @@ from pydantic import (
 MAX_TEXTS = 256
 MAX_TEXT_CHARACTERS = 100_000
 MAX_TOTAL_CHARACTERS = 400_000
+MAX_LABELS = 200
+MAX_NAME_CHARACTERS = 100
+MAX_DESCRIPTION_CHARACTERS = 300
+# Of all label sets of a request that differ, their words and descriptions included.
+MAX_LABEL_CHARACTERS = 20_000
 # The most that a request of MAX_TOTAL_CHARACTERS can need: twelve bytes for a character written as two \u escapes.
 MAX_BODY_BYTES = 12 * MAX_TOTAL_CHARACTERS + 2**18
 
@@ -28,12 +33,34 @@ VERSION_PATTERN = r"^v[0-9]{6,40}$"
 # No white space around it. Regular expressions disagree on whether the two code points are any.
 WORD_PATTERN = r"^[^\s\u0085\ufeff]([\s\S]*[^\s\u0085\ufeff])?$"
 # pydantic adds these to the location of an error; they are no part of the request.
-FORMS = TEXT, WORDS = "<text>", "<words>"
+FORMS = TEXT, WORDS, NAME_ALONE, NAMES, DESCRIBED, DOMAIN_ITEM, LABELS_ITEM = (
+    "<text>",
+    "<words>",
+    "<name alone>",
+    "<names>",
+    "<described>",
+    "<domain>",
+    "<labels>",
+)
 
 
 def characters_of(text: str | Sequence[str]) -> int:
     """Characters of a text; pre-split words have one space between each two."""
     return len(text) if isinstance(text, str) else sum(map(len, text)) + max(0, len(text) - 1)
+
+
+def characters_of_labels(labels: Labels) -> int:
+    """Characters of names, words and descriptions, and one for what separates each from the next."""
+    if isinstance(labels, list):
+        return sum(len(name) + 1 for name in labels)
+    return sum(len(name) + 1 + characters_of(words or "") for name, words in labels.items())
+
+
+def content_of(labels: Labels) -> Hashable:
+    """Equal for labels that are the same in any order."""
+    if isinstance(labels, list):
+        return frozenset(labels)
+    return frozenset((name, tuple(words) if isinstance(words, list) else words) for name, words in labels.items())
 
 
 def _bounded_words(words: list[str]) -> list[str]:
@@ -46,6 +73,36 @@ def _no_version(alias: str) -> str:
     if re.fullmatch(VERSION_PATTERN, alias):
         raise ValueError(f"found {alias!r}, expected a name that does not look like a version")
     return alias
+
+
+def _bounded_description(words: list[str]) -> list[str]:
+    if (found := characters_of(words)) > MAX_DESCRIPTION_CHARACTERS:
+        raise ValueError(f"found {found} characters, expected at most {MAX_DESCRIPTION_CHARACTERS}")
+    return words
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("found a name twice, expected distinct names")
+    return names
+
+
+def _bounded_labels(labels: Labels) -> Labels:
+    _check_labels(characters_of_labels(labels))
+    return labels
+
+
+def _labels_form(labels: object) -> str | None:
+    return NAMES if isinstance(labels, list) else DESCRIBED if isinstance(labels, dict) else None
+
+
+def _item_form(item: object) -> str:
+    given = item if isinstance(item, dict) else vars(item) if isinstance(item, BaseModel) else {}
+    return LABELS_ITEM if "labels" in given else DOMAIN_ITEM
+
+
+def _words_form(words: object) -> str | None:
+    return NAME_ALONE if words is None else _form(words)
 
 
 def _form(text: object) -> str | None:
@@ -66,6 +123,50 @@ Text = Annotated[
         custom_error_message="Input should be a valid string or a list of words",
     ),
     Field(description="a string, or its words: a list of strings that are neither empty nor padded with white space"),
+]
+LabelName = Annotated[Word, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
+LabelWords = Annotated[
+    list[Word],
+    Field(min_length=1, max_length=MAX_DESCRIPTION_CHARACTERS, fail_fast=True),
+    AfterValidator(_bounded_description),
+]
+Description = Annotated[str, StringConstraints(min_length=1, max_length=MAX_DESCRIPTION_CHARACTERS)]
+Labels: TypeAlias = list[str] | dict[str, str | list[str] | None]
+LabelsField = Annotated[
+    Annotated[
+        list[LabelName],
+        Field(min_length=1, max_length=MAX_LABELS, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_distinct),
+        Tag(NAMES),
+    ]
+    | Annotated[
+        dict[
+            LabelName,
+            Annotated[
+                Annotated[Description, Tag(TEXT)]
+                | Annotated[LabelWords, Tag(WORDS)]
+                | Annotated[None, Tag(NAME_ALONE)],
+                Discriminator(
+                    _words_form,
+                    custom_error_type="words_type",
+                    custom_error_message="Input should be a description, a list of words, or null",
+                ),
+            ],
+        ],
+        Field(min_length=1, max_length=MAX_LABELS, json_schema_extra={"additionalProperties": False}),
+        Tag(DESCRIBED),
+    ],
+    Discriminator(
+        _labels_form,
+        custom_error_type="labels_type",
+        custom_error_message="Input should be a list of names, or an object of names and descriptions",
+    ),
+    AfterValidator(_bounded_labels),
+    Field(
+        description="names, or an object in which each name has a description, a list of words, or null where the name "
+        "itself says enough; their order changes nothing",
+        examples=[["person", "city"]],
+    ),
 ]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Output: TypeAlias = Literal["entities", "entity_group"]
@@ -104,18 +205,42 @@ class Item(_Message):
     prompt: Name | None = _PROMPT
 
 
-class MixedRequest(_Message):
-    """Texts of any domains, read together."""
+class LabelsItem(_Message):
+    """A text, and the labels by which it is read."""
 
-    items: list[Item] = Field(min_length=1, max_length=MAX_TEXTS)
+    labels: LabelsField
+    text: Text
+
+
+AnyItem = Annotated[
+    Annotated[Item, Tag(DOMAIN_ITEM)] | Annotated[LabelsItem, Tag(LABELS_ITEM)], Discriminator(_item_form)
+]
+
+
+class MixedRequest(_Message):
+    """Texts of any domains, or with labels of their own, read together."""
+
+    items: list[AnyItem] = Field(min_length=1, max_length=MAX_TEXTS)
     threshold: Probability = _THRESHOLD
     output: Output = _OUTPUT
 
     @field_validator("items")
     @classmethod
-    def _bounded(cls, items: list[Item]) -> list[Item]:
-        _check_total(sum(characters_of(item.text) for item in items))
+    def _bounded(cls, items: list[Item | LabelsItem]) -> list[Item | LabelsItem]:
+        given = [item.labels for item in items if isinstance(item, LabelsItem)]
+        labels = sum(map(characters_of_labels, given))
+        _check_total(sum(characters_of(item.text) for item in items) + labels)
+        if labels > MAX_LABEL_CHARACTERS:
+            different = {content_of(each): each for each in given}
+            _check_labels(sum(map(characters_of_labels, different.values())))
         return items
+
+
+class DomainRequest(_Message):
+    """A new domain and its labels."""
+
+    domain: Name
+    labels: LabelsField
 
 
 class AliasRequest(_Message):
@@ -197,10 +322,10 @@ class Problem(_Message):
 
 
 class ItemResult(_Message):
-    """One item's result, or the problem of its domain."""
+    """One item's result. Where it was read by labels of its own, `domain` is null and there is no `prompt_version`."""
 
-    domain: str
-    prompt_version: str
+    domain: str | None
+    prompt_version: str | None = None
     entities: Entities
     windows: int
 
@@ -208,7 +333,7 @@ class ItemResult(_Message):
 class ItemProblem(_Message):
     """Why this item was not read; other items are not affected."""
 
-    domain: str
+    domain: str | None
     problem: Problem
 
 
@@ -241,6 +366,11 @@ class AliasResponse(_Message):
 class Health(_Message):
     status: str
     backbone: str | None = None
+
+
+def _check_labels(characters: int) -> None:
+    if characters > MAX_LABEL_CHARACTERS:
+        raise ValueError(f"found {characters} characters in labels, expected at most {MAX_LABEL_CHARACTERS}")
 
 
 def _check_total(characters: int) -> None:

@@ -88,6 +88,12 @@ class CacheLimits(BaseModel):
     max_host_bytes: Annotated[int, Field(ge=0)] = Field(
         default=0, description="bytes of prompts kept in host memory beneath it; on CPU the one tier is enough"
     )
+    max_label_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=2**28, description="bytes of prompts of labels in requests kept on the device, beside max_bytes"
+    )
+    max_label_sets: Count = Field(
+        default=32, description="label sets that are read or wait to be before new ones are refused"
+    )
     pinned: tuple[Domain, ...] = Field(default=(), description="domains whose live prompt is never evicted")
     preload: tuple[Domain, ...] = Field(default=(), description="domains loaded at the start, as pinned ones are")
     preload_wait_s: Annotated[float, Field(ge=0, le=600)] = Field(

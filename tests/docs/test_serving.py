@@ -48,7 +48,7 @@ def test_every_status_of_the_document_is_in_the_table() -> None:
         for operation in operations.values()
         for status in operation["responses"]
     }
-    assert statuses - {"200"} <= set(re.findall(r"^\| (\d{3}) \|", PAGE, re.MULTILINE))
+    assert statuses - {"200", "201"} <= set(re.findall(r"^\| (\d{3}) \|", PAGE, re.MULTILINE))
 
 
 def test_limits_are_those_of_the_service() -> None:
@@ -57,6 +57,11 @@ def test_limits_are_those_of_the_service() -> None:
         f"| texts of a request | {schemas.MAX_TEXTS} |",
         f"| characters of a text | {schemas.MAX_TEXT_CHARACTERS:,} |",
         f"| characters of a request | {schemas.MAX_TOTAL_CHARACTERS:,} |",
+        f"| labels of an item or a new domain | {schemas.MAX_LABELS} |",
+        f"| characters of a label's name | {schemas.MAX_NAME_CHARACTERS} |",
+        f"| characters of a label's description or words | {schemas.MAX_DESCRIPTION_CHARACTERS} |",
+        f"| characters of all labels of a request, each set counted once | {schemas.MAX_LABEL_CHARACTERS:,} |",
+        f"With more than {CacheLimits().max_label_sets} new sets at once (`prompts.max_label_sets`)",
         f"| requests that one ingress has in progress | {limits.max_at_once} (`requests.max_at_once`) |",
         f"| time of a request, its body included | {limits.timeout_s:g} s (`requests.timeout_s`) |",
         f"| names of domains and aliases | `{schemas.NAME_PATTERN}` |",

@@ -16,13 +16,13 @@ from lightner.service.messages import Answer, Ask, Family, Named, Refusal
 from lightner.service.middleware import path_below_root
 from lightner.service.replica import BackboneReplica
 from lightner.service.settings import RequestLimits
-from lightner.types import TaggedText
+from lightner.types import LabelSet, TaggedText
 from tests.support.serving import bearer, connect, prepare, problem
 
 pytestmark = pytest.mark.anyio
 READ, ADMIN = "read key", "admin key"
 ALIAS, ROLLBACK = "/v1/domains/movies/alias", "/v1/domains/movies/rollback"
-ENTITIES = "/v1/domains/movies/entities"
+DOMAINS, ENTITIES = "/v1/domains", "/v1/domains/movies/entities"
 
 
 class Slow:
@@ -47,6 +47,9 @@ class Slow:
 
     async def domains(self) -> list[str] | Refusal:
         return ["movies"]
+
+    async def create_domain(self, domain: str, labels: LabelSet) -> Named | Refusal:
+        return Named(domain, "live", "v000001")
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
         return Named(domain, alias, version)
@@ -141,6 +144,7 @@ async def administer(client: httpx.AsyncClient, key: str | None) -> list[httpx.R
     return [
         await client.put(ALIAS, json={"version": "v000001"}, headers=headers),
         await client.post(ROLLBACK, json={}, headers=headers),
+        await client.post(DOMAINS, json={"domain": "movies", "labels": ["person"]}, headers=headers),
     ]
 
 
@@ -176,6 +180,7 @@ class TestAdminKey:
             headers = {"content-type": "application/json"}
             problem(await client.put(ALIAS, content="{", headers=headers), 401, "unauthorized")
             problem(await client.put(ALIAS, content="{", headers=headers | bearer(ADMIN)), 422, "invalid-request")
+            problem(await client.post(DOMAINS, content="{", headers=headers), 401, "unauthorized")
 
 
 class TestLimits:

@@ -14,6 +14,7 @@ import pytest
 from lightner.service.messages import Answer, Ask, Description, Family, Named, Refusal
 from lightner.service.replica import BackboneReplica
 from lightner.service.schemas import MAX_BODY_BYTES, MAX_TEXTS
+from lightner.types import LabelSet
 from tests.support.serving import (
     DOMAINS,
     TEXTS,
@@ -299,6 +300,9 @@ class Broken:
         raise RuntimeError("secret")
 
     async def domains(self) -> list[str] | Refusal:
+        raise RuntimeError("secret")
+
+    async def create_domain(self, domain: str, labels: LabelSet) -> Named | Refusal:
         raise RuntimeError("secret")
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:

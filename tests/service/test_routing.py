@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from lightner.labels import label_set
 from lightner.service.messages import HELD_DOMAINS
-from lightner.service.routing import SLACK, ranked
+from lightner.service.routing import SLACK, label_place, ranked
 from tests.conftest import LocalRay
 from tests.support.deployed import Service, read_samples
 from tests.support.serving import TEXTS, entities_of, prepare
@@ -51,6 +52,27 @@ def test_without_a_domain_or_a_holder_two_by_chance(domain: str) -> None:
     groups = [ranked(replicas, domain, lambda each: each.queue) for _ in range(200)]
     assert {len(group[0]) for group in groups} == {2}
     assert set().union(*(names(group)[0] for group in groups)) == set("abcd")
+
+
+def test_a_label_set_has_one_place_as_long_as_that_is_there_and_not_far_busier() -> None:
+    replicas = [busy(name, 0) for name in "abcd"]
+    first: dict[str, str] = {}
+    for number in range(100):
+        place = label_place(label_set([f"label {number}"]))
+        groups = names(ranked(replicas, place, lambda each: each.queue))
+        assert len(groups[1]) == 2
+        [first[place]] = groups[0]
+    assert set(first.values()) == set("abcd")
+    for place, own in first.items():
+        assert names(ranked(replicas[::-1], place, lambda each: each.queue))[0] == {own}
+        others = [each for each in replicas if each.replica_id != own]
+        assert names(ranked(others, place, lambda each: each.queue))[0] != {own}
+        crowded = [*others, busy(own, SLACK + 1)]
+        assert len(ranked(crowded, place, lambda each: each.queue)) == 1
+
+
+def test_without_labels_there_is_no_place() -> None:
+    assert label_place(None) == ""
 
 
 def test_a_replica_that_has_not_reported_yet_and_none_at_all() -> None:

@@ -11,13 +11,21 @@ from pydantic import BaseModel, ValidationError
 
 from lightner.service.schemas import (
     FORMS,
+    MAX_DESCRIPTION_CHARACTERS,
+    MAX_LABEL_CHARACTERS,
+    MAX_LABELS,
+    MAX_NAME_CHARACTERS,
     MAX_TEXT_CHARACTERS,
     MAX_TEXTS,
     MAX_TOTAL_CHARACTERS,
     AliasRequest,
+    DomainRequest,
     EntitiesRequest,
+    Item,
+    LabelsItem,
     MixedRequest,
     RollbackRequest,
+    characters_of_labels,
 )
 
 
@@ -112,9 +120,76 @@ def test_an_alias_is_no_version_and_a_version_is_one() -> None:
 
 def test_items_name_their_domain() -> None:
     request = MixedRequest.model_validate({"items": [{"domain": "movies", "text": "a"}], "threshold": 0.5})
-    assert [(item.domain, item.text, item.prompt) for item in request.items] == [("movies", "a", None)]
+    assert list(request.items) == [Item(domain="movies", text="a", prompt=None)]
     assert faults(MixedRequest, {"items": [{"domain": "movies", "text": "a", "label": "x"}]}) == [("items", 0, "label")]
     assert faults(MixedRequest, {"items": [{"text": "a"}]}) == [("items", 0, "domain")]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["person", "C++"], ["x" * MAX_NAME_CHARACTERS], [f"l{n}" for n in range(MAX_LABELS)],
+     {"who": "a person", "where": ["city", "place"], "food": None}, {"a": "x" * MAX_DESCRIPTION_CHARACTERS}],
+)  # fmt: skip
+def test_labels_are_names_or_names_with_words(labels: Any) -> None:
+    assert DomainRequest.model_validate({"domain": "movies", "labels": labels}).labels == labels
+    request = MixedRequest.model_validate({"items": [{"labels": labels, "text": "a"}]})
+    assert [item.labels for item in request.items if isinstance(item, LabelsItem)] == [labels]
+
+
+@pytest.mark.parametrize(
+    ("labels", "at"),
+    [
+        (None, ()),
+        ("person", ()),
+        ([], ()),
+        ({}, ()),
+        (["a", "a"], ()),
+        ([f"l{n}" for n in range(MAX_LABELS + 1)], ()),
+        ({f"l{n}": None for n in range(MAX_LABELS + 1)}, ()),
+        (["a", 1], (1,)),
+        ([""], (0,)),
+        (["a", " b"], (1,)),
+        (["a\n"], (0,)),
+        (["\ud800"], (0,)),
+        (["x" * (MAX_NAME_CHARACTERS + 1)], (0,)),
+        ({" a": None}, (" a", "[key]")),
+        ({"a": 1}, ("a",)),
+        ({"a": ""}, ("a",)),
+        ({"a": []}, ("a",)),
+        ({"a": ["b", ""]}, ("a", 1)),
+        ({"a": {"b": "c"}}, ("a",)),
+        ({"a": "x" * (MAX_DESCRIPTION_CHARACTERS + 1)}, ("a",)),
+        ({"a": ["xx"] * (MAX_DESCRIPTION_CHARACTERS // 2)}, ("a",)),
+        ({f"l{n}": "x" * 200 for n in range(MAX_LABEL_CHARACTERS // 200)}, ()),
+    ],
+)
+def test_malformed_labels_are_refused_at_their_place(labels: Any, at: tuple[int | str, ...]) -> None:
+    assert faults(DomainRequest, {"domain": "movies", "labels": labels}) == [("labels", *at)]
+    assert faults(MixedRequest, {"items": [{"labels": labels, "text": "a"}]}) == [("items", 0, "labels", *at)]
+
+
+def test_an_item_names_a_domain_or_brings_labels() -> None:
+    for item, at in (
+        ({"domain": "movies", "labels": ["a"], "text": "a"}, "domain"),
+        ({"labels": ["a"], "text": "a", "prompt": "live"}, "prompt"),
+        ({"labels": ["a"]}, "text"),
+        ({"text": "a"}, "domain"),
+    ):
+        assert faults(MixedRequest, {"items": [item]}) == [("items", 0, at)]
+
+
+def test_the_labels_of_a_request_are_bounded_by_those_that_differ() -> None:
+    labels = {f"l{n}": "x" * 90 for n in range(100)}
+    size = characters_of_labels(labels)
+    assert 9_000 < size < 10_000
+    items = [{"labels": dict(reversed(labels.items())) if n % 2 else labels, "text": ""} for n in range(40)]
+    assert len(MixedRequest.model_validate({"items": items}).items) == 40
+    others = [{"labels": {**labels, "more": str(n)}, "text": ""} for n in range(MAX_LABEL_CHARACTERS // size)]
+    assert faults(MixedRequest, {"items": [*others, items[0]]}) == [("items",)]
+    # All of them count as characters of the request.
+    most = MAX_TOTAL_CHARACTERS // size
+    assert faults(MixedRequest, {"items": items[:1] * (most + 1)}) == [("items",)]
+    assert len(MixedRequest.model_validate({"items": items[:1] * most}).items) == most
 
 
 @pytest.mark.parametrize(

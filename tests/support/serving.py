@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from lightner.labels import GivenLabels, label_set
 from lightner.model import backbone as backbones
 from lightner.model.backbone import Backbone
+from lightner.model.untuned import label_prompt
 from lightner.service.messages import Answer, Ask, Description, Family, Named, Reader, Refusal
 from lightner.service.middleware import Keys
 from lightner.service.routes import create_app
@@ -63,6 +65,10 @@ class Place:
         """What the library answers, one text at a time."""
         prompt = prompt_for(self.artifact(domain, seed), self.backbone)
         return tag_texts(self.backbone, [(prompt, text)])[0]
+
+    def offline_labels(self, labels: GivenLabels, text: Text) -> TaggedText:
+        """What the library finds by labels alone, one text at a time."""
+        return tag_texts(self.backbone, [(label_prompt(self.backbone, label_set(labels)), text)])[0]
 
     def corrupt(self, domain: str, version: str) -> None:
         """Change one byte of a published prompt."""
@@ -151,6 +157,9 @@ class Hostile:
 
     async def domains(self) -> list[str] | Refusal:
         return ["movies", HOSTILE, "../../x?y#z"]
+
+    async def create_domain(self, domain: str, labels: LabelSet) -> Named | Refusal:
+        raise AssertionError("not asked here")
 
     async def set_alias(self, domain: str, alias: str, version: str) -> Named | Refusal:
         raise AssertionError("not asked here")
