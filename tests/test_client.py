@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -35,7 +36,7 @@ from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from lightner.texts import WORD_PATTERN
-from lightner.types import InputError
+from lightner.types import InputError, TaggedText
 from tests.conftest import free_port
 from tests.support.served import PATIENCE_S, Process, hold, listening
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage
@@ -137,9 +138,8 @@ class TestTagging:
         assert nowhere.errors == {"body.items.2.domain": "there is no such domain, alias or version"}
 
     def test_what_the_client_takes_is_what_the_service_takes(self) -> None:
-        assert (contract.MAX_TEXTS, contract.MAX_TEXT_CHARACTERS, contract.MAX_TOTAL_CHARACTERS) == (
-            schemas.MAX_TEXTS, schemas.MAX_TEXT_CHARACTERS, schemas.MAX_TOTAL_CHARACTERS,
-        )  # fmt: skip
+        for limit in ("MAX_TEXTS", "MAX_TEXT_CHARACTERS", "MAX_TOTAL_CHARACTERS", "MAX_LABEL_CHARACTERS"):
+            assert getattr(contract, limit) == getattr(schemas, limit)
         assert WORD_PATTERN == schemas.WORD_PATTERN
 
     def test_what_no_service_takes_is_refused_here_and_named(self, client: Client) -> None:
@@ -186,6 +186,15 @@ class TestTagging:
             ([Item("Movies!", "a")], "items[0].domain: found 'Movies!', expected lower-case"),
             ([Item("movies", "a", 3)], "items[0].prompt: found 3, expected lower-case"),  # type: ignore[arg-type]
             ([Item("movies", "a" * 100_001)], "items[0].text: found 100001 characters"),
+            ([Item("movies")], "items[0].text: found None, expected a string"),
+            ([Item(text="a")], "items[0]: found neither a domain nor labels, expected one of them"),
+            ([Item("movies", "a", labels=["b"])], "items[0]: found both a domain and labels, expected one of them"),
+            ([Item(text="a", labels=["b"], prompt="live")], "items[0].prompt: found 'live' beside labels"),
+            ([Item(text="a", labels="person")], "items[0].labels: found the string 'person', expected a list"),
+            ([Item(text="a", labels=["b", 3])], "items[0].labels: found 3 (int), expected a string"),  # type: ignore[list-item]
+            ([Item(text="a", labels={"b": 3})], "items[0].labels['b']: found 3 (int), expected a list"),  # type: ignore[dict-item]
+            ([Item(text="a", labels={"b": ["\ud83c"]})], "items[0].labels['b']: found half of a surrogate pair"),
+            ([Item(text="a", labels={"b": "c" * 20_000})], "items[0].labels: found 20002 characters, expected at most"),
         ],
     )
     def test_what_is_no_item_is_named_with_its_place(self, client: Client, items: Any, said: str) -> None:
@@ -205,9 +214,65 @@ class TestTagging:
             client.tag("movies", ["a"], prompt="../live")
 
 
+class TestLabels:
+    def test_texts_are_read_by_labels_of_the_call(self, client: Client, place: Place) -> None:
+        for labels in (["person", "place"], {"person": "who lives in a city", "place": ["city"], "time": None}):
+            found = client.tag_labels(labels, TEXTS)
+            assert found == [about(place.offline_labels(labels, text)) for text in TEXTS]
+            assert sum(len(each.entities) for each in found) > 3
+        assert client.tag_labels(["person"], []) == []
+
+    def test_items_of_domains_and_with_labels_mix(self, client: Client, place: Place) -> None:
+        labels = ["place", "person"]
+        items = [Item("movies", TEXTS[0]), Item(text=TEXTS[0], labels=labels), Item(text="a", labels=["C", "C++"])]
+        movies, by_labels, refused = client.tag_mixed(items)
+        assert movies == expected(place, "movies", TEXTS[0])
+        assert by_labels == about(place.offline_labels(labels, TEXTS[0]))
+        assert isinstance(refused, Problem)
+        assert (refused.status, refused.type) == (422, "urn:lightner:problem:unusable-labels")
+        with pytest.raises(ProblemError, match="'C', 'C\\+\\+'"):
+            client.tag_labels(["C", "C++"], ["a"])
+
+    def test_no_more_labels_than_a_request_may_have_are_sent_at_once(self, client: Client) -> None:
+        sets = [
+            {"person": f"{number} of a group", **{f"l{n}": f"{n} " + "person " * 20 for n in range(90)}}
+            for number in range(4)
+        ]
+        found = client.tag_mixed([Item(text="ada", labels=labels) for labels in sets for _ in range(2)])
+        assert [type(each) for each in found] == [TaggedText] * 8
+
+    def test_many_items_may_have_the_same_labels(self, url: str) -> None:
+        labels = {f"l{number}": f"{number} " + "a " * 80 for number in range(100)}
+        with Client(url, key=READ, texts_per_request=256) as client:
+            assert len(client.tag_labels(labels, ["ada"] * 40)) == 40
+
+    def test_a_domain_is_made_of_labels(self, url: str, place: Place) -> None:
+        with Client(url, key=ADMIN, patience_s=0) as admin:
+            made = admin.create_domain("made", {"person": None, "place": "a city"})
+            assert made == Named("made", "live", "v000001")
+            assert "made" in admin.domains()
+            [found] = admin.tag("made", [TEXTS[0]])
+            offline = place.offline_labels({"person": None, "place": "a city"}, TEXTS[0])
+            assert TaggedText(found.entities, found.windows) == about(offline)
+            with pytest.raises(ProblemError) as caught:
+                admin.create_domain("made", ["person"])
+            assert caught.value.problem.type == "urn:lightner:problem:domain-exists"
+            with pytest.raises(InputError, match="labels: found the string 'person'"):
+                admin.create_domain("new", "person")
+        with Client(url, key=READ, patience_s=0) as client, pytest.raises(ProblemError, match="403 Forbidden"):
+            client.create_domain("new", ["person"])
+
+
+def about(tagged: TaggedText) -> TaggedText:
+    """The same, with scores that equal those nearby."""
+    scores: list[Any] = [pytest.approx(e.score, rel=SCORE_TOLERANCE) for e in tagged.entities]
+    entities = [replace(e, score=score) for e, score in zip(tagged.entities, scores, strict=True)]
+    return TaggedText(tuple(entities), tagged.windows)
+
+
 class TestAdministration:
     def test_domains_and_cards_are_read(self, client: Client) -> None:
-        assert client.domains() == sorted([*DOMAINS, "damaged", "reviews"])
+        assert set(client.domains()) - {"made"} == {*DOMAINS, "damaged", "reviews"}
         found = client.describe("recipes", "live")
         assert (found.domain, found.prompt_version, found.card["labels"]) == (
             "recipes", "v000001", ["city group", "food", "time"],

@@ -13,11 +13,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from numbers import Real
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,15 +24,25 @@ import httpx
 from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from lightner.texts import checked_list, checked_text, checked_texts, has_lone_surrogate
-from lightner.types import Entity, InputError, check_key, check_name
+from lightner.client._requests import MAX_LABEL_CHARACTERS as MAX_LABEL_CHARACTERS
+from lightner.client._requests import MAX_TEXT_CHARACTERS as MAX_TEXT_CHARACTERS
+from lightner.client._requests import MAX_TEXTS as MAX_TEXTS
+from lightner.client._requests import MAX_TOTAL_CHARACTERS as MAX_TOTAL_CHARACTERS
+from lightner.client._requests import (
+    Item,
+    Labels,
+    Size,
+    characters_of,
+    checked_labels,
+    checked_prompt,
+    checked_threshold,
+    portions,
+    sendable,
+)
+from lightner.texts import checked_list, checked_texts
+from lightner.types import Entity, InputError, TaggedText, check_key, check_name
 
 LIVE = "live"
-
-# Limits of one request, as in the service.
-MAX_TEXTS = 256
-MAX_TEXT_CHARACTERS = 100_000
-MAX_TOTAL_CHARACTERS = 400_000
 
 CONNECT_TIMEOUT_S = 5.0
 _PROBLEM = "application/problem+json"
@@ -52,15 +61,6 @@ class Tagged:
     prompt_version: str
     entities: tuple[Entity, ...]
     windows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A text and the domain that reads it; `prompt` is an alias or a version, None for the live one."""
-
-    domain: str
-    text: str | Sequence[str]
-    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,30 +173,45 @@ class Client:
         """
         path = f"/v1/domains/{check_name(domain, 'domain')}/entities"
         given = checked_texts(texts)
-        options = {"threshold": _checked_threshold(threshold), "prompt": _checked_prompt(prompt, "prompt")}
-        sizes = [_characters(text, f"texts[{place}]") for place, text in enumerate(given)]
+        options = {"threshold": checked_threshold(threshold), "prompt": checked_prompt(prompt, "prompt")}
+        sizes = [Size(characters_of(text, f"texts[{place}]")) for place, text in enumerate(given)]
         found: list[Tagged] = []
-        for start, end in _portions(sizes, self._most):
+        for start, end in portions(sizes, self._most):
             body = {"texts": given[start:end], **options}
             answer = self._asked("POST", path, json=body)
             with _expected():
                 found += [_tagged({**answer, **result}) for result in answer["results"]]
         return found
 
-    def tag_mixed(self, items: Iterable[Item], *, threshold: float = 0.0) -> list[Tagged | Problem]:
-        """Entities of texts of any domains, read together; a text that could not be read has a problem in its place."""
-        given = [_checked_item(item, f"items[{place}]") for place, item in enumerate(checked_list(items, "items"))]
-        least = _checked_threshold(threshold)
-        sizes = [_characters(item.text, f"items[{place}].text") for place, item in enumerate(given)]
-        found: list[Tagged | Problem] = []
-        for start, end in _portions(sizes, self._most):
-            body = {"items": [asdict(item) for item in given[start:end]], "threshold": least}
+    def tag_labels(
+        self, labels: Labels, texts: Iterable[str | Sequence[str]], *, threshold: float = 0.0
+    ) -> list[TaggedText]:
+        """Entities of each text by labels that nothing was tuned for, in the order of the texts.
+
+        Raises ProblemError where the service cannot use the labels, or read one of the texts.
+        """
+        given = checked_labels(labels, "labels")
+        items = [Item(text=text, labels=given) for text in checked_texts(texts)]
+        found: list[TaggedText] = []
+        for each in self.tag_mixed(items, threshold=threshold):
+            if isinstance(each, Problem):
+                raise ProblemError(each, retry_after_s=None, passing=each.status in _PASSING)
+            found.append(TaggedText(each.entities, each.windows))
+        return found
+
+    def tag_mixed(self, items: Iterable[Item], *, threshold: float = 0.0) -> list[Tagged | TaggedText | Problem]:
+        """Entities of texts of any domains or with labels of their own, read together.
+
+        What was read by labels is of no domain. A text that could not be read has a problem in its place.
+        """
+        given = [sendable(item, f"items[{place}]") for place, item in enumerate(checked_list(items, "items"))]
+        least = checked_threshold(threshold)
+        found: list[Tagged | TaggedText | Problem] = []
+        for start, end in portions([each.size for each in given], self._most):
+            body = {"items": [each.body for each in given[start:end]], "threshold": least}
             answer = self._asked("POST", "/v1/entities", json=body)
             with _expected():
-                found += [
-                    _problem(result["problem"]) if "problem" in result else _tagged(result)
-                    for result in answer["results"]
-                ]
+                found += map(_result, answer["results"])
         return found
 
     def domains(self) -> list[str]:
@@ -211,6 +226,14 @@ class Client:
         answer = self._asked("GET", f"/v1/domains/{check_name(domain, 'domain')}", params=query)
         with _expected():
             return Described(answer["domain"], answer["prompt_version"], answer["card"])
+
+    def create_domain(self, domain: str, labels: Labels) -> Named:
+        """Publish the first version of a new domain, from its labels; needs the admin key.
+
+        Never retried, since a second call would find what the first one made: after an error, look whether it exists.
+        """
+        body = {"domain": check_name(domain, "domain"), "labels": checked_labels(labels, "labels")}
+        return _named(self._asked_once("POST", "/v1/domains", json=body))
 
     def set_alias(self, domain: str, version: str, *, alias: str = LIVE) -> Named:
         """Let an alias name a published version; needs the admin key."""
@@ -290,48 +313,18 @@ def _retry_after_s(text: str) -> float | None:
         return None
 
 
-def _checked_item(item: object, where: str) -> Item:
-    if not isinstance(item, Item):
-        raise InputError(f"{where}: found {item!r:.80} ({type(item).__name__}), expected an Item")
-    check_name(item.domain, f"{where}.domain")
-    _checked_prompt(item.prompt, f"{where}.prompt")
-    return replace(item, text=checked_text(item.text, f"{where}.text"))
-
-
-def _checked_prompt(prompt: str | None, where: str) -> str | None:
-    return None if prompt is None else check_name(prompt, where)
-
-
-def _checked_threshold(threshold: object) -> float:
-    if not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
-        raise InputError(f"threshold: found {threshold!r}, expected a number from 0 to 1")
-    return float(threshold)
-
-
-def _characters(text: str | Sequence[str], where: str) -> int:
-    """The number of characters of a text. Raises InputError if the service would not accept it."""
-    joined = text if isinstance(text, str) else " ".join(text)
-    if len(joined) > MAX_TEXT_CHARACTERS:
-        raise InputError(f"{where}: found {len(joined)} characters, expected at most {MAX_TEXT_CHARACTERS}; split it")
-    if has_lone_surrogate(joined):
-        raise InputError(f"{where}: found half of a surrogate pair, expected text that UTF-8 can hold")
-    return len(joined)
-
-
-def _portions(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
-    """Ranges `[start, end)` of at most `most` texts and MAX_TOTAL_CHARACTERS characters that cover all texts."""
-    start, characters = 0, 0
-    for place, size in enumerate(sizes):
-        if place - start == most or characters + size > MAX_TOTAL_CHARACTERS:
-            yield start, place
-            start, characters = place, 0
-        characters += size
-    if start < len(sizes):
-        yield start, len(sizes)
+def _result(found: Mapping[str, Any]) -> Tagged | TaggedText | Problem:
+    if "problem" in found:
+        return _problem(found["problem"])
+    return TaggedText(_entities(found), found["windows"]) if found["domain"] is None else _tagged(found)
 
 
 def _tagged(found: Mapping[str, Any]) -> Tagged:
-    entities = tuple(
+    return Tagged(found["domain"], found["prompt_version"], _entities(found), found["windows"])
+
+
+def _entities(found: Mapping[str, Any]) -> tuple[Entity, ...]:
+    return tuple(
         Entity(
             start=each["start"],
             end=each["end"],
@@ -343,7 +336,6 @@ def _tagged(found: Mapping[str, Any]) -> Tagged:
         )
         for each in found["entities"]
     )
-    return Tagged(found["domain"], found["prompt_version"], entities, found["windows"])
 
 
 def _problem(found: Mapping[str, Any]) -> Problem:
