@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,16 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.types import Receive, Scope, Send
 
-from lightner.service.messages import Reader
-from lightner.service.middleware import Keys
 from lightner.service.replica import BackboneReplica
-from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from lightner.store.registry import Registry
-from tests.support.browser import Watched, chromium
+from tests.support.browser import Watched
+from tests.support.page import TEXT, app_of, find, marked_as, marks, middle_of, plain
 from tests.support.served import hold, listening
 from tests.support.serving import HOSTILE, Hostile, Place, prepare_with_damage
 
 pytestmark = pytest.mark.browser
-TEXT = "Ada lives in Paris and likes soup.\nEmil and Mary of Oslo, on Monday: bread to Rome!"
 KEY = "read key"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -52,69 +43,9 @@ def url(reader: BackboneReplica) -> Iterator[str]:
         yield url
 
 
-def app_of(reader: Reader, *, read: str | None = None, limits: RequestLimits | None = None) -> Any:
-    return create_app(reader, keys=Keys(read, None), limits=limits or RequestLimits())
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1000, "height": 900}, color_scheme="light")
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    watched = Watched(page)
-    yield page
-    assert watched.complaints == []
-    context.close()
-
-
-@pytest.fixture
-def keep(tmp_path: Path) -> Any:
-    """Saves a picture of the page in the test's own folder."""
-
-    def save(page: Page, name: str) -> None:
-        path = tmp_path / f"{name}.png"
-        page.screenshot(path=path, full_page=True)
-        assert path.stat().st_size > 10_000
-        print(f"screenshot: {path}")
-
-    return save
-
-
-def find(page: Page, text: str) -> None:
-    page.get_by_label("Text", exact=True).fill(text)
-    page.get_by_role("button", name="Find entities").click()
-    expect(page.locator("#find")).not_to_have_attribute("aria-busy", "true")
-
-
 def answer_of(url: str, domain: str, text: str) -> dict[str, Any]:
     answer: dict[str, Any] = httpx.post(f"{url}/v1/domains/{domain}/entities", json={"texts": [text]}).json()
     return answer
-
-
-def marks(page: Page) -> list[dict[str, str]]:
-    """Text, label and score of everything that is marked."""
-    found: list[dict[str, str]] = page.locator("#marked mark").evaluate_all(
-        "all => all.map(m => ({text: m.firstChild.data, label: m.children[0].textContent, "
-        "score: m.children[1].textContent}))"
-    )
-    return found
-
-
-def marked_as(entities: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    return [{"text": e["text"], "label": e["label"], "score": f"{e['score']:.2f}"} for e in entities]
-
-
-def middle_of(entities: Sequence[dict[str, Any]]) -> float:
-    """A minimum score, as the page has them, that about half of the entities reach."""
-    return float(round(sorted(each["score"] for each in entities)[len(entities) // 2] - 0.005, 2))
-
-
-def plain(page: Page) -> str:
-    """The text that is shown, without labels and scores."""
-    text: str = page.locator("#marked").evaluate(
-        "m => [...m.childNodes].map(n => n.nodeType === 3 ? n.data : n.firstChild.data).join('')"
-    )
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +188,7 @@ class TestCopying:
         find(page, TEXT)
         page.get_by_role("button", name="Copy JSON").click()
         expect(page.locator("#copy-json")).to_have_text("Copied")
-        expect(page.locator("textarea")).to_have_count(1)
+        expect(page.locator("textarea")).to_have_count(2)
 
 
 class TestStates:
@@ -266,7 +197,7 @@ class TestStates:
         with listening(app_of(empty)) as url:
             page.goto(url)
             expect(page.get_by_role("heading", name="No domain is published yet")).to_be_visible()
-            expect(page.locator("#ask")).to_be_hidden()
+            expect(page.get_by_label("Domain")).to_be_hidden()
             keep(page, "none")
             Registry.open(str(tmp_path / "empty")).publish(place.artifact("movies"))
             page.get_by_role("button", name="look again").click()
@@ -408,10 +339,10 @@ class TestAccess:
         page.goto(url)
         expect(page.get_by_role("button", name="Find entities")).to_be_visible()
         order = []
-        for _ in range(5):
+        for _ in range(6):
             page.keyboard.press("Tab")
             order.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-        assert order == ["API", "domain", "text", "find", "threshold"]
+        assert order == ["API", "domain", "use-labels", "text", "find", "threshold"]
         page.get_by_label("Domain").select_option("movies")
         page.get_by_label("Text", exact=True).focus()
         page.keyboard.type("mary of Oslo")

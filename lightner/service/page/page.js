@@ -10,8 +10,12 @@ let shown = null;
 let asking = null;
 let described = null;
 
-// Labels of the chosen domain, whose places are their colours.
+// Labels of the chosen domain or those typed, whose places are their colours.
 let labels = [];
+
+// Whether there are domains to choose from, and whether labels are to be typed all the same.
+let published = false;
+let typing = false;
 
 class Problem extends Error {
   constructor(status, title, detail) {
@@ -52,17 +56,31 @@ async function loadDomains() {
   }
   quiet();
   hide("key-form");
-  at("none").hidden = domains.length > 0;
-  at("ask").hidden = domains.length === 0;
+  published = domains.length > 0;
+  at("none").hidden = published;
+  at("back").hidden = !published;
+  at("ask").hidden = false;
   const before = at("domain").value;
   at("domain").replaceChildren(...domains.map((name) => new Option(name, name, false, name === before)));
-  if (domains.length > 0) await describe();
+  await change();
+}
+
+/** Show the field for a domain or that for labels, and nothing of what was found by the other. */
+async function change() {
+  const byLabels = typing || !published;
+  at("by-domain").hidden = byLabels;
+  at("by-labels").hidden = !byLabels;
+  shown = null;
+  asking?.abort();
+  described?.abort();
+  hide("result");
+  quiet();
+  if (!byLabels) await describe();
 }
 
 /** Say what the chosen domain finds. */
 async function describe() {
   const domain = at("domain").value;
-  described?.abort();
   described = new AbortController();
   labels = [];
   at("about").replaceChildren("…");
@@ -78,11 +96,41 @@ async function describe() {
   }
 }
 
+/** What is asked for a text: the path, and the body without the threshold; throws a Problem where labels are amiss. */
+function question(text) {
+  if (typing || !published) return { path: "v1/entities", body: { items: [{ labels: typed(), text }] } };
+  return { path: `v1/domains/${encodeURIComponent(at("domain").value)}/entities`, body: { texts: [text] } };
+}
+
+/** The labels as the service takes them: names between commas or on lines, each with words after a colon or null. */
+function typed() {
+  const found = new Map();
+  for (const part of wellFormed(at("labels").value).split(/[,\n]/)) {
+    const [name, ...words] = part.split(":");
+    if (part.trim() === "") continue;
+    if (name.trim() === "") throw new Problem(null, "A label has no name", `before the colon in ${part.trim()}`);
+    if (found.has(name.trim())) throw new Problem(null, "A label is there twice", name.trim());
+    found.set(name.trim(), words.join(":").trim() || null);
+  }
+  if (found.size === 0) throw new Problem(null, "There are no labels yet", "type names, such as: person, city");
+  labels = [...found.keys()];
+  return Object.fromEntries(found);
+}
+
+// Half a surrogate pair is no character, and no JSON that the service reads.
+const wellFormed = (text) => text.toWellFormed?.() ?? text;
+
 /** Ask for the entities of the text. */
 async function find() {
-  const domain = at("domain").value;
-  // Half a surrogate pair is no character, and no JSON that the service reads.
-  const text = at("text").value.toWellFormed?.() ?? at("text").value;
+  const text = wellFormed(at("text").value);
+  let asked;
+  try {
+    asked = question(text);
+  } catch (problem) {
+    hide("result");
+    at("labels").focus();
+    return tell(problem.title, problem.message);
+  }
   if (text.trim() === "") {
     hide("result");
     at("text").focus();
@@ -94,9 +142,10 @@ async function find() {
   quiet();
   const began = performance.now();
   try {
-    const path = `v1/domains/${encodeURIComponent(domain)}/entities`;
-    const answer = await call(path, { body: JSON.stringify({ texts: [text] }), signal: own.signal });
-    shown = { path, text, answer, took: Math.round(performance.now() - began) };
+    const answer = await call(asked.path, { body: JSON.stringify(asked.body), signal: own.signal });
+    const { problem } = answer.results[0];
+    if (problem) throw new Problem(problem.status, problem.title, problem.detail);
+    shown = { ...asked, text, answer, took: Math.round(performance.now() - began) };
     show();
     at("result-title").focus({ preventScroll: true });
   } catch (error) {
@@ -122,7 +171,8 @@ function show() {
   const parts = [kept.length === 1 ? "1 entity" : `${kept.length === 0 ? "no" : kept.length} entities`];
   if (hidden > 0) parts.push(`${hidden} below the minimum`);
   if (result.windows > 1) parts.push(`read in ${result.windows} windows`);
-  parts.push(`version ${shown.answer.prompt_version}`, `${shown.took} ms`);
+  if (shown.answer.prompt_version) parts.push(`version ${shown.answer.prompt_version}`);
+  parts.push(`${shown.took} ms`);
   at("summary").textContent = parts.join(" · ");
   at("result").hidden = false;
 }
@@ -191,7 +241,7 @@ function json() {
 /** The command that asks the same. The key is not in it, only the name of the variable that holds one. */
 function curl() {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const body = { texts: [shown.text], threshold: Number(at("threshold").value) };
+  const body = { ...shown.body, threshold: Number(at("threshold").value) };
   const parts = ["curl", quoted(new URL(shown.path, document.baseURI).href), "-H 'content-type: application/json'"];
   if (at("key").value) parts.push('-H "authorization: Bearer $LIGHTNER_READ_KEY"');
   return [...parts, `--data-raw ${quoted(JSON.stringify(body))}`].join(" ");
@@ -225,7 +275,7 @@ function fail(error, again) {
     at("key").focus();
     return before ? tell("This key is not the right one", "", { bad: true }) : quiet();
   }
-    tell(error.title ?? "This page failed", error.message, { bad: true, again: PASSING.has(error.status) ? again : null });
+  tell(error.title ?? "This page failed", error.message, { bad: true, again: PASSING.has(error.status) ? again : null });
 }
 
 function tell(title, detail = "", { bad = false, again = null } = {}) {
@@ -249,22 +299,26 @@ at("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   find();
 });
-at("text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    find();
-  }
-});
+for (const id of ["text", "labels"]) {
+  at(id).addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      find();
+    }
+  });
+}
 at("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   loadDomains();
 });
-at("domain").addEventListener("change", () => {
-  shown = null;
-  hide("result");
-  quiet();
-  describe();
-});
+at("domain").addEventListener("change", change);
+for (const [id, to] of [["use-labels", "labels"], ["use-domain", "domain"]]) {
+  at(id).addEventListener("click", () => {
+    typing = to === "labels";
+    change();
+    at(to).focus();
+  });
+}
 at("threshold").addEventListener("input", show);
 at("reload").addEventListener("click", loadDomains);
 at("copy-json").addEventListener("click", (event) => copy(event.currentTarget, json()));
