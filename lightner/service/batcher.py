@@ -21,7 +21,7 @@ R = TypeVar("R")
 O = TypeVar("O")  # noqa: E741
 T = TypeVar("T")
 
-SHORTEST_BUCKET = 16
+SHORTEST_BUCKET, NARROWEST_BUCKET = 16, 64
 _log = logging.getLogger(__name__)
 
 
@@ -40,13 +40,14 @@ class Failed:
 class _Waiting(Generic[R, O]):
     row: R
     length: int
+    width: int
     since_s: float
     outcome: asyncio.Future[O | Failed]
 
     @property
-    def bucket(self) -> int:
-        """The row's length rounded up to a power of two. A batch has rows of one bucket, so at most half is padding."""
-        return max(SHORTEST_BUCKET, 1 << (self.length - 1).bit_length()) if self.length > 0 else SHORTEST_BUCKET
+    def bucket(self) -> tuple[int, int]:
+        """Length and width rounded up to powers of two. A batch has rows of one bucket, so at most half is padding."""
+        return _rounded(self.length, SHORTEST_BUCKET), _rounded(self.width, NARROWEST_BUCKET)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,6 +61,7 @@ class _Between:
 class Batcher(Generic[R, O]):
     """Runs `run` on batches of rows; `length` returns a row's length in the unit of `max_tokens`.
 
+    `width` returns what else a row is padded in: those of very different width do not share a batch either.
     Belongs to the event loop in which it is first used. `limits` may be replaced at any time. `failing` is true if
     every row of the last batch failed.
     """
@@ -70,13 +72,14 @@ class Batcher(Generic[R, O]):
         *,
         length: Callable[[R], int],
         limits: BatchLimits,
+        width: Callable[[R], int] = lambda _: 0,
         observer: BatchObserver[R] | None = None,
     ) -> None:
         self.limits = limits
         self.failing = False
         self._observer = observer or Silent[R]()
         self._run = run
-        self._length = length
+        self._length, self._width = length, width
         self._waiting: list[_Waiting[R, O]] = []
         self._between: deque[_Between] = deque()
         self._owed_s = 0.0
@@ -95,7 +98,8 @@ class Batcher(Generic[R, O]):
         loop = asyncio.get_running_loop()
         self._admit(len(rows))
         self._start()
-        new = [_Waiting(row, self._length(row), loop.time(), loop.create_future()) for row in rows]
+        now_s = loop.time()
+        new = [_Waiting(row, self._length(row), self._width(row), now_s, loop.create_future()) for row in rows]
         self._waiting += new
         self._arrived.set()
         self._observer.on_queue(len(self._waiting))
@@ -225,6 +229,10 @@ class Batcher(Generic[R, O]):
             return await loop.run_in_executor(self._thread, call), loop.time() - began_s
         finally:
             self._busy_since_s = None
+
+
+def _rounded(size: int, least: int) -> int:
+    return max(least, 1 << (size - 1).bit_length()) if size > 0 else least
 
 
 def _tried(call: Callable[[], T]) -> T | Failed:

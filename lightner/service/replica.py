@@ -78,7 +78,12 @@ class BackboneReplica:
         self._listing = Listing(self._registry.domains)
         self._preload: asyncio.Task[None] | None = None
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
-            self._forward, length=lambda row: len(row.words), limits=limits.batch, observer=self._observer
+            self._forward,
+            length=lambda row: len(row.words),
+            # Rows of many labels would have all others attend to as many slots, and score as many labels.
+            width=lambda row: max(row.prompt.guidance.length, len(row.prompt.labels)),
+            limits=limits.batch,
+            observer=self._observer,
         )
         # A row of our own for the health check; what is found in it does not matter.
         vectors = self._backbone.embedding[:1].detach().clone()

@@ -115,6 +115,15 @@ async def test_rows_of_very_different_length_do_not_pad_one_another() -> None:
     await rows.close()
 
 
+async def test_rows_of_very_different_width_do_not_pad_one_another() -> None:
+    run = Upper()
+    widths = {"narrow": 0, "usual": 64, "wide": 65, "wider": 128, "widest": 129}
+    rows: Batcher[str, str] = Batcher(run, length=len, width=widths.__getitem__, limits=BatchLimits(max_wait_s=0.05))
+    assert await rows.submit(list(widths)) == [name.upper() for name in widths]
+    assert run.batches == [["narrow", "usual"], ["wide", "wider"], ["widest"]]
+    await rows.close()
+
+
 async def test_the_loop_stays_free_and_one_batch_runs_at_a_time() -> None:
     run = Upper()
     run.open.clear()
