@@ -15,7 +15,7 @@ import pytest
 from lightner.client import Client, Named, ProblemError
 from tests.conftest import LocalRay
 from tests.support.deployed import ADMIN, PREFIX, READ, Service, wait_until
-from tests.support.serving import DOMAINS, TEXTS, entities_of, prepare
+from tests.support.serving import DOMAINS, TEXTS, bearer, entities_of, prepare
 
 pytestmark = pytest.mark.ray
 
@@ -43,6 +43,23 @@ def test_one_at_a_time_equals_mixed_in_one_request_equals_offline(service: Servi
         {"domain": each["domain"], "prompt_version": each["prompt_version"], **each["results"][0]} for each in alone
     ] == expected
     assert sum(len(each.entities) for each in offline) > 20
+
+
+def test_labels_cross_processes_and_make_a_domain(service: Service) -> None:
+    labels = {"person": "who lives in a city", "place": ["city"], "time": None}
+    text = TEXTS[0]
+    expected = service.place.offline_labels(labels, text)
+    items = [{"labels": labels, "text": text}, {"labels": ["C", "C++"], "text": text}]
+    found, refused = service.http.post("/v1/entities", json={"items": items}).json()["results"]
+    assert found == {"domain": None, "entities": entities_of(expected), "windows": expected.windows}
+    assert "'C', 'C++'" in refused["problem"]["detail"]
+    body = {"domain": "made", "labels": labels}
+    with Client(str(service.http.base_url), key=ADMIN) as admin:
+        assert admin.create_domain("made", labels) == Named("made", "live", "v000001")
+    assert service.http.post("/v1/domains", json=body, headers=bearer(ADMIN)).status_code == 409
+    [made] = service.ask("made", text).json()["results"]
+    assert made == {"entities": entities_of(expected), "windows": expected.windows}
+    assert expected.entities
 
 
 def test_health_domains_cards_and_documentation_are_there(service: Service) -> None:
