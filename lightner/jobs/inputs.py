@@ -16,6 +16,7 @@ from lightner.data import inspection
 from lightner.data.formats import Corpus, labels_of, read_corpus
 from lightner.data.inspection import DataReport
 from lightner.jobs.options import TuneOptions
+from lightner.store import lineage
 from lightner.store.card import JSON
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
@@ -49,7 +50,8 @@ class Material:
 
 def material_of(options: TuneOptions) -> Material:
     """Read the files that the options name. Raises InputError for whatever is wrong with them."""
-    train, source = _corpus(options, options.train), _fingerprint(options.train)
+    train = _corpus(options, options.train)
+    source = _fingerprint(options.train, train.sentences)
     texts = train.sentences
     everything = tuple(part for text in texts for part in in_parts(text))
     given = [(file, _corpus(options, file)) for file in (options.dev, options.test) if file is not None]
@@ -98,10 +100,15 @@ def naming(file: str | None) -> Iterator[None]:
         raise InputError(f"{file}: {error}") from error
 
 
-def _fingerprint(file: str) -> dict[str, JSON]:
-    """Taken when the file is read: it may have changed when the prompt is published. A pipe has none."""
+def _fingerprint(file: str, sentences: Sequence[Sentence]) -> dict[str, JSON]:
+    """Taken when the file is read: it may have changed when the prompt is published.
+
+    Of the bytes of a file; of the sentences that were read from a folder, a data set on the hub or a pipe.
+    """
     path = Path(file)
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+    if path.is_file():
+        return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"sentences_sha256": lineage.digest_of(sentences)}
 
 
 def _scheme(

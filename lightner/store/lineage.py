@@ -58,7 +58,7 @@ def traces(learned: Iterable[Sentence], measured: Measured, source: Card | None 
     """
     inherited = frozenset() if source is None else _learned_marks(source)
     marks = sorted({_mark(sentence) for sentence in learned}.union(inherited or ()))
-    found: dict[str, JSON] = {"measured_on_sha256": _digest(measured.sentences)}
+    found: dict[str, JSON] = {"measured_on_sha256": digest_of(measured.sentences)}
     if len(measured.sentences) <= _MOST_SEEN:
         names = sorted({name for each in measured.scores for name in each.types})
         rows = (_row(measured.scores[place], names) for place in _order(measured))
@@ -81,7 +81,7 @@ def learned_from(sentences: Sequence[Sentence], card: Card) -> int:
 
 def measured_alike(measured: Measured, card: Card) -> bool:
     """Whether the card's version was measured on the same sentences, labels included."""
-    return card.data.get("measured_on_sha256") == _digest(measured.sentences)
+    return card.data.get("measured_on_sha256") == digest_of(measured.sentences)
 
 
 def recorded_scores(card: Card, count: int) -> tuple[Scores, ...] | None:
@@ -99,6 +99,12 @@ def recorded_scores(card: Card, count: int) -> tuple[Scores, ...] | None:
 def in_order(measured: Measured) -> tuple[Counts, ...]:
     """Counts over all types in an order that depends on the sentences alone."""
     return tuple(measured.counts[place] for place in _order(measured))
+
+
+def digest_of(sentences: Iterable[Sentence]) -> str:
+    """The sha256 of words and spans, whatever the order of the sentences: of explicit JSON, since cards keep it."""
+    rows = sorted([list(each.words), [[span.start, span.end, span.label] for span in each.spans]] for each in sentences)
+    return hashlib.sha256(json.dumps({"version": 1, "sentences": rows}).encode()).hexdigest()
 
 
 def _order(measured: Measured) -> list[int]:
@@ -133,9 +139,3 @@ def _learned_marks(card: Card) -> frozenset[str] | None:
 def _mark(sentence: Sentence) -> str:
     """Of its words alone: whoever corrects a label has still learned from the sentence."""
     return hashlib.sha256("\n".join(sentence.words).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
-
-
-def _digest(sentences: Iterable[Sentence]) -> str:
-    """Of words and spans, whatever the order of the sentences: a hash of explicit JSON, since cards keep it."""
-    rows = sorted([list(each.words), [[span.start, span.end, span.label] for span in each.spans]] for each in sentences)
-    return hashlib.sha256(json.dumps({"version": 1, "sentences": rows}).encode()).hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from lightner.data.formats import parse_columns, parse_repairs, write_conll
 from lightner.jobs import scan
@@ -178,3 +179,15 @@ def test_what_the_user_says_of_a_file_is_read_so_said_and_kept_for_the_card(tmp_
     assert read["repairs"] == ["grow-to-word"]
     assert [note["count"] for note in read["notes"]] == [1]
     assert len(mended.read) == 1
+
+
+def test_the_card_tells_training_sets_apart_that_are_no_single_file(tmp_path: Path) -> None:
+    def source_of(folder: str, sentences: Sequence[Sentence]) -> Any:
+        rows = {"tokens": [list(each.words) for each in sentences], "ner_tags": [["B-person", "O"] for _ in sentences]}
+        Dataset.from_dict(rows).save_to_disk(tmp_path / folder)
+        return material_of(tune_options(["--train", str(tmp_path / folder), "--domain", "mine"])).source
+
+    found = source_of("some", SENTENCES)
+    assert len(found["sentences_sha256"]) == 64
+    assert source_of("shuffled", SENTENCES[::-1])["sentences_sha256"] == found["sentences_sha256"]
+    assert source_of("others", SENTENCES[1:])["sentences_sha256"] != found["sentences_sha256"]
