@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lightner.cli import main
-from lightner.data.formats import read
+from lightner.data.formats import labels_of, read
 from lightner.evaluation import confusions, reports
 from lightner.evaluation.metrics import score
 from lightner.jobs import sources
@@ -146,7 +146,8 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     registry, sentences = Registry.open(str(place / "registry")), read(place / "train.conll")
-    found = tiny_artifact(backbone.load(str(place / "tiny")), "gated")
+    labels = LabelSet.of(labels_of(sentences))
+    found = tiny_artifact(backbone.load(str(place / "tiny")), "gated", labels=labels)
     perfect = Measured(sentences, tuple(score([each.spans], [each.spans]) for each in sentences))
     card = replace(found.card, metrics={"f1": 1.0}, data=traces(sentences, perfect))
 
