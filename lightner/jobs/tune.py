@@ -22,6 +22,7 @@ from lightner.jobs.options import AUTO, TuneOptions
 from lightner.jobs.sources import SourcePrompt
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
+from lightner.model.verbalizer import label_pieces, labels_alike
 from lightner.store.artifact import PromptArtifact, to_files
 from lightner.store.loading import prompt_for
 from lightner.store.registry import ANY, LIVE, AliasMoved, Registry
@@ -51,6 +52,7 @@ def tune_domain(options: TuneOptions) -> None:
     if options.shard and material.scheme.workers < 2:
         raise InputError(f"--shard: found {material.scheme.workers} workers, expected at least 2 (--workers)")
     base = backbone.load(options.backbone)
+    material = _with_labels_checked(material, base)
     sources = _sources(options, base, material)
     choices = choices_of(options, material, sources)
     _refuse_unlearnable(options.domain, base, material, choices)
@@ -60,7 +62,8 @@ def tune_domain(options: TuneOptions) -> None:
         plans = [choice.plan for choice in choices]
         say(dry_run.describe(material, plans, dry_run.measure(base, material, plans)))
         return
-    for warning in _warnings(material, choices):
+    warnings = _warnings(material, choices)
+    for warning in warnings:
         say(f"warning: {warning}")
     registry = Registry.open(options.registry)
     key = run_key(material, choices, base.fingerprint)
@@ -69,7 +72,7 @@ def tune_domain(options: TuneOptions) -> None:
         return
     registry.must_be_writable()
     outcome = _tune(options, material, choices, base=base, key=key, live=live)
-    data = {**material.source, "warnings": _warnings(material, choices)}
+    data = {**material.source, "warnings": warnings}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
     if material.test:
         found = predict(base, prompt_for(made, base), material.test)
@@ -179,6 +182,17 @@ def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[
         return (sources.find(registry.must_exist(), options.source, base, sentences=held_in(material.folds)),)
     seen = [*material.everything, *material.dev]
     return (None, *sources.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
+
+
+def _with_labels_checked(material: Material, base: Backbone) -> Material:
+    """The material, its report with a warning for labels that the backbone cannot tell apart by their words."""
+    same = labels_alike(material.labels, label_pieces(base.tokenizer, material.labels))
+    warnings = tuple(
+        f"The backbone reads the labels {', '.join(map(repr, group))} as the same words: only examples tell them apart."
+        " Give each words of its own with --label-words."
+        for group in same
+    )
+    return replace(material, report=replace(material.report, warnings=(*material.report.warnings, *warnings)))
 
 
 def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:

@@ -157,3 +157,11 @@ class TestRepairs:
         assert parse_repairs(["keep-longest", "drop-span"]) == {Repair.KEEP_LONGEST, Repair.DROP_SPAN}
         with pytest.raises(InputError, match="repair: found 'magic', expected some of"):
             parse_repairs("drop-span,magic")
+
+
+def test_white_space_around_a_label_is_trimmed_and_counted(texts: Any) -> None:
+    corpus = texts(("Rosa met Lu", [[0, 4, " PER"], [9, 11, "PER\n"]]), ("Lu", [[0, 2, "PER"]]))
+    assert {span.label for sentence in corpus.sentences for span in sentence.spans} == {"PER"}
+    assert [(note.kind, note.count) for note in corpus.notes] == [("labels with white space around them, trimmed", 2)]
+    with pytest.raises(InputError, match=r"sample\.jsonl:1.*found a label of white space alone, expected a name"):
+        texts(("Rosa met Lu", [[0, 4, "  "]]))

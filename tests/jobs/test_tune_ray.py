@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lightner.cli import main
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of, read, write_conll
 from lightner.evaluation import confusions, reports
 from lightner.evaluation.metrics import score
 from lightner.jobs import sources
@@ -26,7 +26,7 @@ from lightner.store.lineage import Measured, traces
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_words
-from lightner.types import InputError, LabelSet
+from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.support.jobs import kill, start, wait_for, words
 from tests.support.paths import CHECKOUT
 from tests.support.tiny import tiny_artifact, tiny_backbone
@@ -228,6 +228,24 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(place: Path, tmp_
     assert (settings["folds"], settings["early_stopping"], settings["workers"]) == ("3", "True", "1")
     assert re.search(r"^at most \d+ s for the scan, 6 of 8 rounds, one after the other$", done.stdout, re.MULTILINE)
     assert not home.exists()
+
+
+def test_labels_that_the_backbone_reads_as_the_same_words_are_named_in_a_warning(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentences = [
+        Sentence(("we", "use", "ada", f"{number}"), (Span(2, 3, label),))
+        for number in range(9)
+        for label in ("C++", "C#")
+    ]
+    write_conll(tmp_path / "code.conll", sentences)
+    warning = "The backbone reads the labels 'C#', 'C++' as the same words: only examples tell them apart."
+    command = words(place, "code", "--dry-run", train=str(tmp_path / "code.conll"))
+    assert status_of(command, monkeypatch) == 0
+    assert warning in capsys.readouterr().out
+    (tmp_path / "words.json").write_text('{"C++": ["see", "plus"], "C#": ["sharp"]}')
+    assert status_of([*command, "--label-words", str(tmp_path / "words.json")], monkeypatch) == 0
+    assert warning not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lightner.data.formats import _json, brat, hugging_face, list_table
-from lightner.data.formats._findings import Findings, Note
+from lightner.data.formats._findings import Findings, FormatError, Note
 from lightner.data.formats._text import check_content, read_text
 from lightner.data.formats.conll import parse_conll, write_conll
 from lightner.data.formats.jsonl import parse_json, parse_records, write_jsonl
@@ -76,7 +76,21 @@ def read_corpus(
     """
     name, findings = os.fspath(source), Findings(repairs)
     sentences, said = _sentences(name, findings, columns=columns)
-    return Corpus(tuple(sentences), findings.notes(), said, repairs)
+    trimmed = tuple(_trimmed(sentence, findings) for sentence in sentences)
+    return Corpus(trimmed, findings.notes(), said, repairs)
+
+
+def _trimmed(sentence: Sentence, findings: Findings) -> Sentence:
+    """The sentence with its labels without white space around them: `Person ` is no other label than `Person`."""
+    wide = [span for span in sentence.spans if span.label != span.label.strip()]
+    if not wide:
+        return sentence
+    if any(not span.label.strip() for span in wide):
+        said = "found a label of white space alone, expected a name"
+        findings.refuse([FormatError(sentence.place, said, kind="labels of white space")])
+        return sentence
+    findings.note("labels with white space around them, trimmed", sentence.place, len(wide))
+    return replace(sentence, spans=tuple(replace(span, label=span.label.strip()) for span in sentence.spans))
 
 
 def _sentences(name: str, findings: Findings, columns: Columns | None) -> tuple[list[Sentence], str | None]:
