@@ -9,9 +9,9 @@ from ray.air.integrations.wandb import WANDB_ENV_VAR, WandbLoggerCallback
 
 
 class WandbCallback(WandbLoggerCallback):  # type: ignore[misc] # ray is untyped
-    """Ray's, which hands the key to its actor as a variable of the actor's environment: that, Ray logs in clear.
+    """Ray's callback, which hands the key to its actor in the actor's environment, which Ray logs in clear text.
 
-    Here it is an argument of the actor. It is no part of this object either, which Tune writes into the run's storage.
+    Here the key is an argument of the actor. This object lacks it too, since Tune writes it into the run's storage.
     """
 
     def _start_logging_actor(self, trial: Any, exclude_results: list[str], **options: Any) -> None:

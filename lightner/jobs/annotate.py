@@ -4,7 +4,7 @@ Reads JSON Lines (`{"text": ...}` or `{"tokens": [...]}`, each perhaps with its 
 line) and CoNLL columns (a row per sentence); writes FOLDER/FILE.jsonl with one line per row, in order, with the answers
 that the service gives. A row's other fields are kept; its own "entities", "windows" or "prompt_version" as
 "own_entities" and so on. The same call resumes after a kill, with the prompts that it began with. FILE and FOLDER
-have to be where every node sees them, and FILE has to stay as it is until its output is there.
+have to be where every node sees them, and FILE must not change until its output is complete.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(options: AnnotateOptions) -> int:
 
 
 def annotate(options: AnnotateOptions) -> None:
-    """Plan every file, do the blocks that are not done, put the outputs together."""
+    """Plan every file, do the unfinished blocks, put the outputs together."""
     targets = _targets(options)
     with ExitStack() as stack:
         stack.enter_context(_alone(options.out))
@@ -82,11 +82,11 @@ def _run(todo: Sequence[tuple[Target, int]], jobs: Sequence[_Job], options: Anno
 
 
 class _Worker:
-    """`annotation.Annotator` on a node. What is wrong comes back as a value: Ray would bury it in tracebacks."""
+    """`annotation.Annotator` on a node. Errors come back as values: Ray would bury exceptions in tracebacks."""
 
     def __init__(self, backbone: str | None, registry: str, gpu: bool) -> None:
         self._backbone, self._registry, self._gpu = backbone, registry, gpu
-        self._annotator: Annotator | None = None  # made by the first block: from here, no error comes back as a value
+        self._annotator: Annotator | None = None  # made by the first block: a constructor returns no value
 
     def __call__(self, item: dict[str, object]) -> dict[str, object]:
         answer: dict[str, object] = {"rows": 0, "fault": "", "said": ""}
@@ -135,7 +135,7 @@ def _request(path: Path, options: AnnotateOptions) -> Request:
 
 
 def _planned(request: Request, target: Target, registry: Registry) -> AnnotationPlan:
-    """The plan of a job that was begun, or a new one, also in place of one of which no block was done."""
+    """The plan of a started job, or a new plan; a new one also replaces a plan of which no block was done."""
     if target.plan.exists():
         plan = annotation.read_plan(target)
         if plan.request == request:
@@ -159,7 +159,7 @@ def _missing(target: Target, plan: AnnotationPlan) -> list[int]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the output folder: two jobs in it would assemble one another's parts."""
+    """Lock the output folder: two jobs in it would assemble each other's parts."""
     (folder / annotation.STATE).mkdir(parents=True, exist_ok=True)
     with open(folder / annotation.STATE / ".lock", "ab") as lock:
         try:

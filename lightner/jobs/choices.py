@@ -1,4 +1,4 @@
-"""What the trials of a tuning job try: plans and sources, and the name of the run that they make. Knows no Ray."""
+"""Choices that the trials of a tuning job try (plans and sources), and the name of their run. Knows no Ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_SOURCE = {"prompt_length", "feed_forward_slots"}
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What one trial tries: a plan, and the source that it starts from (none: the label words alone)."""
+    """One trial's choice: a plan, and the source that it starts from (none: the label words alone)."""
 
     plan: Plan
     source: SourcePrompt | None = None
@@ -28,15 +28,15 @@ class Choice:
         return self.source.reference if self.source else None
 
     def by(self, plan: Plan) -> Choice:
-        """The same choice by another plan."""
+        """The same choice with another plan."""
         return replace(self, plan=plan)
 
 
 def choices_of(options: TuneOptions, material: Material, sources: Sequence[SourcePrompt | None]) -> tuple[Choice, ...]:
-    """What the trials try: for each source the scanned pairs, as plans of a final run by all the sentences.
+    """Choices for the trials: for each source the scanned pairs, as plans of a final run on all sentences.
 
-    Of a source the length is not scanned: a prompt that starts from it is as long. Raises InputError for pins that no
-    run can have, or that all sources decide.
+    A source fixes the prompt length, so lengths are not scanned for it. Raises InputError for pins that no run can
+    have, or that all sources decide.
     """
     if all(sources) and (fixed := _OF_SOURCE & set(material.pins)):
         raise InputError(f"{options.pin}: found {sorted(fixed)}, expected neither with --from: they are the source's")
@@ -44,12 +44,12 @@ def choices_of(options: TuneOptions, material: Material, sources: Sequence[Sourc
 
 
 def milestones_of(material: Material, plans: Sequence[Plan]) -> tuple[int, ...]:
-    """The rounds at which the trials by these plans are compared, and the last one."""
+    """Rounds at which trials with these plans are compared; the last entry is the final round."""
     return rules.milestones(plans[0].rounds, len(plans) if material.scheme.early_stopping else 1)
 
 
 def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> str:
-    """Names a run by all that determines its result, so that the same command finds its own traces."""
+    """Name a run by all that determines its result, so that the same command finds its own state."""
     labels = material.labels
     return key_of(
         {
@@ -72,4 +72,4 @@ def _plans(options: TuneOptions, material: Material, source: SourcePrompt | None
             for length in options.lengths
             for rate in options.rates
         ]
-    return list(dict.fromkeys(plans))  # a pinned or given length, or a pinned rate, makes some of them equal
+    return list(dict.fromkeys(plans))  # a pinned or given length, or a pinned rate, makes some choices equal

@@ -1,4 +1,4 @@
-"""What all jobs share: where things are kept, and one-line answers to mistakes. Knows neither Ray nor command lines."""
+"""Shared by all jobs: default folders, and one-line answers to mistakes. Knows neither Ray nor command lines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MISTAKE, FAILURE = 2, 1
 
 
 def exit_status(work: Callable[[], None], *failures: type[Exception]) -> int:
-    """Do the work. A mistake of the caller is one line and status 2; a failing store or disk, and what else `failures`
-    names, is one line and status 1."""
+    """Do the work. A mistake of the caller is one line and status 2; a failing store or disk, or an error of
+    `failures`, is one line and status 1."""
     try:
         work()
     except BrokenPipeError:
-        # Who read the output has ended, as `head` does. Python would complain of it once more when it ends.
+        # The reader of the output has ended, as `head` does. Python would complain about it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (*FAULTS, *failures) as error:
@@ -35,7 +35,7 @@ def exit_status(work: Callable[[], None], *failures: type[Exception]) -> int:
 
 
 def home() -> Path:
-    """Where prompts and runs are kept unless another place is given."""
+    """The default folder for prompts and runs."""
     return Path(os.environ.get("LIGHTNER_HOME", Path.home() / ".lightner"))
 
 
@@ -45,5 +45,5 @@ def default_registry() -> str:
 
 
 def backbone_name(name: str | None) -> str | None:
-    """A folder by its full path, since workers run in folders of their own; other names as they are."""
+    """A folder as its absolute path, since workers run in other folders; other names unchanged."""
     return str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name

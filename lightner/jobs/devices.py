@@ -1,4 +1,4 @@
-"""What a worker computes on, where a job asks for GPUs: a GPU, or an error. Knows no Ray."""
+"""The device of a worker: when a job asks for GPUs, a GPU or an error. Knows no Ray."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOGICAL = "LIGHTNER_LOGICAL_GPUS"
 
 
 def device(*, gpu: bool) -> torch.device:
-    """The CPU, or the GPU that Ray has given to this process. Raises InputError where there is none."""
+    """The CPU, or the GPU that Ray has given to this process. Raises InputError if torch sees no GPU."""
     if not gpu or (os.environ.get(LOGICAL) and not torch.cuda.is_available()):
         return torch.device("cpu")
     if torch.cuda.is_available():

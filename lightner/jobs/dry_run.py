@@ -1,4 +1,4 @@
-"""`--dry-run`: what a tuning job would do with its data and how long that would take here.
+"""`--dry-run`: report what a tuning job would do with its data and how long that would take here.
 
 Knows no Ray and no registry.
 """
@@ -26,7 +26,7 @@ _SCANNED = ("prompt_length", "learning_rate")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds of one worker on this machine: for a step of learning, and for tagging a sentence."""
+    """Seconds that one worker on this machine takes for a training step, and for tagging a sentence."""
 
     step_s: float
     sentence_s: float
@@ -59,9 +59,9 @@ def describe(material: Material, plans: Sequence[Plan], pace: Pace) -> str:
 
 
 def measure(base: Backbone, material: Material, plans: Sequence[Plan]) -> Pace:
-    """Time a few real steps by the plan of the longest prompt, and the tagging of a few sentences."""
+    """Time a few real steps with the plan of the longest prompt, and the tagging of a few sentences."""
     longest = max(plans, key=lambda plan: plan.prompt_length)
-    # One step a round, and one more than is timed: the first one also warms up.
+    # One step a round, and one extra step that is not timed, to warm up.
     short = replace(longest, steps=_STEPS + 1, rounds=_STEPS + 1, warm_up_steps=0)
     run = Tuning(base, material.labels, material.everything, (), short)
     rounds = run.rounds()
@@ -75,7 +75,7 @@ def measure(base: Backbone, material: Material, plans: Sequence[Plan]) -> Pace:
 
 
 def _values(name: str, plans: Sequence[Plan | Scheme]) -> str:
-    """One value where all plans agree, else those that occur."""
+    """One value if all plans agree, otherwise all values that occur."""
     found = dict.fromkeys(getattr(plan, name) for plan in plans)
     note = "  (scanned)" if name in _SCANNED and len(found) > 1 else ""
     return ", ".join(str(value) if isinstance(value, bool) else f"{value:g}" for value in found) + note

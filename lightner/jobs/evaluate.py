@@ -1,7 +1,7 @@
-"""The evaluation job: a published prompt's scores on labelled sentences. Uses no Ray.
+"""The evaluation job: score a published prompt on labelled sentences. Uses no Ray.
 
-Prints precision, recall and F1 per type and overall (seqeval's, strict, entity level), and what the errors are;
-a warning where the prompt has learned from some of the sentences.
+Prints precision, recall and F1 per type and overall (seqeval's, strict, entity level), and the kinds of errors;
+warns if the prompt has learned from some of the sentences.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(options: EvaluateOptions) -> int:
 
 
 def report(options: EvaluateOptions) -> None:
-    """Fetch, score, print."""
+    """Fetch the prompt, score it, print the report."""
     corpus = read_corpus(options.test, columns=options.columns, repairs=options.repairs)
     sentences = corpus.sentences
     for line in corpus.said(options.test):

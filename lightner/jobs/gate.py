@@ -1,7 +1,7 @@
-"""Whether a new version may go live: not if the live one is better on the same sentences beyond noise.
+"""Decide whether a new version may go live: not if the live one is better on the same sentences beyond noise.
 
-Nor if the best version that was ever live is: small losses would add up. docs/rules.md gives the comparison that is
-made in each case. Knows cards and prompts, no Ray.
+It must not be worse than the best version that was ever live either, since small losses would add up. docs/rules.md
+gives the comparison that is made in each case. Knows cards and prompts, no Ray.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CANDIDATE = "candidate"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the new version may go live, and in words what was compared."""
+    """Whether the new version may go live, and a description of what was compared."""
 
     passed: bool
     comparison: str
@@ -35,7 +35,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Opponents:
-    """The version that is live, and the cards of those that were before, by version."""
+    """The live version, and the cards of versions that were live before, by version."""
 
     live: PromptArtifact | None
     earlier: Mapping[str, Card]
@@ -50,10 +50,10 @@ def judge(
     seed: int,
     source: Card | None = None,
 ) -> Verdict:
-    """Compare a version that finds `labels` with the live one, and with the best that was ever live.
+    """Compare a version that finds `labels` with the live one, and with the best one that was ever live.
 
-    Labels that only one of two versions finds do not count. Of a version that started from the prompt of the card
-    `source` only the sentences count that are new to that.
+    Labels that only one of the two versions finds are ignored. If the new version started from the prompt with the card
+    `source`, only sentences that are new to that prompt count.
     """
     live = against.live
     if live is None:
@@ -72,7 +72,7 @@ def judge(
 
 
 def _against_live(new: Measured, common: Set[str], live: PromptArtifact, base: Backbone, *, seed: int) -> Verdict:
-    """By the first comparison that is possible, on the labels that both have."""
+    """The verdict of the first comparison that is possible, on the labels that both have."""
     new = new.restricted(common)
     same = measured_alike(new, live.card)
     theirs = _recorded(new, live.card, common) if same else None
@@ -92,7 +92,7 @@ def _against_live(new: Measured, common: Set[str], live: PromptArtifact, base: B
 def _against_the_best(
     new: Measured, labels: Collection[str], earlier: Mapping[str, Card], verdict: Verdict, *, seed: int
 ) -> Verdict:
-    """The verdict, unless a version that was live before is better on the same sentences beyond noise."""
+    """Keep the verdict unless an earlier live version is better on the same sentences beyond noise."""
     found: dict[str, tuple[tuple[Counts, ...], tuple[Counts, ...]]] = {}
     for version, card in earlier.items():
         common = {*labels} & {*card.labels}
@@ -115,7 +115,7 @@ def _recorded(new: Measured, card: Card, labels: Collection[str]) -> tuple[Count
 
 
 def _score(card: Card, labels: Collection[str]) -> tuple[float, float] | None:
-    """F1 and its distance to the lower end of its 95 % interval, over these labels; 0 where no interval is known."""
+    """F1 over these labels and its distance to the lower end of its 95 % interval; 0 if no interval is known."""
     stated, types = card.metrics.get("f1"), card.metrics.get("types")
     if {*card.labels} <= {*labels} or not isinstance(types, Mapping):
         interval = card.metrics.get("f1_interval")
@@ -125,7 +125,7 @@ def _score(card: Card, labels: Collection[str]) -> tuple[float, float] | None:
 
 
 def _of_types(types: Mapping[str, object]) -> tuple[float, float] | None:
-    """Micro F1 from precision, recall and support of each type, as a card has them."""
+    """Micro F1 from precision, recall and support of each type, as on a card."""
     total = Counts()
     for row in types.values():
         match row:
@@ -146,7 +146,7 @@ def _against_counts(mine: Sequence[Counts], theirs: Sequence[Counts], whose: str
 
 
 def _against_score(new: Measured, theirs: tuple[float, float], how: str, *, seed: int) -> Verdict:
-    """Noise of either, as of independent ones; a score without an interval counts as exact."""
+    """Compare two scores, their noise taken as independent; a score without an interval counts as exact."""
     interval = f1_interval(new.counts, seed=seed)
     score, below = theirs
     noise = math.hypot(interval.high - new.f1, below)
@@ -170,7 +170,7 @@ def _against_prompt(new: Measured, common: Set[str], live: PromptArtifact, base:
 
 
 def _differing(mine: Collection[str], theirs: Collection[str]) -> str:
-    """Which labels only one of the versions finds, in words; nothing where both find the same."""
+    """Describe the labels that only one version finds; empty if both find the same labels."""
     new, lost = sorted({*mine} - {*theirs}), sorted({*theirs} - {*mine})
     if not new and not lost:
         return ""

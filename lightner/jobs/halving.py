@@ -1,7 +1,7 @@
-"""Successive halving in step (Jamieson and Talwalkar, 2016): the better half of equally long trials goes on.
+"""Synchronous successive halving (Jamieson and Talwalkar, 2016): of equally long trials the better half continues.
 
-Asynchronous halving, as Ray Tune has it, stops whoever is behind those that came by before; the same seed would then
-choose another winner on a busier machine. docs/decisions/0006-halving-in-step.md.
+Asynchronous halving, as in Ray Tune, compares a trial with those that arrived earlier; the same seed could then choose
+another winner on a busier machine. docs/decisions/0006-halving-in-step.md.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lightner.types import InputError
 
 @dataclass(frozen=True, slots=True)
 class Halved:
-    """What trials left, by the names of their runs. `cut_short`: no comparison ended these, but the budget.
+    """Results of trials, by the names of their runs. `cut_short`: trials that the budget ended, not a comparison.
 
-    `errors` has those that failed again and again, those that had come through a part before among them.
+    `errors` has the trials that failed repeatedly, including those that had passed an earlier milestone.
     """
 
     ended: Mapping[str, Ended]
@@ -39,12 +39,12 @@ def run_halving(
     at_once: int,
     budget_s: float | None,
 ) -> Halved:
-    """Run all to the first milestone, then the better half by F1 to the next one; of equals the earlier of `runs`.
+    """Run all to the first milestone, then the better half by F1 to the next; of equals the earlier in `runs`.
 
-    A trial that fails again and again is out. After `budget_s` all are stopped where they are, as `run_trials` does it.
+    A trial that fails repeatedly is dropped. After `budget_s` all are stopped as `run_trials` does it.
 
     Raises:
-        InputError: a worker met one, or all that were left failed.
+        InputError: a worker raised one, or all remaining trials failed.
         Stopped: as `run_trials`.
     """
     until = math.inf if budget_s is None else time.monotonic() + budget_s
@@ -77,7 +77,7 @@ def _part(run: Run, last: int, earlier: Ended | None) -> Run:
 
 
 def _joined(earlier: Ended | None, end: Ended) -> Ended:
-    """A trial as one, whose history is whole and whose time is still in pieces."""
+    """Add up the times of a trial that ran in parts; its history is already complete."""
     if earlier is None:
         return end
     cost = Cost(earlier.cost.clock_s + end.cost.clock_s, earlier.cost.cpu_s + end.cost.cpu_s)

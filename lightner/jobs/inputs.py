@@ -1,4 +1,4 @@
-"""What a tuning job is given: sentences, labels, pins, and how they are split. Knows neither Ray nor models."""
+"""Inputs of a tuning job: sentences, labels, pins, and how they are split. Knows neither Ray nor models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Sche
 
 @dataclass(frozen=True)
 class Material:
-    """What a job learns from, how that is split for the scan, and what is measured at the end."""
+    """Sentences that a job learns from, their split for the scan, and sentences to measure on at the end."""
 
     everything: tuple[Sentence, ...]
     dev: tuple[Sentence, ...]
@@ -49,7 +49,7 @@ class Material:
 
 
 def material_of(options: TuneOptions) -> Material:
-    """Read the files that the options name. Raises InputError for whatever is wrong with them."""
+    """Read the files that the options name. Raises InputError if anything is wrong with them."""
     train = _corpus(options, options.train)
     source = _fingerprint(options.train, train.sentences)
     texts = train.sentences
@@ -78,7 +78,7 @@ def _corpus(options: TuneOptions, file: str) -> Corpus:
 
 
 def _cut(texts: Sequence[Sentence], parts: Sequence[Sentence]) -> tuple[str, ...]:
-    """What is said of texts that are learned in parts."""
+    """A note on long texts that are learned in parts."""
     long = [text for text in texts if len(in_parts(text)) > 1]
     if not long:
         return ()
@@ -91,7 +91,7 @@ def _cut(texts: Sequence[Sentence], parts: Sequence[Sentence]) -> tuple[str, ...
 
 @contextmanager
 def naming(file: str | None) -> Iterator[None]:
-    """Errors within name the file of pins where there is one: only pins can be at fault."""
+    """Add the name of the file of pins, if given, to errors within: only pins can be at fault there."""
     try:
         yield
     except InputError as error:
@@ -101,9 +101,9 @@ def naming(file: str | None) -> Iterator[None]:
 
 
 def _fingerprint(file: str, sentences: Sequence[Sentence]) -> dict[str, JSON]:
-    """Taken when the file is read: it may have changed when the prompt is published.
+    """The sha256 at reading, since the source may change before the prompt is published.
 
-    Of the bytes of a file; of the sentences that were read from a folder, a data set on the hub or a pipe.
+    For a file that of its bytes; for a folder, a data set on the hub or a pipe that of the sentences read.
     """
     path = Path(file)
     if path.is_file():

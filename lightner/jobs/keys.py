@@ -1,4 +1,4 @@
-"""Keys by which stored results and states are found again: hashes of explicit JSON. Knows neither Ray nor models."""
+"""Keys for finding stored results and states again: hashes of explicit JSON. Knows neither Ray nor models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightner.types import Sentence
 def key_of(description: Mapping[str, JSON]) -> str:
     """The sha256 of a description, whatever the order of its names.
 
-    A description says what decides on the stored thing, and has a `version`, which grows where its meaning changes.
+    A description holds all that determines the stored result, and a `version`, which grows when its meaning changes.
     Floats are written so that they read back as the same number.
     """
     text = json.dumps(description, sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The middle of a tuning job, once it has joined Ray: the scan, repeats if asked for, and the final run."""
+"""The training part of a tuning job, after it has joined Ray: scan, repeats if asked for, final run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from lightner.store.lineage import Measured
 from lightner.tuning.cross_validation import Fold, held_in, measured_on, trial_plan
 from lightner.types import InputError, Scores
 
-say = partial(print, flush=True)  # a job's log is a file: what is said must be there when the job is killed
+say = partial(print, flush=True)  # a job's log is a file: every line must be in it when the job is killed
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a job has found: the scan and its pictures, F1 of the chosen trial with other seeds; the final run, the card
-    of what it started from, its cost and tensors."""
+    """Results of a job: the scan and its pictures, F1 of the chosen trial with other seeds; the final run with its
+    cost and tensors, and the card of the prompt that it started from."""
 
     scan: Scan
     pictures: Mapping[str, bytes]
@@ -44,7 +44,7 @@ class Outcome:
 
     @property
     def measured(self) -> Measured:
-        """The chosen trial's counts on the sentences that it held out."""
+        """The chosen trial's counts on its held-out sentences."""
         return Measured(held_in(self.folds), self.chosen.chosen.sentences)
 
 
@@ -58,9 +58,9 @@ def learn(
     per_gpu: int,
     cpus: int,
 ) -> Outcome:
-    """Scan, measure the winner again if asked to, then learn it on everything for as many rounds as were best.
+    """Scan, measure the winner again if asked to, then train it on all sentences for the best number of rounds.
 
-    All is kept in the storage under `name`, from where the same call resumes. Raises InputError and Stopped as
+    State is kept in the storage under `name`, from where the same call resumes. Raises InputError and Stopped as
     `trials.run_trials` does.
     """
     task = _task(options, material, choices, name=name, fingerprint=fingerprint)
@@ -96,7 +96,7 @@ def learn(
 
 
 def _report(options: TuneOptions, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:
-    """Say what the scan found, and where it is kept."""
+    """Print what the scan found, and where it is kept."""
     trials = scanned.trials
     for trial, error in scanned.errors.items():
         say(f"warning: trial {trial} failed again and again and is left out: {error}")
@@ -112,7 +112,7 @@ def _report(options: TuneOptions, material: Material, scanned: Scan, chosen: Tri
 
 
 def _task(options: TuneOptions, material: Material, choices: Sequence[Choice], *, name: str, fingerprint: str) -> Run:
-    """What all trials have in common."""
+    """The settings that all trials share."""
     plan = choices[0].plan
     return Run(
         name=name,
@@ -130,7 +130,7 @@ def _task(options: TuneOptions, material: Material, choices: Sequence[Choice], *
 
 
 def _at_once(options: TuneOptions, task: Run) -> int:
-    """How many runs there is room for. Raises InputError where none ever fits: into a Ray of the job's own."""
+    """How many runs fit at once. Raises InputError if no run can ever fit into the Ray that the job started."""
     slots, kind = session.training_slots(gpu=options.gpu), "GPUs" if options.gpu else "CPUs"
     if slots < task.workers:
         if task.cpus:

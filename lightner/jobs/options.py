@@ -1,4 +1,4 @@
-"""What each job is asked to do: values that a command line is parsed into once. Knows neither torch nor Ray."""
+"""Options of each job: values that a command line is parsed into once. Knows neither torch nor Ray."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIVE = "live"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneOptions:
-    """Of `tune`. Files and folders are paths, places are folders or URLs."""
+    """Options of `tune`. Files and folders are paths; registry and storage are folders or URLs."""
 
     train: str
     """Labelled sentences: a file, or a source of the library `datasets`."""
@@ -54,7 +54,7 @@ class TuneOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions:
-    """Of `evaluate`."""
+    """Options of `evaluate`."""
 
     domain: str
     test: str
@@ -68,7 +68,7 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotateOptions:
-    """Of `annotate`; all paths are absolute, since every node reads them."""
+    """Options of `annotate`; all paths are absolute, since every node reads them."""
 
     files: tuple[Path, ...]
     out: Path
@@ -86,7 +86,7 @@ class AnnotateOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainOptions:
-    """Of `pretrain`; all paths are absolute, since every node reads them."""
+    """Options of `pretrain`; all paths are absolute, since every node reads them."""
 
     start: Path
     out: Path

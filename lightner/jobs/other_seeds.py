@@ -1,4 +1,4 @@
-"""`--seeds`: the chosen pair measured again with other fold seeds, which had no part in choosing it."""
+"""`--seeds`: measure the chosen pair again with other fold seeds, which had no part in choosing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def repeat(
 ) -> tuple[float, ...]:
     """Pooled F1 at round `last` with each of the `seeds` added to that of folds and plan; `task` is the final run.
 
-    Folds, order of batches and random parts of the start are others in each repeat. A killed job resumes them
+    Folds, order of batches and random parts of the start differ in each repeat. A killed job resumes them
     where it stopped. Raises InputError and Stopped as `run_all` does.
     """
     runs = [_again(task, material, last=last, seed=seed) for seed in seeds]

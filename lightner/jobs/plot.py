@@ -1,4 +1,4 @@
-"""The scan as a picture, a page and a table, in the run's storage and beside the prompt: F1 of every trial by round."""
+"""F1 of every trial by round as a picture, a page and a table, in the run's storage and next to the prompt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STYLE = "body{font-family:sans-serif;margin:2em}svg{max-width:100%;height:auto}
 
 
 def contents(name: str, trials: Sequence[Trial], chosen: Trial) -> dict[str, bytes]:
-    """All three of the run `name`, by file name."""
+    """Picture, page and table of the run `name`, by file name."""
     return {
         PICTURE: picture(trials, chosen),
         PAGE: page(name, trials, chosen),
@@ -39,7 +39,7 @@ def keep(place: str, name: str, files: Mapping[str, bytes]) -> str:
 
 
 def picture(trials: Sequence[Trial], chosen: Trial) -> bytes:
-    """A PNG with a line for every trial; the chosen one is thick, with a mark at the round where a run should end."""
+    """A PNG with a line for every trial; the chosen one is thick, with a mark at its best round."""
     file = io.BytesIO()
     _figure(trials, chosen).savefig(file, format="png", dpi=120, metadata={"Software": None})
     return file.getvalue()
@@ -48,7 +48,7 @@ def picture(trials: Sequence[Trial], chosen: Trial) -> bytes:
 def page(name: str, trials: Sequence[Trial], chosen: Trial) -> bytes:
     """An HTML page that needs no other file: the picture as SVG, its words as text, and the table."""
     file = io.StringIO()
-    # Words stay words, so that they can be searched and read out; ids are the same each time.
+    # Text stays text, so that it can be searched and read out; ids are the same each time.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         _figure(trials, chosen).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     drawing = file.getvalue()

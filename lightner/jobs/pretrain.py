@@ -1,9 +1,9 @@
-"""The pretraining job: a backbone, made on Ray Train.
+"""The pretraining job: make a backbone on Ray Train.
 
-Learns from openly labelled text, labelled sets and raw text with weak labels, whichever are given. Resumable: after a
-kill the same call with the same name and storage resumes from the last state, for as many steps as it asks for then;
-other data, weights or settings are another run and need another name. A checkpoint in `out` is replaced; files there
-that are not of it stay.
+Learns from openly labelled text, labelled sets and raw text with weak labels, whichever are given. After a kill the
+same call with the same name and storage resumes from the last state, for as many steps as it asks for then; other
+data, weights or settings are another run and need another name. A checkpoint in `out` is replaced; other files there
+stay.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main(options: PretrainOptions) -> int:
 
 
 def make(options: PretrainOptions) -> None:
-    """Check, train, put the checkpoint in its place, and say where it is.
+    """Check, train, put the checkpoint in its place, and print where it is.
 
     Raises:
-        InputError: an option does not fit what is there, or the run of that name is another one.
+        InputError: an option does not fit the existing files, or the run of that name has other settings.
         OSError: the checkpoint cannot be written.
     """
     out = options.out

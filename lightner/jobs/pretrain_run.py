@@ -1,4 +1,4 @@
-"""What a pretraining run is begun with, and how its checkpoint takes its place. Knows no Ray."""
+"""The inputs that define a pretraining run, and moving its checkpoint into place. Knows no Ray."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDNET = ("index.*", "data.*", "cntlist.rev", "*.exc")
 
 
 def check_sources(options: PretrainOptions) -> None:
-    """Raises InputError where nothing is given to learn from, or sets are left out that are not there, or all are."""
+    """Raise InputError if there is nothing to learn from, or if `--leave-out` names missing sets or all sets."""
     if not (options.open or options.sets or options.raw):
         raise InputError("found no --open, --sets or --raw, expected at least one of them to learn from")
     if not options.sets:
@@ -42,7 +42,7 @@ def check_sources(options: PretrainOptions) -> None:
 
 
 def check_place(out: Path) -> None:
-    """Raises InputError where a checkpoint cannot take the place of what is there, or should not."""
+    """Raise InputError if a checkpoint cannot or should not replace what is at `out`."""
     if os.path.ismount(out):
         raise InputError(f"--out: found the mount point {out}, which nothing can replace, expected a folder in it")
     if out.exists() and not out.is_dir():
@@ -52,9 +52,9 @@ def check_place(out: Path) -> None:
 
 
 def traits(options: PretrainOptions) -> dict[str, Any]:
-    """What decides on the result of a run, as JSON: settings, and the sha256 of all that is read.
+    """All that determines the result of a run, as JSON: settings, and the sha256 of all that is read.
 
-    Raises InputError where that cannot be read.
+    Raises InputError if a file cannot be read.
     """
     start, folder = options.start, options.wordnet
     folders = sorted(options.sets.iterdir()) if options.sets else []
@@ -62,7 +62,7 @@ def traits(options: PretrainOptions) -> dict[str, Any]:
     weights = [path for pattern in _WEIGHTS for path in start.glob(pattern) if path.name != embedded.MANIFEST]
     thesaurus = [p for pattern in _WORDNET for p in folder.glob(pattern)] or [folder]
     openly = sorted(options.open.glob("*.jsonl")) or [options.open] if options.open else []
-    # Not what it runs on, and not `steps`: a run may be made longer while it is under way.
+    # Without the hardware, and without `steps`: a run may be made longer while it is under way.
     settings = {
         "decoder_layers": options.decoder_layers,
         "rate": options.rate,
@@ -85,10 +85,10 @@ def traits(options: PretrainOptions) -> dict[str, Any]:
 
 
 def begin(run: Path, wanted: Mapping[str, Any], *, steps: int) -> None:
-    """Note what the run in this folder is begun with; where it has kept a state, see that this is how it was.
+    """Record the inputs of the run in this folder; if it already has a state, check that they are the same.
 
     Raises:
-        InputError: it is another run, or it has done more steps than are wanted.
+        InputError: the folder has another run, or one that has done more steps than are wanted.
     """
     states = sorted(run.glob(f"{STATE}*"))
     if not states:
@@ -108,9 +108,9 @@ def begin(run: Path, wanted: Mapping[str, Any], *, steps: int) -> None:
 
 
 def put(made: Path, out: Path) -> None:
-    """Put the checkpoint `made` at `out`, whole or not at all. What is there and not of a checkpoint comes along.
+    """Put the checkpoint `made` at `out`, whole or not at all. Other files at `out` are kept.
 
-    Raises OSError where it cannot be written; then what was there is there still.
+    Raises OSError if it cannot be written; the old contents are then unchanged.
     """
     new, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
     if old.exists() and not out.exists():  # a job was killed between the two renames
@@ -133,7 +133,7 @@ def put(made: Path, out: Path) -> None:
 
 
 def _strangers(out: Path, new: Path) -> list[Path]:
-    """What in `out` is neither of the checkpoint there nor of the `new` one, and would not be read as weights."""
+    """Files in `out` that belong neither to its checkpoint nor to the `new` one, and cannot be taken for weights."""
     if not out.exists():
         return []
     known = {*_listed(out), *(each.name for each in new.iterdir())}
@@ -141,7 +141,7 @@ def _strangers(out: Path, new: Path) -> list[Path]:
 
 
 def _listed(folder: Path) -> set[str]:
-    """Files of the checkpoint in the folder, none where there is none. Raises InputError for a damaged manifest."""
+    """Files of the folder's checkpoint; empty if it has no checkpoint. Raises InputError for a damaged manifest."""
     manifest = folder / embedded.MANIFEST
     if not manifest.exists():
         return set()
@@ -159,7 +159,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _sha256(option: str, files: Iterable[Path]) -> str:
-    """Of the names and contents of files, in whatever order."""
+    """The sha256 of the names and contents of files, in any order."""
     digest = hashlib.sha256()
     for path in sorted(files):
         try:

@@ -36,7 +36,7 @@ _Sentences = tuple[Sentence, ...]
 
 
 def worker(config: dict[str, Any]) -> None:
-    """Draw, train, report. CPU workers average their weights; GPU workers exchange gradients at every step."""
+    """Draw batches, train, report. CPU workers average their weights; GPU workers exchange gradients at every step."""
     options: PretrainOptions = config["options"]
     context = train.get_context()
     rank, count = context.get_world_rank(), context.get_world_size()
@@ -76,7 +76,7 @@ def worker(config: dict[str, Any]) -> None:
 
 
 def material(options: PretrainOptions) -> tuple[Mixture, Mapping[str, Sequence[_Sentences]]]:
-    """What batches are drawn from, and what is kept out of it to develop on: labelled sets, and groups."""
+    """Training data to draw batches from, and held-out data to develop on: labelled sets, and groups."""
     text = open_text.OpenText()
     groups: tuple[open_text.Group, ...] = ()
     if options.open:
@@ -115,7 +115,7 @@ def _wrap(module: nn.Module) -> nn.Module:
 def _reporter(
     pretrainer: Pretrainer, begin: Checkpoint, *, rank: int, count: int, steps: int, resume: str | None
 ) -> Callable[[Report, Saver | None], None]:
-    """Logs every report, and keeps a state, the curve so far and a whole checkpoint where there is one to keep."""
+    """A function that logs every report and, if a state is due, keeps it with the curve and a whole checkpoint."""
     curve = [] if resume is None else (Path(resume) / CURVE).read_text(encoding="utf-8").splitlines()
 
     def report(line: Report, save: Saver | None) -> None:
@@ -146,7 +146,7 @@ def _reporter(
 
 
 def picture(curve: Sequence[Mapping[str, float]]) -> bytes:
-    """A PNG of loss and of F1 on what is kept out, by step."""
+    """A PNG of loss and of F1 on held-out data, by step."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     losses = figure.subplots()
     losses.plot([line["step"] for line in curve], [line["loss"] for line in curve], color="0.6", label="loss")

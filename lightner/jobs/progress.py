@@ -1,4 +1,4 @@
-"""How trials are watched: a bar with the time left in a terminal, lines elsewhere; trackers through Ray's callbacks."""
+"""Progress of trials: a bar with the time left in a terminal, lines elsewhere; trackers through Ray's callbacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OFFLINE = ("offline", "disabled")
 
 
 def check(names: Sequence[str]) -> None:
-    """Raise InputError where a tracker cannot be written to: its package is missing, or for W&B who is writing."""
+    """Raise InputError if a tracker's package is missing, or W&B has no API key."""
     for name in names:
         if importlib.util.find_spec(name) is None:
             raise InputError(f"--log {name}: found no package {name}, expected one: pip install {TRACKERS[name]}")
@@ -33,16 +33,16 @@ def check(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Which trackers a job writes to, besides TensorBoard event files among each trial's checkpoints.
+    """The trackers that a job writes to, besides TensorBoard event files among each trial's checkpoints.
 
-    Where MLflow and W&B keep it is said by their own environment (MLFLOW_TRACKING_URI, WANDB_PROJECT, WANDB_MODE).
+    Their own environment variables (MLFLOW_TRACKING_URI, WANDB_PROJECT, WANDB_MODE) set where they keep it.
     """
 
     domain: str
     trackers: tuple[str, ...] = ()
 
     def callbacks(self, title: str, *, planned: int, rounds: int) -> list[Callback]:
-        """For Ray Tune: new ones for each group of trials, since they keep what they have seen."""
+        """Callbacks for Ray Tune; each group of trials needs new ones, since they keep state."""
         found: list[Callback] = [Progress(title, planned=planned, rounds=rounds), TBXLoggerCallback()]
         if MLFLOW in self.trackers:
             mlflow = _imported("ray.air.integrations.mlflow")
@@ -57,7 +57,7 @@ class Watch:
 
 
 class Progress(Callback):  # type: ignore[misc] # ray.tune is untyped
-    """Rounds done of `planned` trials of at most `rounds` each. The bar goes to stderr where that is a terminal."""
+    """Rounds done of `planned` trials of at most `rounds` each. The bar appears only if stderr is a terminal."""
 
     def __init__(self, title: str, *, planned: int, rounds: int) -> None:
         self._title, self._planned, self._rounds = title, planned, rounds
@@ -92,10 +92,10 @@ class Progress(Callback):  # type: ignore[misc] # ray.tune is untyped
         )
 
     def _move(self, done: Mapping[Any, int], ended: Any = None) -> None:
-        """What a trial that was stopped early has left over is not to come any more."""
+        """Move the bar; take the remaining rounds of a trial that was stopped early off its total."""
         bar = self._bar
         if bar.n == 0:
-            bar.initial = max(0, sum(done.values()) - 1)  # what a resumed job had already was not done at this speed
+            bar.initial = max(0, sum(done.values()) - 1)  # rounds from before a resume were not done at this speed
         bar.total = self._planned * self._rounds - sum(
             self._rounds - rounds for trial, rounds in done.items() if trial is ended or trial.is_finished()
         )
@@ -110,7 +110,7 @@ def _rounds_done(trials: Sequence[Any]) -> dict[Any, int]:
 
 
 def _imported(name: str) -> Any:
-    # Only where it is asked for: the trackers take seconds to import, in every job and every trial.
+    # Only if asked for: the trackers take seconds to import, in every job and every trial.
     return importlib.import_module(name)
 
 

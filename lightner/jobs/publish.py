@@ -1,4 +1,4 @@
-"""A finished run to a published prompt: the artefact with its card, and what the registry has already."""
+"""From a finished run to a published prompt: the artefact with its card, and versions already in the registry."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _log = logging.getLogger(__name__)
 def make(
     domain: str, backbone: Backbone, outcome: Outcome, *, key: str, budget: float | None, source: Mapping[str, JSON]
 ) -> PromptArtifact:
-    """The artefact of a finished job, not yet judged. Its metrics are the chosen trial's on held sentences, not the
-    final run's.
+    """The artefact of a finished job, before the gate. Its metrics are the chosen trial's on held-out sentences, not
+    the final run's.
 
-    `budget` of the scan in minutes; `source` joins what the card says of the data.
+    `budget` is the scan's, in minutes; `source` becomes part of the card's description of the data.
     """
     final = outcome.final
     (everything,) = (fold.train for fold in final.folds)
@@ -80,7 +80,7 @@ def bare(
     sentences: Sequence[Sentence],
     **told: Any,
 ) -> PromptArtifact:
-    """The artefact of tensors learned from `sentences`, without drafts; `told` are the free parts of its card."""
+    """The artefact of tensors learned from `sentences`, without drafts; `told` has further fields of its card."""
     lengths = {name: tensors[name].shape[-2] for name in ("key.encoder", "slot_key.encoder") if name in tensors}
     card = Card(
         domain=domain,
@@ -97,12 +97,12 @@ def bare(
 
 
 def with_drafts(backbone: Backbone, artifact: PromptArtifact, sentences: Sequence[Sentence]) -> PromptArtifact:
-    """The artefact with the draft tagger that its prompt, as stored, learns from its training sentences."""
+    """The artefact with a draft tagger, learned from its training sentences with the prompt as stored."""
     return with_draft_tagger(artifact, draft_tagger(backbone, prompt_for(artifact, backbone), sentences))
 
 
 def judged(made: PromptArtifact, verdict: Verdict) -> PromptArtifact:
-    """With what the gate compared on its card."""
+    """The artefact with the gate's comparison on its card."""
     return replace(made, card=replace(made.card, tuning={**made.card.tuning, "gate": verdict.comparison}))
 
 
@@ -114,8 +114,8 @@ class Standing:
     artifact: PromptArtifact
 
     def came_from(self, key: str, *, budget: float | None) -> bool:
-        """Whether it is the result of the run named by `key`, and not of a scan cut short that `budget` minutes (none:
-        any time) could take further."""
+        """Whether this is the result of the run `key`, except of a scan cut short that `budget` minutes (None: no
+        limit) could extend."""
         tuning = self.artifact.card.tuning
         had = tuning.get(BUDGET)
         further = budget is None or not isinstance(had, float) or had < budget
@@ -123,7 +123,7 @@ class Standing:
 
 
 def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
-    """The version of the domain that `alias` names. Raises InputError for one that is damaged."""
+    """The domain's version that `alias` names. Raises InputError if it is damaged."""
     try:
         return Standing(*registry.fetch(domain, alias))
     except UnknownPrompt:
@@ -131,7 +131,7 @@ def standing(registry: Registry, domain: str, alias: str) -> Standing | None:
 
 
 def readable(registry: Registry, domain: str, alias: str) -> Standing | None:
-    """`standing`, where a damaged version counts as none."""
+    """The same as `standing`, but None for a damaged version."""
     try:
         return standing(registry, domain, alias)
     except InputError as error:
@@ -140,7 +140,7 @@ def readable(registry: Registry, domain: str, alias: str) -> Standing | None:
 
 
 def earlier_cards(registry: Registry, domain: str) -> dict[str, Card]:
-    """Cards of the versions that were live before, by version, as far as they exist and can be read."""
+    """Cards of earlier live versions, by version, as far as they exist and can be read."""
     found = {}
     for each in dict.fromkeys(registry.history(domain)):
         try:
@@ -151,7 +151,7 @@ def earlier_cards(registry: Registry, domain: str) -> dict[str, Card]:
 
 
 def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
-    """By which settings the final run learned, what the scan that chose them missed, and what all cost."""
+    """Settings of the final run, what the scan that chose them left out, and the cost of both."""
     final, scan = outcome.final, outcome.scan
     found: dict[str, JSON] = {**final.plan.as_dict(), "stopped_after_round": final.last, "folds": len(outcome.folds)}
     found["scan_cut_short"] = scan.cut_short
@@ -165,7 +165,7 @@ def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
 
 
 def _metrics(outcome: Outcome) -> dict[str, JSON]:
-    """Scores of the chosen trial per type and overall, how sure they are, and on what they were measured."""
+    """Scores of the chosen trial per type and overall, their intervals, and the sentences they were measured on."""
     chosen = outcome.chosen.chosen
     interval = f1_interval([scores.micro for scores in chosen.sentences], seed=outcome.final.plan.seed)
     found: dict[str, JSON] = {

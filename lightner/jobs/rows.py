@@ -1,6 +1,6 @@
 """Rows to be annotated, one at a time from files of any size: JSON Lines, plain text lines or CoNLL sentences.
 
-Knows no Ray and no prompts. A row is what one output line stands for.
+Knows no Ray and no prompts. Each row becomes one line of output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_LINE_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """A text or the words of a sentence, where it is, and where the next one begins.
+    """A text or the words of a sentence, its place in the file, and where the next row begins.
 
     `line` counts from 1; `end` is the byte, counted from where reading began, and `next_line` the line after the row.
     """
@@ -41,7 +41,7 @@ class InputRow:
 
 
 def kind_of(path: Path) -> str:
-    """The kind of file by its suffix. Raises InputError where that does not tell."""
+    """The kind of file by its suffix. Raises InputError for an unknown suffix."""
     suffix = path.suffix.lower()
     if suffix in JSONL_SUFFIXES:
         return JSONL
@@ -54,7 +54,7 @@ def kind_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RowFormat:
-    """How the bytes of a file are rows: decided once for the file, so that every part of it reads alike."""
+    """How a file is read as rows: decided once for the file, so that every part of it is read alike."""
 
     kind: str
     line_end: str = "\n"
@@ -66,15 +66,15 @@ class RowFormat:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> RowFormat:
-        """The format that `as_dict` gave."""
+        """The inverse of `as_dict`."""
         columns = found["columns"]
         return cls(found["kind"], found["line_end"], None if columns is None else Layout.from_dict(columns))
 
 
 def format_of(stream: BinaryIO, name: str, kind: str, *, columns: Columns | None = None) -> RowFormat:
-    """The format of the file called `name`; of CoNLL columns it is decided by all of the file. Leaves `stream` at 0.
+    """The format of the file called `name`; CoNLL columns are decided by the whole file. Leaves `stream` at 0.
 
-    Raises InputError for an archive or a pointer of Git LFS, for a file that is not UTF-8, for a column that it lacks.
+    Raises InputError for an archive, a Git LFS pointer, a file that is not UTF-8, or a missing column.
     """
     check_content(stream.read(_HEAD_BYTES), name)
     stream.seek(0)
@@ -88,10 +88,10 @@ def format_of(stream: BinaryIO, name: str, kind: str, *, columns: Columns | None
 
 
 def read_rows(stream: BinaryIO, name: str, form: RowFormat, *, line: int = 1) -> Iterator[InputRow]:
-    """Rows from where `stream` is, which is line number `line` of the file called `name`.
+    """Rows from the position of `stream`, which is line number `line` of the file called `name`.
 
-    jsonl: an object per line with `text`, or else with `tokens`, and perhaps `domain`; blank lines are no rows.
-    text: every line is a row, blank ones too. conll: sentences, as tuning reads them; their tags do not matter.
+    jsonl: an object per line with `text` or `tokens`, and perhaps `domain`; blank lines are skipped.
+    text: every line is a row, blank ones too. conll: sentences, as tuning reads them; their tags are ignored.
     Raises InputError `name:line: found ..., expected ...`.
     """
     lines = _lines(stream, name, line=line, line_end=form.line_end)
@@ -112,13 +112,13 @@ _HEAD_BYTES = 512
 
 
 def _line_end(stream: BinaryIO) -> str:
-    """What ends the lines: a carriage return where there is one and no line feed, as far as a line may reach."""
+    """The line ending: a carriage return if the first bytes (a longest line's worth) have one and no line feed."""
     head = stream.readline(MAX_LINE_BYTES + 1)
     return "\r" if b"\r" in head and not head.endswith(b"\n") else "\n"
 
 
 def _lines(stream: BinaryIO, name: str, *, line: int, line_end: str) -> Iterator[Line]:
-    """Number, end and text of each line, without its line end."""
+    """Number, end and text of each line, without its line ending."""
     end, number = 0, line
     for content in _raw_lines(stream, line_end.encode()):
         where = f"{name}:{number}"
@@ -136,7 +136,7 @@ def _lines(stream: BinaryIO, name: str, *, line: int, line_end: str) -> Iterator
 
 
 def _raw_lines(stream: BinaryIO, line_end: bytes) -> Iterator[bytes]:
-    """Lines with their ends, the last perhaps without, none of them read much beyond the most bytes of one."""
+    """Lines with their endings (the last may lack one); reads little beyond the longest allowed line."""
     if line_end == b"\n":
         yield from iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
         return
@@ -172,14 +172,14 @@ def _record(text: str, where: str, number: int, end: int) -> InputRow:
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
     _check_text(text, record, where)
-    if "text" in record:  # tokens beside it are kept as they are
+    if "text" in record:  # tokens next to it are kept unchanged
         return InputRow(number, end, number + 1, text=record.pop("text"), domain=domain, others=record)
     words = record.pop("tokens")
     return InputRow(number, end, number + 1, words=tuple(words), domain=domain, others=record)
 
 
 def _finite(number: str) -> float:
-    """What Python reads of 1e999, NaN and Infinity could only be written as what is no JSON."""
+    """Refuse 1e999, NaN and Infinity: Python reads them as numbers that JSON cannot express."""
     value = float(number)
     if not math.isfinite(value):
         raise InputError(f"found number {number:.40}, expected finite ones")

@@ -22,7 +22,7 @@ Key: TypeAlias = "tuple[int, float, str | None]"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One scanned choice, and its rounds with their scores pooled over the folds."""
+    """One scanned choice, and its rounds with scores pooled over the folds."""
 
     prompt_length: int
     learning_rate: float
@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def rounds(self) -> int:
-        """After how many rounds a run by this choice should end; of a trial that has not finished all there are."""
+        """How many rounds a run with this choice should have; all rounds so far if the trial has not finished."""
         return best_round(self.curve) if self.finished else len(self.history)
 
     @property
@@ -65,7 +65,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Trials that finished a round, of `planned` ones. `cut_short`: the budget ended some, or came before them.
+    """Trials that finished a round, of `planned` ones. `cut_short`: the budget ended some, or kept some from starting.
 
     `errors`: why trials failed, by name.
     """
@@ -87,13 +87,13 @@ def scan(
 ) -> Scan:
     """Run one trial per choice, `at_once` in parallel; the same call resumes where a killed one stopped.
 
-    After each of the `milestones` but the last, the round to which all would run, only the better half continues.
+    After each of the `milestones` except the last (the final round), only the better half continues.
 
-    After `budget_s` all trials are stopped where they are, as soon as one is in its third round; a resumed scan has its
-    whole budget again.
+    After `budget_s`, and once one trial is in its third round, all trials are stopped; a resumed scan has its whole
+    budget again.
 
     Raises:
-        InputError: a worker met one, or no trial finished.
+        InputError: a worker raised one, or no trial finished.
         Stopped: the scan was interrupted; its state is kept.
     """
     runs = [run_of(base, choice, name=_name(choice)) for choice in choices]
@@ -109,20 +109,20 @@ def scan(
 
 
 def run_of(base: Run, choice: Choice, *, name: str) -> Run:
-    """The run of `base` by a choice."""
+    """The run of `base` with a choice."""
     source = choice.source
     prompt = source.prompt if source else None
     return replace(base, name=name, plan=choice.plan, source=prompt, started_from=choice.started_from)
 
 
 def key(choice: Choice) -> Key:
-    """What is scanned of a choice."""
+    """The scanned values of a choice."""
     return choice.plan.prompt_length, choice.plan.learning_rate, choice.started_from
 
 
 def best(trials: Sequence[Trial]) -> Trial:
-    """Of those that came furthest (to the end, if any did) the trial of the highest F1; between equals one without a
-    source, then the shorter prompt, then the lower rate."""
+    """Of the trials with the most rounds (finished ones, if any) the one with the highest F1; of equals one without
+    a source, then the shorter prompt, then the lower rate."""
     furthest = max((trial.finished, len(trial.history)) for trial in trials)
     return min((trial for trial in trials if (trial.finished, len(trial.history)) == furthest), key=_order)
 
@@ -164,10 +164,10 @@ def _name(choice: Choice) -> str:
 
 
 def _order(trial: Trial) -> tuple[float, tuple[str, int, float]]:
-    """Best first."""
+    """The trials, best first."""
     return -trial.f1, _rank(trial.started_from, trial.prompt_length, trial.learning_rate)
 
 
 def _rank(started_from: str | None, prompt_length: int, learning_rate: float) -> tuple[str, int, float]:
-    """Which of equally good choices comes first."""
+    """Sort key that decides between equally good choices."""
     return started_from or "", prompt_length, learning_rate

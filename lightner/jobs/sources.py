@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class SourcePrompt:
-    """A prompt, its version as `domain@v000001`, and its card; `known`: of how many sentences it is not sure that
-    it has not learned from them, among those that trials are measured on."""
+    """A prompt, its version as `domain@v000001`, and its card; `known`: how many of the evaluation sentences the
+    prompt may already have been trained on."""
 
     reference: str
     prompt: Prompt
@@ -32,7 +32,7 @@ class SourcePrompt:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """The settings of a plan that starts from this prompt; the slots of its labels are not counted."""
+        """Length settings of a plan that starts from this prompt; label slots are not counted."""
         guidance = self.prompt.guidance
         free = guidance.length - len(self.prompt.labels)
         return {"prompt_length": free, "feed_forward_slots": guidance.slots}
@@ -42,7 +42,7 @@ def find(registry: Registry, reference: str, base: Backbone, *, sentences: Seque
     """The prompt that `domain` or `domain@version-or-alias` names, for trials that are measured on `sentences`.
 
     Raises:
-        InputError: there is none, it was tuned on another backbone, or it has fewer slots than labels.
+        InputError: no such prompt, a prompt tuned on another backbone, or one with fewer slots than labels.
     """
     domain, _, ref = reference.partition("@")
     version, artifact = registry.fetch(domain, ref or LIVE)
@@ -55,7 +55,7 @@ def find(registry: Registry, reference: str, base: Backbone, *, sentences: Seque
 
 
 def warnings(sources: Sequence[SourcePrompt | None], *, measured: int) -> tuple[str, ...]:
-    """What makes the F1 of trials that start from these too high, where `measured` sentences are scored."""
+    """Warnings about sources that may know some of the `measured` sentences, which makes F1 too high."""
     return tuple(
         f"{source.reference} has learned, or may have, from {source.known} of the {measured} sentences that trials are"
         " measured on: the F1 of trials that start from it is too high"
@@ -69,8 +69,8 @@ def likely(
 ) -> tuple[SourcePrompt, ...]:
     """At most MOST_SOURCES live prompts of other domains, likeliest first, by the rule in docs/rules.md.
 
-    Of the same backbone, and from none of `sentences`: those that a fold holds out must be new to the prompt that it
-    starts from.
+    Only prompts of the same backbone that learned from none of `sentences`: sentences that a fold holds out must be new
+    to its starting prompt.
     """
     ranked = heapq.nsmallest(
         MOST_SOURCES,
@@ -100,7 +100,7 @@ def _usable(
 
 
 def _rank(artifact: PromptArtifact, labels: LabelSet) -> tuple[int, int, str]:
-    """More labels in common first, since those keep their slot; then more sentences learned from."""
+    """Sort key: more labels in common first, since those keep their slot; then more training sentences."""
     card = artifact.card
     learned = card.data.get("sentences")
     return -len({*card.labels} & {*labels.names}), -learned if isinstance(learned, int) else 0, card.domain

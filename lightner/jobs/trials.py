@@ -1,7 +1,7 @@
-"""Runs as trials of Ray Tune, which goes on where a killed job stopped.
+"""Runs as trials of Ray Tune, which resumes after a kill.
 
-A run of one worker learns in its trial's own process, which then takes up the next one; a run of several workers is a
-Ray Train run, for which its trial waits. Starting one costs more than a few-shot run learns for.
+A run of one worker learns in its trial's own process, which then takes the next trial; a run of several workers is a
+Ray Train run, for which its trial waits. Starting a Ray Train run takes longer than few-shot training itself.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from lightner.tuning.cross_validation import History, fold_folder, read_history
 from lightner.tuning.training import PROMPT
 from lightner.types import InputError
 
-# Tune deletes a checkpoint when the trial has so many later ones, and only then begins to keep the state that names
-# those; with two, a driver killed in between left a state whose checkpoint was gone (seen on object storage).
+# Tune deletes a checkpoint when the trial has this many later ones, and saves the state that names the later ones
+# only after that; with two, a driver killed in between left a state without its checkpoint (seen on object storage).
 _CHECKPOINTS = 4
-_LOST = "does not exist on storage anymore"  # what Tune says of such a checkpoint; the trial then begins anew
-_FETCH_S = 10.0  # a state is on the storage when it is reported; Tune only has to hear its name from the trial
+_LOST = "does not exist on storage anymore"  # Tune's message about such a checkpoint; the trial then starts again
+_FETCH_S = 10.0  # a state is in the storage when it is reported; Tune only has to learn its name from the trial
 _DIGITS = 8
-_DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; with a whole CPU two would starve each other's workers
+_DRIVER_CPUS = 0.01  # the trial of a Ray Train run only waits; whole CPUs for two would starve their workers
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a trial left: its rounds, in how many seconds, and its last checkpoint."""
+    """Result of a trial: its rounds, the seconds they took, and its last checkpoint."""
 
     history: History
     seconds: float
@@ -50,7 +50,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Ends:
-    """Trials by the names of their runs, without those that finished no round. `errors` are of those that failed."""
+    """Results by the names of the runs, for trials that finished a round. `errors`: why trials failed."""
 
     trials: Mapping[str, Ended]
     errors: Mapping[str, str]
@@ -67,11 +67,11 @@ def run_trials(
 ) -> Ends:
     """One trial per run, `at_once` in parallel, in the storage of the first; `name` is that of the whole there.
 
-    All runs have as many rounds; `title` says what they are to who watches.
+    All runs have the same number of rounds; `title` names them in progress reports.
 
-    The same call goes on where a killed one stopped; one of other runs under the same name does not. After `budget_s`,
-    but not before one is in its third round, all trials are stopped where they are; what is gone on with keeps the
-    budget that it began with, counted anew.
+    After a kill the same call resumes; a call with other runs under the same name does not. After `budget_s`, and once
+    one trial is in its third round, all trials are stopped; a resumed call keeps the budget that it started with,
+    counted from zero again.
 
     Raises:
         InputError: a worker met one.
@@ -106,7 +106,7 @@ def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
         results = tuner.fit()
     finally:
         signal.signal(signal.SIGINT, before)
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune leaves its handler behind
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune does not remove its handler
     session.stop_if_asked()
     if results.num_terminated + results.num_errors < len(results):
         raise session.Stopped
@@ -114,10 +114,10 @@ def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
 
 
 def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once: int) -> list[Ended]:
-    """Trials that all come to their end, in the order of `runs`.
+    """Run all trials to their end; results in the order of `runs`.
 
     Raises:
-        InputError: a worker met one, or failed again and again.
+        InputError: a worker raised one, or failed repeatedly.
         Stopped: the job was asked to stop; the state is kept.
     """
     ends = run_trials(name, runs, title=title, watch=watch, at_once=at_once)
@@ -129,7 +129,7 @@ def run_all(name: str, runs: Sequence[Run], *, title: str, watch: Watch, at_once
 
 
 def learned(end: Ended) -> dict[str, Tensor]:
-    """The tensors of the prompt that a run of one fold left in its last checkpoint."""
+    """The prompt's tensors in the last checkpoint of a run of one fold."""
     with end.checkpoint.as_directory() as folder:
         tensors: dict[str, Tensor] = load_file(fold_folder(Path(folder), 0) / PROMPT)
     return tensors
@@ -149,8 +149,8 @@ def _new(
         trainable,
         param_space={"run": tune.grid_search([_shown(run) for run in runs])},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=None if alone else at_once,  # those of one worker wait for room by themselves
-            reuse_actors=alone,  # what waits for a Ray Train run cannot be called back from it
+            max_concurrent_trials=None if alone else at_once,  # trials of one worker wait for resources by themselves
+            reuse_actors=alone,  # a trial that waits for a Ray Train run cannot be interrupted
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
@@ -174,13 +174,13 @@ def _trainable(name: str, by_name: Mapping[str, Run]) -> Any:
             work_together(run, _train_name(name, tune.get_context().get_trial_id()))
 
     [(workers, gpu, per_gpu, cpus)] = {(run.workers, run.gpu, run.per_gpu, run.cpus) for run in by_name.values()}
-    # Ray tells torch to use as many threads as a process has CPUs; with a GPU there is little for them to do.
+    # Ray makes torch use as many threads as a process has CPUs; with a GPU they have little to do.
     alone = {"CPU": 1, "GPU": 1 / per_gpu} if gpu else {"CPU": rules.cpus_per_run(cpus, len(by_name))}
     return tune.with_resources(drive, alone if workers == 1 else {"CPU": _DRIVER_CPUS})
 
 
 def _digest(runs: Sequence[Run]) -> str:
-    """Of what is learned and how its state is kept: other runs must not be mistaken for these."""
+    """A hash of what is learned and how its state is kept, so that other runs are not mistaken for these."""
     described: list[JSON] = [
         {
             "name": run.name,
@@ -195,7 +195,7 @@ def _digest(runs: Sequence[Run]) -> str:
 
 
 def _shown(run: Run) -> dict[str, Any]:
-    """What trackers show as a trial's parameters."""
+    """A trial's parameters, as trackers show them."""
     plan = run.plan
     return {
         "name": run.name,
@@ -207,7 +207,7 @@ def _shown(run: Run) -> dict[str, Any]:
 
 
 def _checkpoint(name: str, run: Run, result: tune.Result) -> train.Checkpoint | tune.Checkpoint | None:
-    """The last one; none of a trial that was stopped while its first one was being kept."""
+    """A trial's last checkpoint; None if it was stopped while it saved its first one."""
     if run.workers == 1:
         return result.checkpoint
     where = storage.inside(run.storage, _train_name(name, result.metrics["trial_id"]))
@@ -217,15 +217,15 @@ def _checkpoint(name: str, run: Run, result: tune.Result) -> train.Checkpoint | 
 def _ended(result: tune.Result, checkpoint: train.Checkpoint | tune.Checkpoint) -> Ended:
     metrics = result.metrics
     with checkpoint.as_directory() as folder:
-        history = read_history(Path(folder))[: metrics["epoch"]]  # one that is being stopped may be a round ahead
+        history = read_history(Path(folder))[: metrics["epoch"]]  # a stopped trial's may be a round ahead
     cost = Cost(metrics["learning_s"], metrics["learning_cpu_s"])
     return Ended(history, metrics["time_total_s"], cost, checkpoint)
 
 
 def _run_of(result: tune.Result, names: Iterable[str]) -> str:
-    """By its folder, since the configuration is lost of a trial that failed in its first round.
+    """The run of a trial, by its folder, since a trial that failed in its first round has lost its configuration.
 
-    Of one that began anew Ray has lengthened the name.
+    Ray lengthens the folder's name of a trial that started again.
     """
     folder = PurePosixPath(result.path).name
     return max((name for name in names if folder.startswith(name)), key=len)
@@ -240,11 +240,11 @@ def _train_name(name: str, trial_id: str) -> str:
 
 
 class _Budget(Stopper):  # type: ignore[misc] # ray.tune is untyped
-    """Ray's own time budget may end before there is anything to choose from, or behind a report and before Tune has
-    fetched its state, which would be lost.
+    """A time budget that loses no state. Ray's own may end before any trial has a result, or between a report and the
+    moment when Tune fetches its state, which is then lost.
 
-    Time is over when one trial is in its third round. Then a trial that reports is stopped with its state, all others a
-    little after the last report. Tune keeps this object with its own state: nothing but Tune may tell it anything.
+    It takes effect once one trial is in its third round. Then a trial that reports is stopped with its state, and all
+    others a little after the last report. Tune stores this object with its own state, so only Tune may change it.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -254,10 +254,10 @@ class _Budget(Stopper):  # type: ignore[misc] # ray.tune is untyped
         self._last_report = 0.0
 
     def __reduce__(self) -> tuple[type[_Budget], tuple[float]]:
-        return _Budget, (self._seconds,)  # the clock of another process says nothing
+        return _Budget, (self._seconds,)  # the clock of another process means nothing here
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        self._told |= result["epoch"] > 1  # the state of a first round is kept by then
+        self._told |= result["epoch"] > 1  # the state of a first round has been saved by then
         self._last_report = time.monotonic()
         return self._over()
 
@@ -271,10 +271,10 @@ class _Budget(Stopper):  # type: ignore[misc] # ray.tune is untyped
 
 
 class _Mistakes(Callback):  # type: ignore[misc] # ray.tune is untyped
-    """A mistake in the input ends the whole at once instead of being tried again."""
+    """End all trials at once on a mistake in the input, instead of trying again."""
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        # Not `get_pickled_error`: it reads the copy on the storage, which may be half written (seen on a busy machine).
+        # Not `get_pickled_error`: it reads the copy in the storage, which may be half written (seen on a busy machine).
         file = trial.pickled_error_file
         error = cloudpickle.loads(Path(file).read_bytes()) if file else None
         if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):

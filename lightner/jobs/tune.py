@@ -83,7 +83,7 @@ def tune_domain(options: TuneOptions) -> None:
 def _judged(
     registry: Registry, options: TuneOptions, made: PromptArtifact, outcome: Outcome, base: Backbone
 ) -> tuple[Verdict, str | None]:
-    """The gate's verdict against what is live now, which may have changed since the job began; and what is live."""
+    """The gate's verdict against the version that is live now, which may be new since the start; and that version."""
     try:
         live = publish.standing(registry, options.domain, LIVE)
     except InputError as error:
@@ -96,7 +96,7 @@ def _judged(
 
 
 def _live(registry: Registry, options: TuneOptions) -> publish.Standing | None:
-    """What is live before the job begins. An unreadable version is refused unless forced: nothing compares with it."""
+    """The live version at the start. An unreadable one is refused unless forced: nothing can be compared with it."""
     try:
         return publish.standing(registry, options.domain, LIVE)
     except InputError as error:
@@ -108,7 +108,7 @@ def _live(registry: Registry, options: TuneOptions) -> publish.Standing | None:
 
 
 def _is_done(registry: Registry, options: TuneOptions, live: publish.Standing | None, key: str) -> bool:
-    """Whether the registry has the result of this run; then what is left to do is done."""
+    """Whether the registry already has the result of this run; if so, finish what is left to do."""
     same, domain = "with this data and these rules", options.domain
     if live and live.came_from(key, budget=options.budget_minutes):
         if not options.force:
@@ -133,9 +133,9 @@ def _publish(
     judged: Callable[[], tuple[Verdict, str | None]],
     pictures: Mapping[str, bytes],
 ) -> None:
-    """Under the alias that the gate allows, with the scan's pictures; the last line says which.
+    """Publish under the alias that the gate allows, with the scan's pictures; the last line names the alias.
 
-    The alias is moved only where it still names the version that was judged against; else the gate decides again.
+    The alias is moved only if it still names the version that was compared with; otherwise the gate decides again.
     """
     verdict, live = judged()
     with session.to_the_end():
@@ -167,14 +167,14 @@ def _tune(
     storage.check(options.storage)
     cpus = session.connect(_KEPT, trackers=options.log)
     again = live.version if live and live.came_from(key, budget=options.budget_minutes) else None
-    # Tuning again is a new run, which a killed one resumes just as well.
+    # Tuning again is a new run, which also resumes after a kill.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
     per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
     return learn(options, material, choices, name=name, fingerprint=base.fingerprint, per_gpu=per_gpu, cpus=cpus)
 
 
 def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[SourcePrompt | None, ...]:
-    """What the trials start from."""
+    """Sources that the trials start from."""
     if options.source is None:
         return (None,)
     registry = Registry.open(options.registry)
@@ -196,13 +196,13 @@ def _with_labels_checked(material: Material, base: Backbone) -> Material:
 
 
 def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
-    """Of the data, and of what the trials start from."""
+    """Warnings about the data, and about the sources of the trials."""
     tried = list(dict.fromkeys(choice.source for choice in choices))
     return *material.report.warnings, *sources.warnings(tried, measured=len(held_in(material.folds)))
 
 
 def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices: Sequence[Choice]) -> None:
-    """Runs of no steps: whatever a run or the registry would refuse is refused here, before any time is spent."""
+    """Try runs of no steps, so that whatever a run or the registry would refuse is refused before any time is spent."""
     by_length = sorted(choices, key=lambda choice: choice.plan.prompt_length)
     for source, plan in {choice.source: choice.plan for choice in by_length}.items():  # the longest of each source
         prompt = source.prompt if source else None

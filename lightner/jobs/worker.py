@@ -1,4 +1,4 @@
-"""The only bridge from Ray to `lightner.tuning.cross_validation.run_folds`: one worker of a tuning run.
+"""One worker of a tuning run: the only bridge from Ray to `lightner.tuning.cross_validation.run_folds`.
 
 A run of one worker learns in the process of its trial; a run of several is a Ray Train run.
 """
@@ -30,7 +30,7 @@ from lightner.tuning.rules import Plan
 from lightner.tuning.training import Saver, Worker
 from lightner.types import InputError, LabelSet
 
-# A little less than one, so that the drivers of as many trials as there are CPUs find room beside their workers.
+# A little less than one, so that with one trial per CPU the trials' drivers still fit next to their workers.
 _WORKER_CPUS = 0.9
 _MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
 Metrics: TypeAlias = "dict[str, Any]"
@@ -39,11 +39,11 @@ _Report: TypeAlias = "Callable[[Metrics, Saver | None], None]"
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: what to learn from, by which plan to which of its rounds, and where it keeps checkpoints.
+    """One training run: its sentences, its plan, the round at which it ends, and where it keeps checkpoints.
 
     `fingerprint` is that of the backbone, which each worker loads by its name. All folds learn in the same workers, in
-    turn, and start from the prompt `source` of another domain if there is one. `shard`: several workers spread the
-    frozen weights over themselves. `begun`: the checkpoint of a shorter run from which this one resumes. `per_gpu`: how
+    turn, and start from the prompt `source` of another domain if given. `shard`: several workers spread the frozen
+    weights among themselves. `begun`: the checkpoint of a shorter run from which this one resumes. `per_gpu`: how
     many runs of one worker share a GPU. `cpus`: CPUs that concurrent single-worker runs share when the job started its
     own Ray; otherwise each run gets one.
     """
@@ -68,9 +68,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of learning and scoring, by the clock and by the processor, since the process took up the run.
+    """Seconds of learning and scoring, wall and CPU time, since the process started or resumed the run.
 
-    Of several workers those of the first.
+    With several workers, those of the first.
     """
 
     clock_s: float
@@ -78,7 +78,7 @@ class Cost:
 
 
 def work_alone(task: Run) -> None:
-    """Learn in this process, a trial's; goes on from the trial's last checkpoint."""
+    """Learn in this process, which is a trial's; resumes from the trial's last checkpoint."""
 
     def report(metrics: Metrics, save: Saver | None) -> None:
         if save is None:
@@ -93,9 +93,9 @@ def work_alone(task: Run) -> None:
 
 
 def work_together(task: Run, name: str) -> None:
-    """Learn in several workers of Ray Train, for the trial that this process is.
+    """Learn in several workers of Ray Train, for the trial in this process.
 
-    A run of the same name and storage goes on from its last checkpoint. Raises InputError where a worker met one.
+    A run of the same name and storage resumes from its last checkpoint. Raises InputError if a worker raised one.
     """
     trainer = TorchTrainer(
         _work,
@@ -119,7 +119,7 @@ def work_together(task: Run, name: str) -> None:
     try:
         trainer.fit()
     except train.WorkerGroupError as error:
-        # A worker's exception arrives as the text of its traceback, which ends in the exception itself.
+        # A worker's exception arrives as the text of its traceback, which ends with the exception itself.
         for failure in error.worker_failures.values():
             _, found, message = str(failure).rpartition(_MISTAKE)
             if found:
@@ -156,7 +156,7 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
         report(_metrics(history, task.plan, cost), save)
 
     if resume is not None and len(history := read_history(Path(resume))) == task.last:
-        # Whoever was killed between the run's end and hearing of it would wait for the last report for ever.
+        # A process killed between the run's end and the news of it would wait for the last report for ever.
         report(_metrics(history, task.plan, Cost(0.0, 0.0)), None)
     run_folds(
         base,
@@ -172,7 +172,7 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
 
 
 def _check_same(base: Backbone, task: Run) -> None:
-    """Raises InputError where the backbone's name leads to another model here than where the job began."""
+    """Raise InputError if the backbone's name leads to another model here than on the node where the job runs."""
     if base.fingerprint != task.fingerprint:
         raise InputError(
             f"backbone {base.name!r}: found fingerprint {base.fingerprint[:12]} on node {platform.node()}, expected"
@@ -182,9 +182,9 @@ def _check_same(base: Backbone, task: Run) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(name: str | None, device: torch.device, *, shard: bool) -> Backbone:
-    """A process that takes up one trial after the other loads the backbone once."""
+    """The backbone, loaded once by a process that runs one trial after the other."""
     if shard:
-        return sharding.shard(backbone.load(name), device)  # a whole one need not fit into the device
+        return sharding.shard(backbone.load(name), device)  # a whole model need not fit onto the device
     return backbone.load(name, device=device)
 
 
@@ -193,7 +193,7 @@ def _metrics(history: History, plan: Plan, cost: Cost) -> Metrics:
     metrics: Metrics = {
         "epoch": done.epoch,
         "step": done.step,
-        "timesteps_total": done.step,  # Ray's loggers' place on the curve, which a run that goes on has to go on from
+        "timesteps_total": done.step,  # the x-axis of Ray's loggers, which a resumed run has to continue
         "loss": done.loss,
         "prompt_length": plan.prompt_length,
         "learning_rate": plan.learning_rate,
@@ -209,6 +209,6 @@ def _folder(checkpoint: train.Checkpoint | tune.Checkpoint | None) -> AbstractCo
 
 
 def _wrap(module: nn.Module) -> nn.Module:
-    # It already is where the backbone is, which is not Ray's device where a cluster only counts GPUs.
+    # It is already on the backbone's device, which is not Ray's device if a cluster only counts GPUs.
     wrapped: nn.Module = prepare_model(module, move_to_device=False)
     return wrapped

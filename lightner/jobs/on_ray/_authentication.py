@@ -1,6 +1,6 @@
-"""The only file that knows how Ray takes up a token after it was imported (Ray 2.60): it reads its settings only then.
+"""The only file that knows how to give a token to Ray after its import (Ray 2.60): it reads its settings only then.
 
-A job imports Ray before it knows whether it starts one of its own, whose token is made at the start.
+A job imports Ray before it knows whether it starts its own Ray, whose token is made at the start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 
 
 def take_up(variables: Mapping[str, str]) -> None:
-    """Put these into the environment, for this process's Ray too."""
+    """Put these variables into the environment, and make this process's Ray use them too."""
     os.environ.update(variables)
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()

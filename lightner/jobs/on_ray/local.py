@@ -1,4 +1,4 @@
-"""A Ray head of one's own on this machine: free ports, a short temporary folder, stopped without touching others."""
+"""A private Ray head on this machine: free ports, a short temporary folder, stopped without touching others."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _PORTS = (
 )
 _PR_SET_PDEATHSIG = 1
 _TOKEN_BYTES = 32
-# Of other clusters. The mode is always stated, or Ray would look for a token in the home folder, or put one there.
+# Variables of other clusters. The mode is always set, or Ray would look for a token in the home folder, or make one.
 _OTHERS = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-# The last: a head that is asked to stop waits for half a minute for others to take over what it serves; nobody does.
+# The last: a head that is asked to stop waits half a minute for others to take over its deployments; nobody does.
 _SETTINGS = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -53,7 +53,7 @@ _SETTINGS = {
 class Head:
     """A running head: `address` for `ray.init`, `dashboard` for `ray job submit`, and what it takes to stop it.
 
-    `token`: what everyone has to show who asks it anything; None where it asks for none.
+    `token`: required of every caller; None if the head asks for no token.
     """
 
     address: str
@@ -64,30 +64,30 @@ class Head:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The environment of a process that is to be let in."""
+        """Environment variables with which a process may use this head."""
         return _authentication(self.token)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of HTTP requests to the dashboard."""
+        """Headers of HTTP requests to the dashboard."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
 
 def new_token() -> str:
-    """A token for a head. Without one, everyone on this machine may run code as this user through the head's ports."""
+    """A new token for a head. Without one, everyone on this machine may run code as this user through its ports."""
     return secrets.token_hex(_TOKEN_BYTES)
 
 
 def start(*, cpus: int | None = None, token: str | None = None) -> Head:
-    """Start a head that ends with this process; with as many CPUs as the machine has, or `cpus` of them.
+    """Start a head that ends with this process, with `cpus` CPUs (default: all of the machine).
 
     It asks for the `token`, if there is one.
 
     Raises:
         InputError: this Python is in a folder with a space.
-        RuntimeError: it did not come up; the message holds the end of its log.
+        RuntimeError: the head did not start; the message holds the end of its log.
     """
-    if " " in sys.executable:  # Ray starts its processes by unquoted paths; the head would come up, and die in use
+    if " " in sys.executable:  # Ray starts its processes by unquoted paths; the head would start, and die in use
         hint = "scripts/python.sh prints one that leads there"
         raise InputError(f"this Python: found {sys.executable!r}, expected a path without spaces; {hint}")
     folder = Path(tempfile.mkdtemp(prefix="lnr-", dir="/tmp"))
@@ -117,7 +117,7 @@ def start(*, cpus: int | None = None, token: str | None = None) -> Head:
 
 
 def stop(head: Head) -> None:
-    """End the head, whatever of its processes outlives it (they carry the folder in their command), and its folder."""
+    """Stop the head, all its processes (their command lines name the folder), and remove its folder."""
     head.process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         head.process.wait(timeout=_STOP_S)
@@ -131,14 +131,14 @@ def stop(head: Head) -> None:
 
 
 def environment() -> Mapping[str, str]:
-    """This process's environment for a head of its own: no other cluster's address or token, this Python for jobs."""
+    """This process's environment for a private head: no other cluster's address or token, this Python for jobs."""
     own = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}"
     return {**own, **_SETTINGS}
 
 
 def code_path() -> dict[str, str]:
-    """The environment in which other processes of this Python find this package: empty where it is installed."""
+    """Variables with which other processes of this Python find this package: empty if it is installed."""
     if PARENT.name in _SITES:
         return {}
     return {"PYTHONPATH": os.pathsep.join([str(PARENT), *filter(None, [os.environ.get("PYTHONPATH")])])}
@@ -154,7 +154,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _wait(head: Head, log: Path) -> None:
-    """Return once the dashboard answers: it comes up last, and jobs are submitted to it."""
+    """Return once the dashboard answers: it starts last, and jobs are submitted to it."""
     deadline = time.monotonic() + _START_S
     while not _answers(head):
         if head.process.poll() is not None or time.monotonic() > deadline:
@@ -176,5 +176,5 @@ def _authentication(token: str | None) -> dict[str, str]:
 
 
 def end_with_parent() -> None:
-    """For `preexec_fn`: a killed parent cannot stop its head, so the kernel sends it the signal that it would have."""
+    """For `preexec_fn`: a killed parent cannot stop its head, so the kernel sends the head the signal to end."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""How a job joins Ray, the cluster it was submitted to or else a local Ray of its own, and how it is stopped."""
+"""Join Ray (the cluster that a job was submitted to, otherwise its own local Ray), and stop a job."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lightner.jobs.options import WANDB
 
 _ADDRESS = "RAY_ADDRESS"
 # Against noise: no watcher that serves only programs that ask it (and writes an error line per run), no second copy of
-# what workers print, no tables next to our own lines, no warning that small states are kept often. The controller looks
-# for a finished round more often than every two seconds, since its workers wait for that. A stopped trial has a minute
-# instead of two seconds to leave its process to the next one, which would fail otherwise. The state of all trials is
-# kept twice a second instead of every ten: a killed job resumes from the checkpoints that it names, and learns again
-# what it does not name yet. Tune has no handler for Ctrl-C, after which a trial that was cut off looks like one that
-# ended (see `interrupt`).
+# what workers print, no tables next to our own lines, no warning that small states are saved often. The controller
+# looks for a finished round more often than every two seconds, since its workers wait for that. A stopped trial has a
+# minute instead of two seconds to leave its process to the next one, which would fail otherwise. The state of all
+# trials is saved twice a second instead of every ten seconds: a killed job resumes from the checkpoints in that state,
+# and learns anything later again. Tune has no handler for Ctrl-C, after which a trial that was cut off looks like one
+# that ended (see `interrupt`).
 _SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -38,8 +38,8 @@ _SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
-# `ray job stop` kills three seconds after it asked. What is to be kept is kept long before, but Ray may be slow to end
-# its actors, which end with this process anyway.
+# `ray job stop` kills three seconds after its first signal. All state is saved long before that, but Ray may be slow
+# to end its actors, which end with this process anyway.
 _PATIENCE_S = 2.5
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 _asked, _hurried, _told = threading.Event(), threading.Event(), threading.Event()  # the process's, as signals are
@@ -48,18 +48,18 @@ _asked, _hurried, _told = threading.Event(), threading.Event(), threading.Event(
 class Stopped(KeyboardInterrupt):
     """The job was asked to stop, by SIGTERM (which `ray job stop` sends) or Ctrl-C; its state is kept.
 
-    Of what a signal handler raises, `ray.get` passes on KeyboardInterrupt and SystemExit only.
+    From a signal handler, `ray.get` passes on KeyboardInterrupt and SystemExit only.
     """
 
 
 def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
-    """Join Ray. Workers find this package where it is installed, in the job's working directory or on their path.
+    """Join Ray. Workers find this package if it is installed, in the job's working directory or on their path.
 
-    Where there is no address a Ray of the job's own starts, and ends with it. From now on SIGTERM raises Stopped, and
-    a job that is slow to end from it is ended as `stopped(kept)` says. `trackers`: where the job logs to.
+    Without an address the job starts its own Ray, which ends with it. From now on SIGTERM raises Stopped, and a job
+    that is slow to end after it is ended with `stopped(kept)`. `trackers`: the trackers that the job logs to.
 
     Returns:
-        How many CPUs are this job's alone: those of its own Ray, 0 on a cluster that others use.
+        The CPUs that only this job uses: those of its own Ray, 0 on a shared cluster.
     """
     logging.basicConfig(level=logging.WARNING)
     for name in _CHATTY:
@@ -68,13 +68,13 @@ def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
     own = not submitted and _ADDRESS not in os.environ
     if own:
         _start_own()
-    # A job's own settings win; Ray refuses to be given one twice.
+    # A job's own settings win; Ray refuses a setting that is given twice.
     variables = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
     os.environ.update(variables)
     address = os.environ.get(_ADDRESS, "")
     if address and "://" not in address:
-        # Where a machine has several Rays, Train's clean-up finds its own by this alone; it would leave the places of
-        # stopped trials taken for ever.
+        # On a machine with several Rays, Train's clean-up finds its own only by this variable; otherwise the resources
+        # of stopped trials would stay taken for ever.
         variables[_ADDRESS] = address
     if not submitted:
         variables |= local.code_path()
@@ -88,21 +88,21 @@ def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
 
 @retry(retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(2), reraise=True)
 def _join(variables: Mapping[str, str]) -> None:
-    """Seen in a test run: a head that was up did not answer for the minute that Ray waits for it. Hence once more."""
+    """Join, and try once more: in a test run a running head did not answer within the minute that Ray waits."""
     ray.init(runtime_env={"env_vars": dict(variables)}, log_to_driver=False, logging_level=logging.WARNING)
 
 
 def _for_wandb() -> dict[str, str]:
-    """W&B's settings in this environment. It is written from an actor, which else has the environment of its node.
+    """W&B's settings in this environment, for the actor that writes to W&B, which would have its node's environment.
 
-    Ray logs these, so that no secret may be among them (`_wandb` has another way for the key).
+    Ray logs these, so they must hold no secret (`_wandb` passes the key in another way).
     """
     found = {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
     return {name: value for name, value in found.items() if not any(word in name for word in _SECRET)}
 
 
 def training_slots(*, gpu: bool) -> int:
-    """How many training workers the cluster has room for now, perhaps none."""
+    """How many training workers fit into the cluster now, perhaps 0."""
     return int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
 
 
@@ -113,7 +113,7 @@ def stop_if_asked() -> None:
 
 
 def interrupt(*_: object) -> None:
-    """What Ctrl-C does while Tune runs: Tune stops with its state saved; the second time it is left at once."""
+    """Handle Ctrl-C while Tune runs: the first stops Tune with its state saved; the second leaves it at once."""
     if _asked.is_set():
         raise Stopped
     _asked.set()
@@ -133,7 +133,7 @@ def _start_own() -> None:
 
 @contextmanager
 def to_the_end() -> Iterator[None]:
-    """Within, the job cannot be asked to stop: for what is short and must not be left half done or wrongly reported."""
+    """Delay requests to stop: for short work that must not be left half done or wrongly reported."""
     before = {asked: signal.signal(asked, signal.SIG_IGN) for asked in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -143,7 +143,7 @@ def to_the_end() -> Iterator[None]:
 
 
 def stopped(kept: str) -> int:
-    """Say, as the last line, that the job was stopped and what holds then; returns its exit status."""
+    """Print, as the last line, that the job was stopped and what state is kept; returns its exit status."""
     if not _told.is_set():
         _told.set()
         print(f"stopped: {kept}; the same command resumes from here", file=sys.stderr, flush=True)
@@ -161,7 +161,7 @@ def _stop(kept: str, *_: object) -> None:
 
 
 def _pass_on() -> None:
-    # While Tune runs, SIGUSR1 is its own way to be stopped with its state saved; its handler is there only then.
+    # While Tune runs, SIGUSR1 stops it with its state saved; its handler exists only then.
     if callable(signal.getsignal(signal.SIGUSR1)):
         os.kill(os.getpid(), signal.SIGUSR1)
     else:

@@ -1,4 +1,4 @@
-"""Where runs are kept: a folder or a URL, whose query (`s3://bucket/runs?endpoint_override=host`) stays at its end."""
+"""The storage of runs: a folder or a URL, whose query (`s3://bucket/runs?endpoint_override=host`) stays at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def inside(storage: str, name: str) -> str:
 
 
 def opened(place: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The file system of a folder or URL, and the path in it."""
+    """Open a folder or URL: its file system, and the path in it."""
     if "://" not in place:
         return pyarrow.fs.LocalFileSystem(), place
     files, path = pyarrow.fs.FileSystem.from_uri(place)
@@ -25,10 +25,10 @@ def opened(place: str) -> tuple[pyarrow.fs.FileSystem, str]:
 
 
 def check(storage: str) -> None:
-    """Make the storage's folder, so that whatever is wrong is said before time is spent.
+    """Make the storage's folder, so that mistakes are reported before any time is spent.
 
     Raises:
-        InputError: there is no such place, or nothing can be written there.
+        InputError: the place does not exist, or cannot be written to.
     """
     try:
         files, path = opened(storage)
