@@ -16,11 +16,11 @@ _MOST_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Kinds of predicted entities (`right`, `wrong_type`, `wrong_words`, `spurious`) and gold ones that were `missed`.
+    """Counts of predicted entities (`right`, `wrong_type`, `wrong_words`, `spurious`) and of `missed` gold entities.
 
-    `wrong_type`: the words of a gold entity of another type; `confused` counts (gold type, predicted type).
-    `wrong_words`: shares words with a gold entity and has not the words of any. `spurious`: shares words with none.
-    `missed`: a gold entity that shares words with no predicted one.
+    `wrong_type`: has the words of a gold entity of another type; `confused` counts (gold type, predicted type).
+    `wrong_words`: overlaps a gold entity without having exactly its words. `spurious`: overlaps no gold entity.
+    `missed`: a gold entity that overlaps no predicted one.
     """
 
     right: int
@@ -32,7 +32,7 @@ class Errors:
 
 
 def errors(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]]) -> Errors:
-    """Kinds of errors over sentences in the same order, as many on both sides."""
+    """Count the kinds of errors; both sides have the same sentences in the same order."""
     kinds: Counter[str] = Counter()
     confused: Counter[tuple[str, str]] = Counter()
     for golden, guessed in zip(gold, predicted, strict=True):
@@ -49,7 +49,7 @@ def errors(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]]) 
 
 
 def describe(found: Errors) -> str:
-    """The counts as a line, and the pairs of types that were most often confused, one a line."""
+    """The counts in one line, then the pairs of types that were confused most often, one a line."""
     ranked = sorted(found.confused.items(), key=lambda item: (-item[1], item[0]))
     lines = [
         f"errors: {found.wrong_type} of another type, {found.wrong_words} with other words, {found.spurious} where none"

@@ -1,4 +1,4 @@
-"""How sure a micro F1 is: percentile intervals over resampled sentences, seeded. Knows counts, no model."""
+"""Confidence intervals of micro F1: percentiles over resampled sentences, seeded. Knows counts, no model."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where LEVEL of the resampled values lie."""
+    """The range that holds LEVEL of the resampled values."""
 
     low: float
     high: float
 
 
 def f1_interval(sentences: Sequence[Counts], *, seed: int) -> Interval:
-    """The interval of the micro F1 of `sentences`, each with its counts, as if they had been drawn again."""
+    """The interval of the micro F1 over `sentences`, given as counts per sentence."""
     (values,) = resampled_f1(sentences, seed=seed)
     return _interval(values)
 
 
 def difference_interval(first: Sequence[Counts], second: Sequence[Counts], *, seed: int) -> Interval:
-    """The interval of the first's micro F1 less the second's. Paired: both are counts of the same sentences."""
+    """The interval of the first's micro F1 minus the second's. Paired: both are counts of the same sentences."""
     assert len(first) == len(second), f"found counts of {len(first)} and of {len(second)} sentences"
     ours, theirs = resampled_f1(first, second, seed=seed)
     return _interval(ours - theirs)
@@ -39,9 +39,9 @@ def difference_interval(first: Sequence[Counts], second: Sequence[Counts], *, se
 def resampled_f1(*sides: Sequence[Counts], seed: int) -> Tensor:
     """Micro F1 of each side in RESAMPLES draws of as many sentences with replacement, the same for all sides.
 
-    Sentences with the same counts are of one kind. How often each kind is drawn follows a multinomial distribution,
-    drawn here as one binomial per kind out of what the kinds before it left. So time and memory depend on the number
-    of kinds, which stays small, and the order of the sentences does not matter.
+    Sentences with the same counts form a kind. How often each kind is drawn follows a multinomial distribution, sampled
+    here as one binomial per kind out of the draws that earlier kinds left. So time and memory depend on the number of
+    kinds, which stays small, and the order of the sentences does not matter.
 
     Shape: [sides, RESAMPLES], float64.
     """
@@ -56,11 +56,11 @@ def resampled_f1(*sides: Sequence[Counts], seed: int) -> Tensor:
         left -= drawn
         remaining -= times
     right, total = sums.unbind(1)
-    return right / total.clamp(min=1)  # without entities F1 is 0, as `Counts` has it
+    return right / total.clamp(min=1)  # without entities F1 is 0, as in `Counts`
 
 
 def _f1_parts(counts: Counts) -> tuple[int, int]:
-    """Numerator and denominator of the F1 of a sentence; those of a draw are their sums."""
+    """Numerator and denominator of a sentence's F1; for a draw they add up."""
     return 2 * counts.true_positives, counts.predicted + counts.gold
 
 

@@ -1,6 +1,6 @@
-"""Strict entity-level counts, equal to seqeval's: an entity counts if its words and its type are all right.
+"""Strict entity-level counts, equal to seqeval's: an entity counts if its words and its type are right.
 
-Knows spans only. Counts of sentences, folds and shards add up; `reports` has what is shown of them.
+Knows spans only. Counts of sentences, folds and shards add up; `reports` prints them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lightner.types import Counts, InputError, Scores, Span
 def score(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]], types: Iterable[str] = ()) -> Scores:
     """Counts per type over sentences in the same order; a span given twice in a sentence counts once.
 
-    `types` that occur nowhere get counts of zero. Raises InputError if one side has more sentences.
+    `types` that never occur get counts of zero. Raises InputError if one side has more sentences.
     """
     right: Counter[str] = Counter()
     found: Counter[str] = Counter()

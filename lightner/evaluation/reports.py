@@ -1,6 +1,6 @@
-"""Tables of scores per type and on average: seqeval's report on spans, and the same table of counts that were added up.
+"""Tables of scores per type and on average: seqeval's report on spans, and the same table from added-up counts.
 
-Strict: an entity counts if its words and its type are all right. Knows spans and counts, no model. `metrics` counts the
+Strict: an entity counts if its words and its type are right. Knows spans and counts, no model. `metrics` counts the
 same, faster (docs/decisions/0011-seqeval-reports.md).
 """
 
@@ -43,9 +43,9 @@ def report(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) 
 
 
 def rows(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> Rows:
-    """What seqeval finds in strict mode, of the types that occur; a span given twice in a sentence counts once.
+    """seqeval's strict scores of the types that occur; a span given twice in a sentence counts once.
 
-    Raises InputError if one side has more sentences, or where spans of a sentence overlap: tags cannot hold them.
+    Raises InputError if one side has more sentences, or if spans of a sentence overlap: tags cannot express that.
     """
     if len(gold) != len(predicted):
         found = f"{len(gold)} gold and {len(predicted)} predicted sentences"
@@ -53,7 +53,7 @@ def rows(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) ->
     types = sorted({span.label for side in (gold, predicted) for spans in side for span in spans})
     if not types:
         return rows_of(Scores())
-    # By numbers, since seqeval takes hyphens off a name, and could mistake one for that of an average.
+    # Numbers for names, since seqeval removes hyphens, and could mistake a name for that of an average.
     codes = {name: str(number) for number, name in enumerate(types)}
     lengths = [
         max((span.end for span in (*one, *other)), default=0) for one, other in zip(gold, predicted, strict=True)
@@ -73,7 +73,7 @@ def rows(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) ->
 
 
 def rows_of(scores: Scores) -> Rows:
-    """The same of counts that were added up over sentences, folds or shards; types without entities have zeros."""
+    """The same rows from counts added up over sentences, folds or shards; types without entities have zeros."""
     total = scores.micro
     present = [counts for counts in scores.types.values() if counts.gold or counts.predicted]
 
@@ -93,7 +93,7 @@ def rows_of(scores: Scores) -> Rows:
 
 
 def table(found: Rows) -> str:
-    """Rows as seqeval prints them."""
+    """Format the rows as seqeval prints them."""
     width = max(len(row.name) for row in (*found.types, *found.averages))
     reporter = StringReporter(width=width, digits=_DIGITS)
     for block in found:
@@ -106,7 +106,7 @@ def table(found: Rows) -> str:
 
 
 def iob2(spans: Iterable[Span], length: int, codes: Mapping[str, str], *, where: str) -> list[str]:
-    """Tags of the words of a sentence, with the codes of its spans' labels; `where` begins an InputError."""
+    """IOB2 tags of a sentence's words, with the codes of its labels; `where` is the start of an InputError."""
     tags, last = [_OUTSIDE] * length, None
     for span in sorted(set(spans)):
         if last is not None and span.start < last.end:

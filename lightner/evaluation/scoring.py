@@ -17,7 +17,7 @@ def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) 
 
 
 def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> tuple[Scores, ...]:
-    """Strict entity-level scores of a prompt on each sentence; their sum is what `evaluate` gives."""
+    """Strict entity-level scores of a prompt on each sentence; their sum equals the result of `evaluate`."""
     found = predict(backbone, prompt, sentences)
     return tuple(score([sentence.spans], [spans]) for sentence, spans in zip(sentences, found, strict=True))
 
@@ -29,5 +29,5 @@ def predict(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -
 
 
 def pooled(each: Iterable[Scores], labels: LabelSet) -> Scores:
-    """The sum of sentences' scores, with counts of zero for labels that occur nowhere."""
+    """The sum of sentences' scores, with counts of zero for labels that never occur."""
     return sum(each, Scores({name: Counts() for name in labels.names}))

@@ -1,7 +1,7 @@
 """nltk's reader over a folder of WordNet's database files, as Debian's `wordnet-base` installs them.
 
-The reader is made for nltk's own download of WordNet. Of what that has besides the database, `lexnames` is written
-here, and the mapping to nltk's languages is not needed. tests/pretraining/test_wordnet.py reads a database with it.
+The reader is made for nltk's own download of WordNet, which also has `lexnames` (written out here) and a mapping to
+other languages (not needed here). tests/pretraining/test_wordnet.py reads a database with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEXNAMES_TEXT = (
     "verb.consumption verb.contact verb.creation verb.emotion verb.motion verb.perception verb.possession verb.social "
     "verb.stative verb.weather adj.ppl"
 )  # lexnames(5WN), which is the same in all of WordNet 3
-# What nltk raises for files that are missing or damaged; a warning there is about a synset that does not exist.
+# Raised by nltk for missing or damaged files; its warnings are about synsets that do not exist.
 _FAULTS = (
     OSError, WordNetError, ValueError, LookupError, AttributeError, AssertionError, RuntimeError, StopIteration,
     UserWarning,
@@ -34,14 +34,14 @@ _FAULTS = (
 
 
 class Reader(WordNetCorpusReader):  # type: ignore[misc] # nltk is untyped
-    """nltk's reader without what the database does not need; `streams` closes the files that it opens."""
+    """nltk's reader, without its files that the database lacks; `streams` closes the files that it opens."""
 
     def __init__(self, root: str, streams: ExitStack) -> None:
         self._streams = streams
         super().__init__(root, None)
 
     def open(self, file: str) -> Any:
-        """A stream of a file of the folder; of `lexnames` the standard's names."""
+        """Open a file of the folder; for `lexnames` a stream of the standard names."""
         if file != "lexnames":
             return self._streams.enter_context(closing(super().open(file)))
         lines = (f"{number:02d}\t{name}\t0\n" for number, name in enumerate(_LEXNAMES_TEXT.split()))
@@ -53,12 +53,12 @@ class Reader(WordNetCorpusReader):  # type: ignore[misc] # nltk is untyped
 
 @contextmanager
 def reading(folder: str | os.PathLike[str]) -> Iterator[Reader]:
-    """The reader of a folder's database, for as long as the block runs.
+    """A reader of the folder's database, open during the block.
 
-    Raises InputError for whatever is missing or damaged in the folder, also where the block comes upon it.
+    Raises InputError for missing or damaged files, also when the block meets them.
     """
     root = os.path.realpath(folder)
-    nltk.data.path.append(root)  # nltk reads in folders that are listed here, and in no others
+    nltk.data.path.append(root)  # nltk reads only in folders that are listed here
     try:
         with warnings.catch_warnings(), ExitStack() as streams:
             warnings.simplefilter("error")

@@ -1,7 +1,7 @@
-"""Data-parallel training by averaging: each worker trains by itself, and now and then all take the mean of all.
+"""Data-parallel training by averaging: each worker trains by itself, and at intervals all take the mean.
 
-On CPUs an exchange at every step costs more than it gains (docs/log.md); one every few dozen steps costs nothing that
-counts. Adam's moments are averaged with the parameters, so that every worker has one state, which one of them can keep.
+On CPUs an exchange at every step costs more than it gains (docs/log.md); one every few dozen steps costs little. Adam's
+moments are averaged with the parameters, so that all workers have the same state, and any of them can save it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def prime(optimizer: torch.optim.Optimizer) -> None:
-    """Make the moments of every parameter, so that all workers have the same ones; changes nothing else."""
+    """Create Adam's moments for every parameter, so that all workers have the same ones; changes nothing else."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     rates = [group["lr"] for group in optimizer.param_groups]
     for parameter in parameters:

@@ -1,8 +1,8 @@
 """Letter case for an uncased tokenizer: a mark after every word that begins with a capital or is all capitals.
 
 MiniLM's vocabulary is lower-cased, and case is a signal for names. The marks are in the tokenizer itself, as a
-sub-word of the word that they follow: whoever uses the checkpoint needs no code for them, a word's first sub-word
-stays its own, and offsets are kept. Knows words that are already split, as `batching.encode` gives them.
+sub-word of the word that they follow: using the checkpoint needs no extra code, a word's first sub-word stays the
+same, and offsets are kept. Expects words that are already split, as `batching.encode` gives them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LONGEST = 24
 
 
 def with_case_marks(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """The tokenizer with marks for letter case; one that has them already is returned as it is.
+    """Add marks for letter case to the tokenizer; one that already has them is returned unchanged.
 
-    The marks take the ids of unused entries of the vocabulary, so that no table of a model has to grow. A word of more
-    than 24 characters gets none.
+    The marks take the ids of unused entries of the vocabulary, so that no table of a model has to grow. Words of more
+    than 24 characters get no mark.
     """
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
     vocabulary = stored["model"]["vocab"]
@@ -45,10 +45,10 @@ def with_case_marks(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFa
 
 
 def _mark(others: str, mark: str, *, fewest: int) -> normalizers.Replace:
-    """Put `mark` after a word that is one capital and then `others`.
+    """A rule that puts `mark` after a word of one capital followed by `others`.
 
-    What is replaced is the empty string at the end of the word, seen from after it: nothing of the word is touched.
-    The regular expressions at hand look behind only over alternatives of fixed lengths, hence one for each.
+    It replaces the empty string at the end of the word, so the word itself does not change. The tokenizer's regular
+    expressions support look-behind only with alternatives of fixed length, hence one alternative for each length.
     """
     lengths = "|".join(rf"\A\p{{Lu}}{others * count}" for count in range(fewest, _LONGEST))
     return normalizers.Replace(Regex(rf"(?<={lengths})\z"), f" {mark}")

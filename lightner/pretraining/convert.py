@@ -37,12 +37,12 @@ _LAYER = {
 
 
 def start(folder: Path, *, decoder_layers: int) -> Checkpoint:
-    """Where pretraining begins: a checkpoint of `lightner pretrain`, one of a BART family, or the files of MiniLM.
+    """The starting model: a checkpoint of `lightner pretrain`, one of a BART family, or the files of MiniLM.
 
-    MiniLM's tokenizer gets case marks. `decoder_layers` counts those of a model made from MiniLM; others have theirs.
+    MiniLM's tokenizer gets case marks. `decoder_layers` is for a model made from MiniLM; others keep theirs.
 
     Raises:
-        InputError: the folder holds none of these, or MiniLM files that are not the official ones.
+        InputError: the folder holds none of these, or has unofficial MiniLM files.
     """
     if embedded.is_checkpoint(folder):
         return embedded.load(folder)

@@ -1,6 +1,6 @@
 """The pretraining loop: steps over drawn batches, on one worker or several, with reports and a resumable state.
 
-Knows no Ray: whoever calls it passes how to wrap the model for several workers, and what to do with reports.
+Knows no Ray: the caller says how to wrap the model for several workers, and what to do with reports.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ _PROMPT_RATE = 10.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast: `rate` is the decoder's; the encoder takes 0.4 of it and prompts ten times.
+    """Steps and learning rates: `rate` is the decoder's; the encoder's is 0.4 times as high, the prompts' ten times.
 
-    The rate warms up over the first `warm_up` steps, stays until `constant` of the steps, and falls to zero from there.
-    So a run may be made longer or shorter until it falls. Workers that average do so every `average_every` steps.
+    The rate warms up over the first `warm_up` steps, stays constant until the share `constant` of the steps, and falls
+    to zero from there. Until it falls, a run may be made longer or shorter. Workers that average do so every
+    `average_every` steps.
     """
 
     steps: int
@@ -59,7 +60,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Workers:
-    """This process's place among data-parallel workers: by `wrap` (gradients exchanged at every step), or averaging."""
+    """This process among data-parallel workers, which exchange gradients at every step (`wrap`) or average weights."""
 
     rank: int = 0
     count: int = 1
@@ -69,8 +70,8 @@ class Workers:
 
 @dataclass(frozen=True)
 class Report:
-    """A line of progress: mean loss since the last one, sentences a second of this worker, seconds left, and F1 on what
-    is kept out, by name, where it was measured."""
+    """A line of progress: mean loss since the last report, this worker's sentences per second, seconds left, and F1 on
+    held-out data by name, if measured."""
 
     step: int
     loss: float
@@ -80,7 +81,7 @@ class Report:
 
 
 def trainable(pretrainer: Pretrainer) -> list[dict[str, object]]:
-    """Parameter groups: everything but the shared word embeddings and the encoder's positions."""
+    """Parameter groups: all parameters except the shared word embeddings and the encoder's positions."""
     groups: dict[float, list[nn.Parameter]] = {1.0: [], _ENCODER_RATE: [], _PROMPT_RATE: []}
     for name, parameter in pretrainer.named_parameters():
         frozen = "shared" in name or "embed_tokens" in name or "encoder.embed_positions" in name
@@ -103,10 +104,10 @@ def pretrain(
     develop: Callable[[], Mapping[str, float]],
     report: Callable[[Report, Saver | None], None],
 ) -> None:
-    """Run to `settings.steps`; `draw_at(step)` is this worker's batch of a step, whatever ran before.
+    """Run to `settings.steps`; `draw_at(step)` is this worker's batch at a step, independent of earlier steps.
 
-    What a step draws, dropout included, depends on the seed, the worker and the step alone, so that a run that was
-    killed and resumed from its last state ends with the weights of one that was not.
+    All random draws of a step, dropout included, depend only on the seed, the worker and the step, so that a killed and
+    resumed run ends with the same weights as an uninterrupted one.
     """
     optimizer = torch.optim.AdamW(trainable(pretrainer), lr=settings.rate, fused=True)
     prime(optimizer)
@@ -161,7 +162,7 @@ def _step(
 
 
 def rate_share(settings: Settings, step: int) -> float:
-    """Share of the full rate at `step`, counted from 1."""
+    """The factor on the learning rate at `step`, counted from 1."""
     falling = (settings.steps - step + 1) / max(1.0, (1 - settings.constant) * settings.steps)
     return min(1.0, step / max(1, settings.warm_up), falling)
 

@@ -1,4 +1,4 @@
-"""Which words of a sentence WordNet has a reading for: mentions of nouns and names. Knows nothing about label sets."""
+"""Mentions of nouns and names in a sentence, by WordNet. Knows nothing about label sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from lightner.pretraining.wordnet_tables import MAX_LEMMA_WORDS, TOPS, Sense, WordNet
 
-# How much of a form's tagged uses must be nouns: after a determiner, anywhere, and after a word that verbs follow.
+# Share of a form's tagged uses that must be nouns: after a determiner, anywhere, and after a word that verbs follow.
 _NOUN_SHARE_AFTER_DETERMINER = 0.5
 _NOUN_SHARE = 0.75
 _NOUN_SHARE_BEFORE_VERB = 0.97
@@ -52,7 +52,7 @@ _SHORT_NAMES = frozenset(("US", "UK", "EU", "UN", "USA", "BBC", "CIA", "FBI", "N
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mention:
-    """Words `[start, end)` that name something below `synset_id`; `is_instance` for names of single things."""
+    """Words `[start, end)` that name something below `synset_id`; `is_instance` for names of individual things."""
 
     start: int
     end: int
@@ -62,7 +62,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A sentence with its mentions; has_unknown_name says that a capitalised word or phrase was not understood."""
+    """A sentence with its mentions; `has_unknown_name`: WordNet lacks one of its capitalised words or phrases."""
 
     words: Sequence[str]
     mentions: tuple[Mention, ...]
@@ -70,7 +70,7 @@ class Reading:
 
 
 def read(words: Sequence[str], wordnet: WordNet) -> Reading:
-    """Mentions of `words`: sorted, not overlapping, longest match first; doubtful words have none."""
+    """Find mentions in `words`: sorted, not overlapping, longest match first; doubtful words are left out."""
     runs = _capital_runs(words)
     ends = {position: end for start, end in runs for position in range(start, end)}
     starts = {position: start for start, end in runs for position in range(start, end)}
@@ -96,13 +96,13 @@ def read(words: Sequence[str], wordnet: WordNet) -> Reading:
 
 @lru_cache(maxsize=8)
 def person_synset(wordnet: WordNet) -> int | None:
-    """The first sense of person, which names of people stand for whom WordNet lacks."""
+    """The first sense of person, used for names of people whom WordNet lacks."""
     senses = wordnet.senses.get(_PERSON)
     return senses[0].synset if senses else None
 
 
 def _capital_runs(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Stretches of capitalised words, initials with their stops included; the first word alone is none."""
+    """Runs of capitalised words, with initials and their full stops; the first word alone is no run."""
     runs: list[tuple[int, int]] = []
     position = 0
     while position < len(words):
@@ -123,7 +123,7 @@ def _capital_runs(words: Sequence[str]) -> list[tuple[int, int]]:
 def _phrase_at(
     words: Sequence[str], start: int, wordnet: WordNet, *, starts: Mapping[int, int], ends: Mapping[int, int]
 ) -> Mention | None:
-    """The longest lemma of several words at `start` that tears no run of capitalised words apart."""
+    """The longest lemma of several words at `start` that splits no run of capitalised words."""
     first = words[start].lower() if start == 0 and start not in ends else words[start]
     for key in dict.fromkeys((words[start], first)):
         for length in wordnet.phrase_lengths.get(key, ()):
@@ -166,7 +166,7 @@ def _common_at(words: Sequence[str], position: int, wordnet: WordNet) -> Mention
     if len(word) < 3 or word in _STOP or not word.islower():
         return None
     synset, share, is_tagged = _common_noun(word, wordnet)
-    if position == 0 and not is_tagged:  # more likely a name that WordNet has as a rare noun
+    if position == 0 and not is_tagged:  # more likely a name than the rare noun that WordNet lists
         return None
     before = words[position - 1].lower() if position else ""
     if before in _DETERMINERS:
@@ -196,7 +196,7 @@ def _common_noun(form: str, wordnet: WordNet) -> tuple[int | None, float, bool]:
 
 @lru_cache(maxsize=1 << 18)
 def _sense(form: str, wordnet: WordNet) -> int | None:
-    """The first sense of a written form, unless its other senses of another kind weigh too much."""
+    """The first sense of a written form, unless senses of another kind are too frequent."""
     senses = wordnet.senses[form]
     kind = wordnet.synsets[senses[0].synset].lexicographer
     weights = [_weight(rank, sense) for rank, sense in enumerate(senses)]
@@ -214,7 +214,7 @@ def _weight(rank: int, sense: Sense) -> float:
 
 @lru_cache(maxsize=1 << 18)
 def _single_name(word: str, wordnet: WordNet) -> int | None:
-    """The synset of a capitalised word on its own; a mere surname stands for any person."""
+    """The synset of a single capitalised word; a surname alone counts as any person."""
     if (len(word) < 4 and word not in _SHORT_NAMES and word != "May") or word.lower() in _STOP - {"may"}:
         return None
     for form in wordnet.noun_bases(word):
@@ -238,7 +238,7 @@ def _is_common(form: str, wordnet: WordNet) -> bool:
 
 
 def _is_harmless(run: Sequence[str], start: int, wordnet: WordNet) -> bool:
-    """Capitals that are surely no name: one adjective (French), or a common word that opens the sentence."""
+    """Whether capitals are surely not a name: one adjective (French), or a common word that opens the sentence."""
     form = run[0].lower()
     return len(run) == 1 and (
         form in wordnet.uses["adj"] or form in _STOP or (start == 0 and _is_common(form, wordnet))
@@ -247,7 +247,7 @@ def _is_harmless(run: Sequence[str], start: int, wordnet: WordNet) -> bool:
 
 @lru_cache(maxsize=8)
 def _given_names(wordnet: WordNet) -> frozenset[str]:
-    """First words of people's full names, where WordNet lists the surname alone as well."""
+    """First words of people's full names, if WordNet also lists the surname alone."""
     person = person_synset(wordnet)
     names = set()
     for synset in wordnet.synsets.values():

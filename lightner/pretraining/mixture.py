@@ -1,7 +1,7 @@
 """Pretraining batches: openly labelled text, labelled sets with temperature, and raw text with weak labels.
 
-Every batch comes from one source and has one label set, which is a random part of the source's labels in other words.
-Openly labelled text comes first and human-labelled sets gain at the end, when the rate is low: their labels are less
+Every batch comes from one source and has one label set, a random part of the source's labels, under varied names.
+Openly labelled text dominates at first, and human-labelled sets at the end, when the rate is low: their labels are less
 noisy and less varied. Pure values; knows no tensors.
 """
 
@@ -35,7 +35,7 @@ _WEAK_POOL = 2
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """A labelled set: its name and sentences, with and without entities apart."""
+    """A labelled set: its name, sentences with entities, and sentences without."""
 
     name: str
     filled: tuple[Sentence, ...]
@@ -45,7 +45,7 @@ class LabelledSet:
 
 @dataclass(frozen=True)
 class Draw:
-    """One batch: sentences whose spans carry names of `labels`, and the source they came from."""
+    """One batch: sentences whose spans have names of `labels`, and their source."""
 
     source: str
     sentences: tuple[Sentence, ...]
@@ -54,7 +54,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Mixture:
-    """All that batches are drawn from; each part may be missing. `weak`: paragraphs of raw text, and WordNet."""
+    """The sources of batches; each part may be missing. `weak`: paragraphs of raw text, and WordNet."""
 
     sets: tuple[LabelledSet, ...] = ()
     text: OpenText = OpenText()  # noqa: RUF009 a frozen value
@@ -62,15 +62,15 @@ class Mixture:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of what has free slots of its own."""
+        """Names of the sources that have their own free slots."""
         named = [OPEN] if self.text.passages or self.text.groups else []
         return (*named, *(each.name for each in self.sets))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Shares of batches: openly labelled text at first and at last (from `late` of the steps on), of these groups; of
-    the rest weakly labelled raw text. `empty_share` of a labelled set's sentences have no entity."""
+    """Shares of batches: of openly labelled text, early and late (from the share `late` of the steps); of groups among
+    it; of weakly labelled raw text among the rest. `empty_share` of a labelled set's sentences have no entity."""
 
     batch_size: int = 32
     open_share: float = 0.75
@@ -82,10 +82,10 @@ class Recipe:
 
 
 def load_sets(folder: Path, *, leave_out: Sequence[str] = ()) -> tuple[LabelledSet, ...]:
-    """Every set below `folder`, one directory each; all its splits are joined, sentences of equal words kept once.
+    """Load every set below `folder`, one directory each, with all splits joined and duplicate sentences removed.
 
     Raises:
-        InputError: no set is there.
+        InputError: the folder has no set.
     """
     found = []
     for directory in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in leave_out):
@@ -100,7 +100,7 @@ def load_sets(folder: Path, *, leave_out: Sequence[str] = ()) -> tuple[LabelledS
 
 
 def draw(mixture: Mixture, recipe: Recipe, rng: random.Random, *, progress: float) -> Draw:
-    """A batch at a `progress` between 0 and 1 of the steps; equal random states draw equal batches."""
+    """Draw a batch at a `progress` between 0 and 1 of the steps; equal random states draw equal batches."""
     while True:
         found = _draw_once(mixture, recipe, rng, progress=progress)
         if found is not None and any(sentence.spans for sentence in found.sentences):
@@ -183,13 +183,13 @@ def _relabel(sentence: Sentence, names: Mapping[str, str]) -> Sentence:
 
 
 def _lowered(draw: Draw) -> Draw:
-    """The batch as people type who use no capitals, so that letter case helps but is never relied on."""
+    """The batch in lower case, as some people type, so that the model never relies on letter case alone."""
     lowered = tuple(replace(each, words=tuple(word.lower() for word in each.words)) for each in draw.sentences)
     return replace(draw, sentences=lowered)
 
 
 def _bare(sentence: Sentence) -> Sentence:
-    """The sentence without punctuation outside its entities, as people type into a search box."""
+    """The sentence without punctuation outside its entities, as in a search box."""
     inside = {position for span in sentence.spans for position in range(span.start, span.end)}
     kept = [i for i, word in enumerate(sentence.words) if i in inside or any(c.isalnum() for c in word)]
     if not kept:

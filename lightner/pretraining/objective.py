@@ -1,9 +1,9 @@
-"""What pretraining minimises: the pointer loss with the label words as a prompt, and prompts that come and go.
+"""The pretraining loss: the pointer loss with the label words as a prompt, and learned prompts added at random.
 
 The same candidates, grammar and loss as prompt tuning; here the backbone learns too. Each source has its own prompt
-of random length, all share a default one, and either is sometimes absent, so that a fresh prompt has leverage later.
-Beside it an auxiliary loss asks the encoder which words are inside an entity of which label; without it, only the
-decoder's pointers would ask. Legend: B batch, W words, K labels, D width.
+of random length, all share a default one, and either is sometimes absent, so that new prompts have an effect later.
+An auxiliary loss trains the encoder to say which words are inside an entity of which label, which it would otherwise
+learn through the decoder's pointers only. Legend: B batch, W words, K labels, D width.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ WORD_LOSS_WEIGHT = 0.5
 _LABELS_SHARE = 0.95
 _OWN_SHARE = 0.4
 _DEFAULT_SHARE = 0.4
-_RARE = -3.0  # where the word loss's bias begins: most words are inside no entity
+_RARE = -3.0  # initial bias of the word loss: most words are outside all entities
 
 
 class WordLabels(nn.Module):
-    """Whether each word is inside an entity of each label, from encoder states alone; dropped after pretraining."""
+    """Predicts from encoder states whether each word is inside an entity of each label; dropped after pretraining."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Pretrainer(nn.Module):
 
 @dataclass(frozen=True)
 class ReadBatch:
-    """A batch as the model read it, sentences in the order of their lengths, and its pointer loss."""
+    """A batch as the model read it, its sentences ordered by length, and its pointer loss."""
 
     sentences: tuple[Sentence, ...]
     batch: Batch
@@ -98,7 +98,7 @@ class ReadBatch:
 def read(
     backbone: Backbone, sentences: Sequence[Sentence], labels: LabelSet, free: Guidance, *, label_slots: bool = True
 ) -> ReadBatch:
-    """Read sentences under a label set, with `free` slots after the label slots, if there are any."""
+    """Read sentences under a label set, with `free` slots after the label slots, if any."""
     states = label_states(backbone, label_pieces(backbone.tokenizer, labels).to(backbone.device))
     vectors = states.vectors
     guidance = concatenate(states.slots, free) if label_slots else free
@@ -115,14 +115,14 @@ def read(
 def losses(
     pretrainer: Pretrainer, sentences: Sequence[Sentence], labels: LabelSet, free: Guidance, *, label_slots: bool
 ) -> tuple[Tensor, Tensor]:
-    """Pointer loss and word loss of sentences under a label set."""
+    """The pointer loss and the word loss of sentences under a label set."""
     found = read(pretrainer.backbone, sentences, labels, free, label_slots=label_slots)
     wanted = inside(found.sentences, labels)
     return found.pointer_loss, _word_loss(pretrainer.word_labels, found.encoded, found.batch, found.vectors, wanted)
 
 
 def inside(sentences: Sequence[Sentence], labels: LabelSet) -> Tensor:
-    """Which words are inside an entity of which label [B, W, K], as zeros and ones."""
+    """1 for each word inside an entity of a label, else 0: [B, W, K]."""
     found = torch.zeros(len(sentences), max(len(sentence.words) for sentence in sentences), len(labels))
     place = {name: number for number, name in enumerate(labels.names)}
     for row, sentence in enumerate(sentences):
@@ -132,7 +132,7 @@ def inside(sentences: Sequence[Sentence], labels: LabelSet) -> Tensor:
 
 
 def _word_loss(head: nn.Module, encoded: Encoded, batch: Batch, vectors: Tensor, wanted: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over labels, averaged over the real words."""
+    """Binary cross-entropy, summed over labels, averaged over words without padding."""
     at = batch.word_first[..., None].expand(-1, -1, encoded.hidden.shape[-1])
     logits = head(encoded.hidden.gather(1, at), vectors)
     each = F.binary_cross_entropy_with_logits(logits.float(), wanted.to(logits.device), reduction="none")
@@ -141,7 +141,7 @@ def _word_loss(head: nn.Module, encoded: Encoded, batch: Batch, vectors: Tensor,
 
 
 class _PlainPrompt(nn.Module):
-    """Free slots that begin at the backbone's default ones where it has some, else at random."""
+    """Free slots that start from the backbone's default ones if it has some, otherwise at random."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Openly labelled text: passages whose entities have free types, and groups of sentences that share a label set.
 
-Batches without a fixed label set, so that the backbone meets thousands of label names. Reading names file and line of
-whatever is wrong. Knows nothing about tensors.
+Their label sets vary by batch, so that the backbone meets thousands of label names. Errors in files are reported with
+file and line. Knows nothing about tensors.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from lightner.words import split_words
 PASSAGES, GROUPS = "passages.jsonl", "groups.jsonl"
 MOST_WORDS = 90
 MOST_LABELS = 20
-_COMMON = 400  # types that are frequent enough to be asked for where they are absent
+_COMMON = 400  # types that are frequent enough to serve as labels that a batch lacks
 _MOST_ABSENT = 6
 _POOL = 4
 _KEEP_LABEL = 0.85
 _SYNONYM = 0.5
-_DESCRIBED = 0.2  # of the batches of groups: label words that hold synonyms beside the name
+_DESCRIBED = 0.2  # share of the batches of groups whose label words have synonyms besides the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Sentences completely labelled with a label set of their own; `labels` maps a label to its synonyms."""
+    """Sentences completely labelled with their own label set; `labels` maps a label to its synonyms."""
 
     name: str
     labels: Mapping[str, tuple[str, ...]]
@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class OpenText:
-    """Passages by length, groups, and the types that are most frequent in the passages."""
+    """Passages by length, groups, and the most frequent types of the passages."""
 
     passages: tuple[Passage, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -59,17 +59,17 @@ class OpenText:
         return cls(tuple(passages), tuple(groups), tuple(kind for kind, _ in counted.most_common(_COMMON)))
 
     def without_groups(self, share: float, *, seed: int) -> tuple[OpenText, tuple[Group, ...]]:
-        """The text less a share of its groups, drawn once, and those groups: to develop on names never trained on."""
+        """The text without a random share of its groups, and those groups, to develop on names never trained on."""
         ranked = sorted(self.groups, key=lambda group: random.Random(f"{seed}-{group.name}").random())
         held = ranked[: round(share * len(ranked))]
         return OpenText.of(self.passages, [group for group in self.groups if group not in held]), tuple(held)
 
 
 def load(folder: Path) -> OpenText:
-    """The passages and groups of `folder`, either of which may be missing.
+    """Load the passages and groups of `folder`, either of which may be missing.
 
-    Entities whose ends are no ends of words are left out, and passages of more than 90 words.
-    Raises InputError `file:line: found ..., expected ...`, also where neither file is there.
+    Leaves out entities that cut words, and passages of more than 90 words.
+    Raises InputError `file:line: found ..., expected ...`, also if both files are missing.
     """
     files = [folder / name for name in (PASSAGES, GROUPS)]
     if not any(file.exists() for file in files):
@@ -80,10 +80,10 @@ def load(folder: Path) -> OpenText:
 
 
 def draw_passages(text: OpenText, size: int, rng: random.Random) -> tuple[tuple[Sentence, ...], LabelSet] | None:
-    """Passages of about one length under labels of the fine level, the coarse one, or either entity by entity.
+    """Draw passages of similar length with fine labels, coarse labels, or one of both for each entity.
 
     At most 20 labels, and up to 6 that none of the passages has; spans of labels that were not drawn are left out.
-    None where the passages drawn have no entity.
+    None if the passages drawn have no entity.
     """
     pool = sorted(rng.choices(text.passages, k=size * _POOL), key=lambda passage: len(passage.words))
     begin = rng.randrange(len(pool) - size + 1)
@@ -102,10 +102,10 @@ def draw_passages(text: OpenText, size: int, rng: random.Random) -> tuple[tuple[
 
 
 def draw_group(text: OpenText, size: int, rng: random.Random) -> tuple[tuple[Sentence, ...], LabelSet] | None:
-    """Sentences of one group: some labels are dropped, half of the others go by a synonym.
+    """Draw sentences of one group: some labels are dropped, half of the others are named by a synonym.
 
-    Now and then the label words hold synonyms beside the name, as descriptions do. None where no label is left, or
-    two would go by one name.
+    Sometimes the label words have synonyms besides the name, as descriptions do. None if no label is left, or if two
+    would have the same name.
     """
     group = rng.choice(text.groups)
     names = {
@@ -138,7 +138,7 @@ def _kind(kinds: Sequence[str], level: int, rng: random.Random) -> str:
 
 
 def _under(passage: Passage, chosen: Sequence[str], kept: Sequence[str]) -> Sentence:
-    """The passage with those spans that have a label that is kept: the chosen one, else another of the entity's."""
+    """The passage with spans of kept labels: an entity's chosen label, or else another of its labels."""
     spans = []
     for (start, end, kinds), kind in zip(passage.entities, chosen, strict=True):
         name = kind if kind in kept else next((each for each in kinds if each in kept), None)
@@ -148,7 +148,7 @@ def _under(passage: Passage, chosen: Sequence[str], kept: Sequence[str]) -> Sent
 
 
 def _records(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Objects of a JSON Lines file with their places; none where there is no file."""
+    """Objects of a JSON Lines file with their places; nothing if the file does not exist."""
     if not file.exists():
         return
     with file.open(encoding="utf-8") as lines:

@@ -15,7 +15,7 @@ from lightner.words import split_words
 MIN_WORDS = 6
 MAX_WORDS = 60
 MIN_LETTER_SHARE = 0.7
-_SHORTEST = 30  # characters of a line that may hold a sentence
+_SHORTEST = 30  # length in characters of a line that may hold a sentence
 _TRIES = 20
 
 _BREAK = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z])")
@@ -29,7 +29,7 @@ _ABBREVIATIONS = frozenset(_ABBREVIATIONS_TEXT.split())
 
 
 def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The paragraphs of the `.xz` or plain UTF-8 file `path`, one a line, that have a sentence to use.
+    """The paragraphs of the `.xz` or plain UTF-8 file `path`, one a line, that have a usable sentence.
 
     Raises InputError for a file that is missing, damaged, not UTF-8, or without such a paragraph.
     """
@@ -44,7 +44,7 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def sample(paragraphs: Sequence[str], count: int, rng: random.Random) -> list[tuple[str, ...]]:
-    """Words of `count` sentences of paragraphs drawn at random, or fewer where hardly any can be used.
+    """Words of `count` sentences of paragraphs drawn at random, or fewer if hardly any can be used.
 
     Headings, fragments without a final stop, tables, and sentences under 6 or over 60 words are left out.
     """

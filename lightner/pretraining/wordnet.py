@@ -1,4 +1,4 @@
-"""Weak labels from WordNet: label sets of varying depth, drawn afresh over a small batch of sentences.
+"""Weak labels from WordNet: label sets of varying depth, drawn anew for each small batch of sentences.
 
 Made for variety of labels, not for precision. Knows nothing about files of text, tokenizers or training.
 """
@@ -43,7 +43,7 @@ _COARSE = frozenset(_COARSE_TEXT.split(","))
 
 
 def annotate(words: Sequence[str], wordnet: WordNet) -> tuple[Mention, ...]:
-    """Sorted, non-overlapping noun mentions, longest match first; doubtful words have none."""
+    """Sorted, non-overlapping noun mentions, longest match first; doubtful words are left out."""
     return read(words, wordnet).mentions
 
 
@@ -52,9 +52,9 @@ def label_sentences(
 ) -> tuple[tuple[Sentence, ...], tuple[str, ...]]:
     """Sentences with the spans of one freshly drawn label set, and its names: distinct, 1 to 14 and up to 3 negatives.
 
-    Fewer sentences than given may return, in order: where the labels ask for names of people, places or the like,
-    sentences with a name unknown to WordNet are left out, and most of those without any span. Both tuples are empty
-    if the batch offers nothing to label. Every mention takes the deepest chosen synset above it.
+    May return fewer sentences than given, in order: most sentences without a span are left out, and, if the labels
+    ask for names of people, places or the like, sentences with a name unknown to WordNet. Both tuples are empty if
+    the batch offers nothing to label. Every mention takes the deepest chosen synset above it.
     """
     readings = [read(words, wordnet) for words in batch]
     named = rng.random() < NAMED_SHARE
@@ -75,7 +75,7 @@ def label_sentences(
         return (), ()
     wanted = rng.randint(1, 3) if rng.random() < NEGATIVE_SHARE else max(0, MIN_LABELS - len(asked))
     present = {*covered, *(mention.synset_id for reading in kept for mention in reading.mentions)}
-    # A sentence with an unknown name may well hold one of these: no safe negative.
+    # A sentence with an unknown name may well have one of these, so they are no safe negatives.
     barred = present if named else present | _named_kinds(wordnet)
     asked += _negatives(barred, wordnet, rng, wanted=wanted, taken=set(names.values()))
     rng.shuffle(asked)
@@ -84,7 +84,7 @@ def label_sentences(
 
 @lru_cache(maxsize=8)
 def _named_kinds(wordnet: WordNet) -> frozenset[int]:
-    """Synsets a good part of whose hyponyms are names of single things, so that text is full of others of them."""
+    """Synsets with many names of individual things below them; texts have many more of these names than WordNet."""
     everything: Counter[int] = Counter()
     instances: Counter[int] = Counter()
     for synset in wordnet.synsets.values():
@@ -96,7 +96,7 @@ def _named_kinds(wordnet: WordNet) -> frozenset[int]:
 
 @lru_cache(maxsize=8)
 def _kinds(wordnet: WordNet) -> tuple[int, ...]:
-    """Synsets of middle depth with something below them: what negative labels are drawn from."""
+    """Synsets of middle depth with hyponyms, from which negative labels are drawn."""
     below = Counter(ancestor for those in wordnet.ancestors.values() for ancestor in those[1:])
     return tuple(
         synset
@@ -117,17 +117,17 @@ def _is_vague(synset: int, wordnet: WordNet) -> bool:
 
 
 def _coverage(readings: Iterable[Reading], wordnet: WordNet) -> Counter[int]:
-    """How many mentions lie below each synset; a synset that only covers itself does not count."""
+    """The number of mentions below each synset; a synset that only covers itself is left out."""
     covered: Counter[int] = Counter()
     for mention in (mention for reading in readings for mention in reading.mentions):
         above = wordnet.ancestors[mention.synset_id]
-        # The synset itself comes first; names of people that WordNet lacks are mentions of person itself.
+        # The synset itself comes first; names of people whom WordNet lacks are mentions of person itself.
         covered.update(above if mention.synset_id == person_synset(wordnet) else above[1:])
     return covered
 
 
 def _choose(covered: Counter[int], wordnet: WordNet, rng: random.Random, *, named: bool) -> list[int]:
-    mentions = max(covered.values(), default=0)  # the root covers nearly all
+    mentions = max(covered.values(), default=0)  # the root covers nearly everything
     barred = frozenset() if named else _named_kinds(wordnet)
     possible = [
         synset
@@ -146,7 +146,7 @@ def _choose(covered: Counter[int], wordnet: WordNet, rng: random.Random, *, name
 
 
 def _names(chosen: Iterable[int], wordnet: WordNet, rng: random.Random, *, taken: set[str]) -> dict[int, str]:
-    """A distinct name for each synset, its first lemma preferred; a synset without a free one is left out."""
+    """A distinct name for each synset, preferably its first lemma; a synset without a free name is left out."""
     names: dict[int, str] = {}
     for synset in chosen:
         lemmas = [lemma for lemma in wordnet.synsets[synset].lemmas if len(lemma) > 2]

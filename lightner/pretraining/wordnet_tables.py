@@ -1,6 +1,6 @@
-"""WordNet as plain tables, made once from what nltk reads. Knows nothing about sentences.
+"""WordNet as plain tables, made once from nltk's reader. Knows nothing about sentences.
 
-Only noun synsets are kept whole; of verbs, adjectives and adverbs only how often a lemma is used as one.
+Noun synsets are kept whole; for verbs, adjectives and adverbs only the frequency of each lemma.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHORTEST_INFLECTED = 4
 
 @dataclass(frozen=True, slots=True)
 class Synset:
-    """A noun synset: `id` is its byte offset in data.noun, lemmas are written with spaces and their own case,
+    """A noun synset: `id` is its byte offset in data.noun, lemmas have spaces and keep their case,
     `lexicographer` is the name of its file in lexnames(5WN), such as `noun.animal`."""
 
     id: int
@@ -36,13 +36,13 @@ class Synset:
 
     @property
     def is_instance(self) -> bool:
-        """Whether this is one particular thing (a person, a city) instead of a kind."""
+        """Whether this is an individual thing (a person, a city) and not a kind."""
         return bool(self.instance_hypernyms)
 
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """One reading of a written form: its synset and how often the tagged corpus has it."""
+    """One sense of a written form: its synset and its count in the tagged corpus."""
 
     synset: int
     count: int
@@ -50,11 +50,11 @@ class Sense:
 
 @dataclass(frozen=True, eq=False)
 class WordNet:
-    """The tables. Equality and hash are those of the object, so that results may be cached per WordNet.
+    """The tables. Compared and hashed by identity, so that results can be cached per WordNet.
 
     senses: written form (case kept, spaces) -> noun senses in sense order
-    ancestors: synset -> itself and everything above it, without order promise
-    depth: synset -> length of its longest way to a root, so that a hyponym is always deeper than its hypernym
+    ancestors: synset -> itself and everything above it, in no particular order
+    depth: synset -> length of its longest path to a root, so that a hyponym is always deeper than its hypernym
     phrases: words of a form of two to four written words -> the form
     phrase_lengths: first word of a phrase -> lengths in words, longest first
     uses: part of speech -> lemma (lower case, spaces) -> tag count; a lemma never tagged has 0
@@ -73,11 +73,11 @@ class WordNet:
     endings: Mapping[str, tuple[tuple[str, str], ...]]
 
     def noun_bases(self, form: str) -> tuple[str, ...]:
-        """`form` and its possible singulars, those that are noun forms here."""
+        """`form` and its possible singulars, as far as they are noun forms here."""
         return tuple(base for base in self._bases(form, "noun") if base in self.senses)
 
     def verb_bases(self, form: str) -> tuple[str, ...]:
-        """`form` and its possible infinitives, those that are verbs here."""
+        """`form` and its possible infinitives, as far as they are verbs here."""
         return tuple(base for base in self._bases(form, "verb") if base in self.uses["verb"])
 
     def _bases(self, form: str, part: str) -> Iterable[str]:
@@ -89,7 +89,7 @@ class WordNet:
 
 
 def load(folder: str | os.PathLike[str]) -> WordNet:
-    """The WordNet of `folder`, such as /usr/share/wordnet. Raises InputError, also where nltk is not installed."""
+    """Load the WordNet of `folder`, such as /usr/share/wordnet. Raises InputError, also if nltk is not installed."""
     try:
         from lightner.pretraining import _nltk_wordnet
     except ImportError as error:
@@ -124,7 +124,7 @@ def _synset(found: Any) -> Synset:
 
 
 def _closures(synsets: Mapping[int, Synset]) -> tuple[dict[int, tuple[int, ...]], dict[int, int]]:
-    """Ancestors and depth of each synset, what is above it first. nltk finds each synset's way by itself, anew."""
+    """Ancestors and depth of each synset, computed from the top down; nltk would walk each synset's path again."""
     parents = {each.id: each.hypernyms + each.instance_hypernyms for each in synsets.values()}
     ancestors: dict[int, tuple[int, ...]] = {}
     depth: dict[int, int] = {}
@@ -136,12 +136,12 @@ def _closures(synsets: Mapping[int, Synset]) -> tuple[dict[int, tuple[int, ...]]
 
 
 def _tag_counts(reader: Any) -> Iterator[tuple[str, int]]:
-    """Sense keys and their counts. All at once: nltk looks one key up at a time, which takes a minute for all."""
+    """All sense keys and their counts, read at once: nltk looks up one key at a time, which takes a minute for all."""
     with reader.open("cntlist.rev") as lines:
         for line in lines:
             try:
                 key, _, count = line.split()
-                _part_of(key)  # raises LookupError for a key that has none
+                _part_of(key)  # raises LookupError for a key without a part of speech
                 yield key, int(count)
             except (ValueError, LookupError) as error:
                 raise ValueError(f"{line.strip()!r} in cntlist.rev") from error
