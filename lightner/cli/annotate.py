@@ -22,7 +22,7 @@ from lightner.jobs.options import AnnotateOptions
 
 
 def _columns(text: str) -> str:
-    """As it is: the job keeps it so with the state of what is begun."""
+    """The text itself, checked: the job stores it with its state."""
     parse_columns(text)
     return text
 
@@ -61,7 +61,7 @@ def annotate(**given: Any) -> int:
     per line) and CoNLL columns (a row per sentence); writes FOLDER/FILE.jsonl with one line per row, in order, with the
     answers that the service gives. A row's other fields are kept; its own "entities", "windows" or "prompt_version" as
     "own_entities" and so on. The same command resumes after a kill, with the prompts that it began with. FILE and
-    FOLDER have to be where every node sees them, and FILE has to stay as it is until its output is there.
+    FOLDER have to be where every node sees them, and FILE must not change until its output is complete.
     """
     from lightner.jobs.annotate import main
 

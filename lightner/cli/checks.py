@@ -1,4 +1,4 @@
-"""What `lightner doctor` looks at: each check finds something, says how sound that is, and how to mend it."""
+"""Checks of `lightner doctor`: each reports what it found, in what state that is, and how to mend it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.c
 
 
 class State(enum.Enum):
-    """How sound something is."""
+    """The state of what was found."""
 
     SOUND = enum.auto()
     WARNING = enum.auto()
@@ -38,7 +38,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, what was found, and how to mend it where it is not sound."""
+    """The subject of a check, what was found, its state, and the remedy if it is not ok."""
 
     subject: str
     state: State
@@ -47,7 +47,7 @@ class Finding:
 
 
 def versions() -> list[Finding]:
-    """Python, and every package that is asked for: those of extras only where they are installed."""
+    """Python, and every required package; packages of extras only if they are installed."""
     at = f"{lightner.__version__} at {Path(lightner.__file__).parent}"
     try:
         wanted = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
@@ -62,7 +62,7 @@ def versions() -> list[Finding]:
 
 
 def memory() -> Finding:
-    """What is free now."""
+    """Free memory now."""
     free = _available_bytes()
     state = State.SOUND if free >= _LEAST_MEMORY else State.WARNING
     remedy = "" if state is State.SOUND else f"Ray and one worker need {_gib(_LEAST_MEMORY)}: end other programs"
@@ -70,7 +70,7 @@ def memory() -> Finding:
 
 
 def disk(folders: Sequence[str]) -> list[Finding]:
-    """The room where something is kept."""
+    """Free disk space in a folder."""
     found = []
     for folder in folders:
         free = shutil.disk_usage(_nearest(Path(folder))).free
@@ -81,7 +81,7 @@ def disk(folders: Sequence[str]) -> list[Finding]:
 
 
 def port(number: int) -> Finding:
-    """Whether `lightner serve` can have it. Ray's own ports are chosen among free ones."""
+    """Whether `lightner serve` can use the port. Ray's own ports are chosen among free ones."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -93,7 +93,7 @@ def port(number: int) -> Finding:
 
 
 def ray(*, start: bool) -> Finding:
-    """The Ray that a job would join, or one that is started, and stopped again."""
+    """The Ray that a job would join, or a private one that is started and stopped again."""
     from lightner.jobs.on_ray import local
 
     if (found := _version("ray")) is None:
@@ -111,7 +111,7 @@ def ray(*, start: bool) -> Finding:
 
 
 def registry(url: str) -> Finding:
-    """Whether the prompts can be read and, as far as that changes nothing, written."""
+    """Whether prompts can be read and, as far as a check without changes shows it, written."""
     from lightner.store.objects import RegistryUnavailable
     from lightner.store.registry import Registry
 
@@ -141,7 +141,7 @@ def storage(place: str) -> Finding:
 
 
 def gpu() -> Finding:
-    """What torch can compute on."""
+    """The GPU, as torch sees it."""
     import torch
 
     if torch.cuda.is_available():
@@ -159,7 +159,7 @@ def gpu() -> Finding:
 
 
 def backbone(name: str | None) -> Finding:
-    """The frozen model, loaded; every byte of the embedded one is compared with its manifest."""
+    """Load the backbone; compare every byte of the embedded one with its manifest."""
     from lightner.model import backbone as backbones
 
     try:
@@ -207,7 +207,7 @@ def _version(package: str) -> str | None:
 
 
 def _running_ray(address: str) -> Finding:
-    """Asks in a process of its own: one that joins Ray joins for good."""
+    """Ask a running Ray from a separate process, since a process that joins Ray cannot leave it."""
     code = "import ray; ray.init(log_to_driver=False); print(ray.cluster_resources().get('CPU', 0))"
     try:
         done = subprocess.run(  # noqa: S603 - our own words

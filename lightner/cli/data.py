@@ -1,4 +1,4 @@
-"""`lightner data`: labelled files to labelled files."""
+"""`lightner data`: make labelled files from labelled files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightner.types import InputError
 
 @click.group()
 def data() -> None:
-    """Make labelled files out of labelled files."""
+    """Make labelled files from labelled files."""
 
 
 @data.command(cls=Command, epilog=example("lightner data kshot train.conll --k 10 --out ten_shot.conll"))
@@ -32,8 +32,8 @@ def data() -> None:
 def kshot(file: str, k: int, seed: int, columns: Columns | None, repairs: frozenset[Repair], out: str) -> int:
     """Write a few-shot sample of a labelled file: K mentions of every type, and few more.
 
-    The sample depends on the sentences and the seed, not on their order. A type with fewer than K mentions comes
-    whole.
+    The sample depends on the sentences and the seed, not on their order. Of a type with fewer than K mentions all are
+    taken.
     """
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""`lightner doctor`: what this machine has, what is missing or broken, and how to mend it."""
+"""`lightner doctor`: report what this machine has, what is missing or broken, and how to mend it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _MARKS = {State.SOUND: "ok", State.WARNING: "warning", State.BROKEN: "BROKEN"}
 def doctor(registry: str, storage: str, backbone: str | None, port: int, quick: bool, as_json: bool) -> int:
     """Check this machine: versions, memory, disk, ports, Ray, prompt store, GPU, backbone.
 
-    Says for each problem how to mend it. Nothing that is checked is changed; of a store that is no folder it is tried
-    whether it can be written to. Exit status 1 where something is broken.
+    Says for each problem how to mend it, and changes nothing; in a store on object storage it writes an object to try
+    whether that works. Exit status 1 if something is broken.
     """
     findings = [
         *checks.versions(),
         checks.memory(),
-        *checks.disk([str(command.home()), "/tmp"]),  # noqa: S108 - where Ray keeps what does not fit into memory
+        *checks.disk([str(command.home()), "/tmp"]),  # noqa: S108 - Ray's folder for what does not fit into memory
         checks.port(port),
         checks.ray(start=not quick),
         checks.registry(registry),

@@ -33,8 +33,8 @@ from lightner.jobs.options import EvaluateOptions
 def evaluate(**given: Any) -> int:
     """Score a published prompt on labelled sentences.
 
-    Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval), and what the errors
-    are; a warning where the prompt has learned from some of the sentences.
+    Prints precision, recall and F1 per type and overall (strict, entity level, equal to seqeval), and the kinds of
+    errors; warns if the prompt has learned from some of the sentences.
     """
     from lightner.jobs.evaluate import main
 

@@ -1,4 +1,4 @@
-"""How options are declared: values parsed by `values`, several values after one option, options that commands share."""
+"""Declaration of options: values parsed by `values`, several values after one option, options that commands share."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lightner.types import InputError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 LABELLED = "labelled sentences: a file, folder or hub name of any format in docs/formats.md"
-# Of several values of one option the parser sees one text; this character parts them, and no value can hold it.
+# The parser sees several values of one option as one text; this character separates them, and no value can hold it.
 _SEPARATOR = "\x1f"
 _NEGATIVE = re.compile(r"-\d*\.?\d+(e-?\d+)?", re.IGNORECASE)
 
 
 class Parsed(click.ParamType[Any]):
-    """A value that a function of `values` makes from text; `completes` "file" or "dir" for completion by the shell."""
+    """A value that a function of `values` parses from text; `completes` "file" or "dir" for completion by the shell."""
 
     def __init__(self, parse: Callable[[str], Any], *, completes: str = "plain") -> None:
         self.name = parse.__name__
@@ -31,7 +31,7 @@ class Parsed(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
-            return value  # a default that is no text
+            return value  # a default that is not a text
         try:
             return self._parse(value)
         except InputError as error:
@@ -68,17 +68,17 @@ class Several(click.ParamType[Any]):
 
 
 class Command(click.Command):
-    """A command some of whose options take `Several` values."""
+    """A command with options that take `Several` values."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if ctx.resilient_parsing:  # the shell asks what may come next; what is there may be half a command
+        if ctx.resilient_parsing:  # the shell asks for completions; the command may be incomplete
             return super().parse_args(ctx, args)
         several = {name: each for each in self.params if isinstance(each.type, Several) for name in each.opts}
         return super().parse_args(ctx, list(_joined(args, several, ctx)))
 
 
 def _joined(words: Sequence[str], several: dict[str, click.Parameter], ctx: click.Context) -> Iterator[str]:
-    """The words of the command line, with all values of an option of several in one word."""
+    """The words of the command line, with all values of a `Several` option joined into one word."""
     position = 0
     while position < len(words):
         word = words[position]
@@ -161,5 +161,5 @@ def file_option(*names: str, **given: Any) -> Callable[[Decorated], Decorated]:
 
 
 def example(*lines: str) -> str:
-    """The last paragraph of a command's help, its lines as they are."""
+    """The last paragraph of a command's help, with its lines unchanged."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

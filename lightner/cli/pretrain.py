@@ -91,7 +91,7 @@ def pretrain(**given: Any) -> int:
     Learns from openly labelled text (--open), labelled sets (--sets) and raw text with weak labels (--raw), whichever
     are given. After a kill the same command with the same --name and --storage resumes from the last state, for as
     many --steps as it asks for then; other data, weights or settings are another run and need another --name. A
-    checkpoint in --out is replaced; files there that are not of it stay. `--backbone DIR` then tunes and serves on it.
+    checkpoint in --out is replaced; other files there stay. `--backbone DIR` then tunes and serves on it.
     """
     from lightner.jobs.pretrain import main
 

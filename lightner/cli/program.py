@@ -1,4 +1,4 @@
-"""The `lightner` command as a whole: parses, calls, and answers every mistake in one line.
+"""The `lightner` command as a whole: parse, call a command, and answer every mistake in one line.
 
 Imports nothing heavy; each command imports what it needs when it runs.
 """
@@ -25,7 +25,7 @@ from lightner.cli.tune import tune
 from lightner.jobs.command import MISTAKE
 
 NAME = "lightner"
-# Packages that come with an extra, and which one.
+# Packages that come with an extra, and the extra's name.
 EXTRAS = {
     "cachetools": "ray",
     "ray": "ray",
@@ -85,7 +85,7 @@ def main(words: Sequence[str] | None = None, *, door: str | None = None) -> int:
 
 
 def _refused(error: click.ClickException) -> int:
-    """One line for a mistake in the words of the command."""
+    """Print one line for a mistake in the words of the command."""
     message, name = error.format_message(), NAME
     if isinstance(error, click.BadParameter) and error.param is not None and error.message:
         message = f"{_called(error.param)}: {error.message}"
@@ -96,7 +96,7 @@ def _refused(error: click.ClickException) -> int:
 
 
 def _missing(error: ModuleNotFoundError) -> int:
-    """One line for a package that an extra brings. Raises the error again where it is another."""
+    """Print one line for a missing package of an extra. Raises the error again for any other package."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         raise error

@@ -1,4 +1,4 @@
-"""`lightner prompts`: what is published, and which version is live."""
+"""`lightner prompts`: published prompts, and their live versions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def list_prompts(domain: str | None, registry: str, as_json: bool) -> int:
 @registry_option
 @json_option
 def show(domain: str, reference: str, registry: str, as_json: bool) -> int:
-    """Print the card of a version: labels, backbone, how it was tuned, how good it is. REF is an alias or a version."""
+    """Print the card of a version: labels, backbone, how it was tuned, its scores. REF is an alias or a version."""
 
     def work() -> None:
         from lightner.store import card as cards
@@ -70,9 +70,9 @@ def show(domain: str, reference: str, registry: str, as_json: bool) -> int:
 @registry_option
 @json_option
 def verify(domain: str | None, version: str | None, registry: str, as_json: bool) -> int:
-    """Read every byte of versions and compare it with their manifests: of one, of a domain, or of the whole registry.
+    """Read every byte of one version, a domain's, or the whole registry's versions; compare it with their manifests.
 
-    Exit status 1 where one is damaged.
+    Exit status 1 if one is damaged.
     """
     rows: list[dict[str, Any]] = []
 
@@ -82,7 +82,7 @@ def verify(domain: str | None, version: str | None, registry: str, as_json: bool
         found = _opened(registry)
         for each in (domain,) if domain else found.domains():
             for one in (version,) if version else found.versions(each):
-                found.resolve(each, one)  # what does not exist is a mistake of the caller, what is damaged is not
+                found.resolve(each, one)  # a missing version is a mistake of the caller, a damaged one is not
                 try:
                     found.verify(each, one)
                     fault = ""
@@ -119,7 +119,7 @@ def promote(domain: str, reference: str, alias: str, registry: str) -> int:
 @alias_option
 @registry_option
 def rollback(domain: str, alias: str, registry: str) -> int:
-    """Let an alias name again what it named before. Twice goes back twice."""
+    """Let an alias name the version that it named before. Repeated, it goes back once more."""
 
     def work() -> None:
         version = _opened(registry).rollback(domain, alias)
@@ -178,7 +178,7 @@ def _versions(registry: Registry, domain: str) -> list[dict[str, Any]]:
 
 
 def _backbone(registry: Registry, domain: str, version: str) -> str:
-    """What the version was tuned on; `unreadable` where its card is damaged, which `verify` explains."""
+    """The backbone that the version was tuned on; `unreadable` if its card is damaged, which `verify` explains."""
     from lightner.types import InputError
 
     try:
@@ -188,7 +188,7 @@ def _backbone(registry: Registry, domain: str, version: str) -> str:
 
 
 def _aliases(registry: Registry, domain: str) -> dict[str, str]:
-    """None where no alias was ever set: a version is published before its alias is."""
+    """The aliases; empty if none was ever set, since a version is published before its alias."""
     from lightner.store.registry import UnknownPrompt
 
     try:
@@ -198,7 +198,7 @@ def _aliases(registry: Registry, domain: str) -> dict[str, str]:
 
 
 def _print(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """JSON, or columns under their names."""
+    """Print JSON, or columns under their names."""
     if as_json:
         click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
         return

@@ -1,4 +1,4 @@
-"""`lightner serve`: the service on this machine, with a Ray of its own that ends with it."""
+"""`lightner serve`: the service on this machine, with its own Ray, which ends with it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _LOOK_S = 0.2
 def serve(host: str, port: int, gpu: bool, **given: Any) -> int:
     """Serve the prompts of a registry over HTTP, on this machine, until Ctrl-C or SIGTERM.
 
-    Starts a Ray of its own and stops all that it started. Callers need a key where LIGHTNER_READ_KEY is set
-    (docs/serving.md). On a cluster: `serve deploy serve/config.yaml`.
+    Starts its own Ray and stops all that it started. Callers need a key if LIGHTNER_READ_KEY is set (docs/serving.md).
+    On a cluster: `serve deploy serve/config.yaml`.
     """
     if importlib.util.find_spec("ray") is None:
         raise ModuleNotFoundError("no ray", name="ray")
@@ -71,7 +71,7 @@ def _serve(host: str, port: int, *, gpu: bool, **given: Any) -> None:
     )
     config = single_machine.configuration(settings, host=host, port=_free(host, port), variables=code_path())
     click.echo("starting Ray and the service ...", err=True)
-    # One CPU more, for all that is not the backbone.
+    # One more CPU, for everything but the backbone.
     with _ended_by_signals(), _own_ray(cpus + 1) as head:
         dashboard = single_machine.Dashboard(head.dashboard, head.headers)
         single_machine.deploy(dashboard, config, alive=lambda: head.process.poll() is None)
@@ -84,7 +84,7 @@ def _serve(host: str, port: int, *, gpu: bool, **given: Any) -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what is within, and are no error."""
+    """Let Ctrl-C and SIGTERM end the block without an error."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -110,9 +110,9 @@ def _own_ray(cpus: int) -> Iterator[local.Head]:
 
 
 def _free(host: str, port: int) -> int:
-    """The port, if nobody listens on it; any free one for 0."""
+    """The port, if no process listens on it; any free one for 0."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was closed a moment ago is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed a moment ago is free
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Text of the command line to values: whatever is wrong with a value is an InputError, without the option's name."""
+"""Parsers of values on the command line; each raises InputError, without the option's name, for a wrong value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_SEED = 2**32 - 1
 
 
 def place(text: str) -> str:
-    """A URL as it is, a folder as an absolute path."""
+    """A URL unchanged, a folder as an absolute path."""
     return text if "://" in text else str(_absolute(text, "a URL or an absolute path"))
 
 
@@ -26,12 +26,12 @@ def shared_path(text: str) -> Path:
 
 
 def full_path(text: str) -> Path:
-    """A path that means the same in workers, which run in folders of their own."""
+    """A path that means the same in workers, which run in other folders."""
     return _expanded(text).resolve()
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """The parser of a whole number from `least` on."""
+    """A parser of whole numbers from `least` up."""
 
     def parse(text: str) -> int:
         number = int(text) if text.strip().removeprefix("-").isdecimal() else least - 1
@@ -43,7 +43,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def seed(text: str) -> int:
-    """What random numbers begin with."""
+    """A seed of random numbers."""
     number = at_least(0)(text)
     if number > MAX_SEED:
         raise InputError(f"found {text!r}, expected at most {MAX_SEED}")
@@ -51,7 +51,7 @@ def seed(text: str) -> int:
 
 
 def minutes(text: str) -> float:
-    """A time."""
+    """A time in minutes."""
     number = _number(text)
     if not 0 < number < math.inf:
         raise InputError(f"found {text!r}, expected a number of minutes above 0")
@@ -67,7 +67,7 @@ def rate(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """A part of a whole."""
+    """A share between 0 and 1."""
     number = _number(text)
     if not 0 <= number <= 1:
         raise InputError(f"found {text!r}, expected a number from 0 to 1")

@@ -52,8 +52,8 @@ def describe(found: Errors) -> str:
     """The counts in one line, then the pairs of types that were confused most often, one a line."""
     ranked = sorted(found.confused.items(), key=lambda item: (-item[1], item[0]))
     lines = [
-        f"errors: {found.wrong_type} of another type, {found.wrong_words} with other words, {found.spurious} where none"
-        f" is, {found.missed} missed"
+        f"errors: {found.wrong_type} of the wrong type, {found.wrong_words} with wrong boundaries,"
+        f" {found.spurious} spurious, {found.missed} missed"
     ]
     return "\n".join(
         [*lines, *(f"  {times:4d} x {gold} taken for {guess}" for (gold, guess), times in ranked[:_MOST_SHOWN])]

@@ -1,7 +1,7 @@
 """The micro-batcher: puts rows of concurrent requests into batches of similar length and runs them one at a time.
 
-Batches run in a thread of their own, and so does other work for the device, between them. Rows of all domains share
-batches; a row that fails never makes another fail. Knows neither prompts nor texts.
+A separate thread runs the batches and, between them, other work for the device. Rows of all domains share batches; a
+row that fails never makes another fail. Knows neither prompts nor texts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Overloaded(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A row's outcome where running it raised `error`."""
+    """The outcome of a row that raised `error`."""
 
     error: Exception
 
@@ -61,9 +61,9 @@ class _Between:
 class Batcher(Generic[R, O]):
     """Runs `run` on batches of rows; `length` returns a row's length in the unit of `max_tokens`.
 
-    `width` returns what else a row is padded in: those of very different width do not share a batch either.
-    Belongs to the event loop in which it is first used. `limits` may be replaced at any time. `failing` is true if
-    every row of the last batch failed.
+    `width` returns the other padded size of a row; rows of very different width do not share a batch either. Belongs to
+    the event loop in which it is first used. `limits` may be replaced at any time. `failing` is true if every row of
+    the last batch failed.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Batcher(Generic[R, O]):
         return list(await asyncio.gather(*(each.outcome for each in new)))
 
     async def between(self, call: Callable[[], T]) -> T:
-        """What `call` returns or raises, run in the thread of the batches, where nothing else uses the device.
+        """Run `call` in the thread of the batches, where nothing else uses the device; returns or raises what it does.
 
-        While rows wait, such calls get `limits.between_share` of the time. A cancelled one is not begun.
+        While rows wait, such calls get `limits.between_share` of the time. A cancelled call is not started.
         """
         self._start()
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -134,7 +134,7 @@ class Batcher(Generic[R, O]):
         self._thread.shutdown(wait=False)
 
     def _start(self) -> None:
-        """Begin to work, at the first call. Raises RuntimeError if that has ended."""
+        """Start the batching task at the first call. Raises RuntimeError if it has ended."""
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
             self._worker.add_done_callback(lambda _: _abandon([*self._waiting, *self._between]))
@@ -196,7 +196,7 @@ class Batcher(Generic[R, O]):
             _abandon(batch)
             raise
         share = self.limits.between_share
-        # Of a busy time alone: what is not claimed is not saved up for later.
+        # Only of busy time: an unused share is not saved up for later.
         self._owed_s = self._owed_s + seconds * share / (1 - share) if self._between else 0.0
         self.failing = all(isinstance(outcome, Failed) for outcome in outcomes)
         for each, outcome in zip(batch, outcomes, strict=True):
@@ -222,7 +222,7 @@ class Batcher(Generic[R, O]):
             work.outcome.set_result(outcome)
 
     async def _timed(self, call: Callable[[], T]) -> tuple[T, float]:
-        """What `call` returns in the thread, and how many seconds it took."""
+        """The result of `call` in the thread, and the seconds that it took."""
         loop = asyncio.get_running_loop()
         self._busy_since_s = began_s = loop.time()
         try:
@@ -257,7 +257,7 @@ def _attempt(run: Callable[[Sequence[R]], Sequence[O]], rows: Sequence[R]) -> li
 
 
 def _abandon(work: Sequence[_Waiting[Any, Any] | _Between]) -> None:
-    """End the waiting for what will not be run."""
+    """Give RuntimeError to callers that wait for rows which will not run."""
     for each in work:
         if not each.outcome.done():
             each.outcome.set_exception(_closed())

@@ -31,7 +31,7 @@ from lightner.types import Entity, InputError, LabelSet, TaggedText
 
 Given: TypeAlias = str | list[str]
 
-# Refusals of the whole request, whichever domains it names; and those that are where all of it was refused so.
+# Refusals of the whole request, whichever domains it names; then those that count as such if all of it was refused so.
 _WHOLE = (Reason.OVERLOADED,)
 _WHOLE_IF_ALL = (Reason.LABELS_OVERLOADED,)
 
@@ -40,7 +40,7 @@ def router(reader: Reader) -> APIRouter:
     """The routes for texts of one domain and for texts that each name their domain."""
     routes = APIRouter(tags=["entities"], dependencies=[READ_KEY])
 
-    # Only what is set is in an answer: a domain of null is, words that were not given are not.
+    # An answer has only fields that were set: a domain of null is set, words that were not given are not.
     @routes.post(
         "/v1/domains/{domain}/entities",
         responses=documented(401, 404, 413, 422, 429, 502, 503, 504),
@@ -77,7 +77,7 @@ def router(reader: Reader) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Items, by their places, that one prompt reads: of a domain or of labels; or why these cannot be read."""
+    """Items, by their places, that one prompt (of a domain or of labels) reads; or why it cannot read them."""
 
     domain: str | None
     ref: str | None = None

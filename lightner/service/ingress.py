@@ -107,7 +107,7 @@ class RemoteReader:
                     await asyncio.sleep(PAUSE_S)
 
     async def _call(self, method: str, *parameters: Any, prompt: str = "", drop: bool = False) -> Any:
-        """What a replica answers. With `drop` a cancelled call also cancels its work, which Ray would continue."""
+        """A replica's answer. With `drop` a cancelled call also cancels its work, which Ray would continue."""
         remote = getattr(self._handle.options(multiplexed_model_id=prompt), method)
         last_try_s = time.monotonic() + RETRY_S
         while True:

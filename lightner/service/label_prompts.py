@@ -1,7 +1,7 @@
 """Prompts of labels that come with requests: each label set is read once, and kept as long as there is room.
 
-Their memory is their own, so that they evict no domain's prompt; how many are read at once is bounded, so that a flood
-of new ones takes nothing from texts of domains. Knows no HTTP and no ray; belongs to one event loop.
+They have separate memory, so that they evict no domain's prompt; the number read at once is bounded, so that a flood
+of new label sets does not slow texts of domains. Knows no HTTP and no ray; belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Reading(Generic[V]):
-    """A label set that is being read, and how many requests wait for it."""
+    """A label set that is being read, and the number of requests that wait for it."""
 
     task: asyncio.Task[V | Refusal]
     waiting: int = 0
@@ -57,7 +57,7 @@ class LabelPrompts(Generic[V]):
         return self._held.nbytes
 
     async def get(self, labels: LabelSet) -> V | Refusal:
-        """The prompt of the labels; a refusal where they cannot be read, or too many others are to be read first."""
+        """The prompt of the labels; a refusal if they cannot be read, or if too many others are to be read first."""
         key = (LABELS, content_key(labels))
         held = self._held.get(key)
         self._observer.on_label_lookup(hit=held is not None)

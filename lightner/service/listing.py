@@ -28,7 +28,7 @@ class Listing:
         return await self._asking.join(lambda: self._refresh(ttl_s))
 
     def forget(self) -> None:
-        """Ask again at the next call: there is a new name."""
+        """Ask again at the next call, since a name was added."""
         self._until_s = -1.0
 
     async def _refresh(self, ttl_s: float) -> tuple[str, ...]:

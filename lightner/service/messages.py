@@ -1,7 +1,7 @@
 """Messages between the ingress and the backbone replicas: frozen values that know no ray, no torch and no HTTP.
 
-A refusal is a value instead of an exception, so that it crosses process borders whole and one domain's refusal leaves
-the answers of the others alone.
+A refusal is a value instead of an exception, so that it crosses process borders whole and one domain's refusal does not
+affect the answers of the others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Reason(Enum):
 class Refusal:
     """Why a request was refused, with the domain and its prompt's version as far as they are known.
 
-    `detail` says what is wrong with labels, which are the caller's own; of anything else only the log says more.
+    `detail` says what is wrong with labels, since they are the caller's; for all else details are in the log only.
     """
 
     reason: Reason
@@ -93,7 +93,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric's name and kind ("counter", "gauge" or "histogram"), what it is, and its figures."""
+    """A metric's name, kind ("counter", "gauge" or "histogram"), help and figures."""
 
     name: str
     kind: str

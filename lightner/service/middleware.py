@@ -1,7 +1,7 @@
-"""ASGI middleware before the routes: who may ask, how much at once, for how long, and how large a body.
+"""ASGI middleware before the routes: keys, and limits on concurrent requests, time and body size.
 
-All of it acts before anything of the body is parsed. Paths are those below the service's own address, as its routes
-are: under a `route_prefix` of Ray Serve or another root path they are the same.
+All of it acts before the body is parsed. Paths are relative to the service's own address, like its routes: a
+`route_prefix` of Ray Serve or another root path does not change them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from lightner.service import problems
 from lightner.service.problems import ProblemError
 from lightner.service.schemas import Problem
 
-# Health, and the page with its files: they say nothing that is not public, and answer however busy the service is.
+# Health, and the page with its files: their content is public, and they answer however busy the service is.
 # The empty path is the service's own address without its last slash.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "", "/", "/page.css", "/page.js", "/icon.svg"})
 METRICS_PATH = "/metrics"
-# Whoever looks after a busy service must see how busy it is.
+# The operators of a busy service must see how busy it is.
 UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}
 
 _ADMINISTRATION = "lightner.administration"

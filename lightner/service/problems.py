@@ -131,7 +131,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _message(error: Mapping[str, Any], content_type: str) -> str:
-    """A field's message. By default curl sends a body as a form, which is not read as JSON at all: say that instead."""
+    """A field's message. curl by default sends the body as a form, which is never parsed as JSON: then say so."""
     if tuple(error["loc"]) == ("body",) and "json" not in content_type.lower():
         return f"Content type should be application/json, found {content_type[:MAX_QUOTED]!r}"
     return str(error["msg"])
@@ -141,7 +141,7 @@ async def _on_status(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     if status == HTTPStatus.BAD_REQUEST:
-        # FastAPI's status for a body that is no UTF-8 or nested too deeply to be parsed.
+        # FastAPI's status for a body that is not UTF-8 or nested too deeply to be parsed.
         return _invalid([ProblemField(field="body", message="Input should be JSON in UTF-8, and not nested deeply")])
     answer = response(of_status(status, status.description or status.phrase))
     answer.headers.update(error.headers or {})

@@ -80,7 +80,7 @@ class BackboneReplica:
         self._batcher: Batcher[Row, ScoredSpans] = Batcher(
             self._forward,
             length=lambda row: len(row.words),
-            # Rows of many labels would have all others attend to as many slots, and score as many labels.
+            # In a shared batch, rows of many labels would make all others attend to and score as many slots.
             width=lambda row: max(row.prompt.guidance.length, len(row.prompt.labels)),
             limits=limits.batch,
             observer=self._observer,
@@ -219,7 +219,7 @@ class BackboneReplica:
         return _Planned(ask.domain, version, texts, rows)
 
     async def _prompt(self, ask: Ask) -> tuple[str | None, Prompt] | Refusal:
-        """The prompt that an ask wants, and its version, which labels have not."""
+        """The prompt that an ask needs, and its version (None for labels)."""
         if ask.labels is not None:
             made = await self._labels.get(ask.labels)
             return made if isinstance(made, Refusal) else (None, made)
@@ -228,7 +228,7 @@ class BackboneReplica:
         return found if isinstance(found, Refusal) else (found.version, found.value.prompt)
 
     async def _read_labels(self, labels: LabelSet) -> Prompt:
-        """The prompt of labels, made between batches, a step at a time."""
+        """Make the prompt of labels between batches, a step at a time."""
         steps = reading(self._backbone, labels)
         while True:
             prompt = await self._batcher.between(lambda: _next(steps))
@@ -278,7 +278,7 @@ def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answ
 
 
 def _next(steps: Generator[None, None, Prompt]) -> Prompt | None:
-    """Take a step. What the last one returns; no exception, since none of this kind leaves a coroutine."""
+    """Take a step; after the last one, its result as a value, since StopIteration cannot leave a coroutine."""
     try:
         return next(steps)
     except StopIteration as end:

@@ -2,7 +2,7 @@
 
 It does for our cache what `@serve.multiplexed` does for its own: replicas report their domains through
 `record_routing_stats`, requests carry theirs as the multiplexed model id (docs/decisions/0004-routing-by-domain.md).
-Labels of requests have their place by a hash: then each set is read by one replica, and none has to report it.
+Label sets are assigned to replicas by a hash, so that each set is read by one replica, and none has to report it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PromptRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
 
 
 def label_place(labels: LabelSet | None) -> str:
-    """What a request that brings these labels carries as its multiplexed model id."""
+    """The multiplexed model id of a request that brings these labels."""
     return _LABELS + content_key(labels) if labels else ""
 
 
@@ -69,7 +69,7 @@ def ranked(replicas: Sequence[R], prompt: str, queued: Callable[[R], int]) -> li
 
 def _holders(replicas: Sequence[R], prompt: str) -> list[R]:
     if prompt.startswith(_LABELS):
-        # Rendezvous hashing: of any replicas one comes first, and the same one for as long as it is there.
+        # Rendezvous hashing: the same replica comes first for as long as it exists.
         return [max(replicas, key=lambda each: hashlib.sha256(f"{prompt} {each.replica_id}".encode()).digest())]
     return [each for each in replicas if prompt and _holds(each, prompt)]
 

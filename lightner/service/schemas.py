@@ -23,16 +23,16 @@ MAX_TOTAL_CHARACTERS = 400_000
 MAX_LABELS = 200
 MAX_NAME_CHARACTERS = 100
 MAX_DESCRIPTION_CHARACTERS = 300
-# Of all label sets of a request that differ, their words and descriptions included.
+# Of all different label sets of a request, their words and descriptions included.
 MAX_LABEL_CHARACTERS = 20_000
 # The most that a request of MAX_TOTAL_CHARACTERS can need: twelve bytes for a character written as two \u escapes.
 MAX_BODY_BYTES = 12 * MAX_TOTAL_CHARACTERS + 2**18
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 VERSION_PATTERN = r"^v[0-9]{6,40}$"
-# No white space around it. Regular expressions disagree on whether the two code points are any.
+# No white space around it. Regular expressions disagree on whether these two code points are white space.
 WORD_PATTERN = r"^[^\s\u0085\ufeff]([\s\S]*[^\s\u0085\ufeff])?$"
-# pydantic adds these to the location of an error; they are no part of the request.
+# pydantic adds these to the location of an error; they are not part of the request.
 FORMS = TEXT, WORDS, NAME_ALONE, NAMES, DESCRIBED, DOMAIN_ITEM, LABELS_ITEM = (
     "<text>",
     "<words>",
@@ -57,7 +57,7 @@ def characters_of_labels(labels: Labels) -> int:
 
 
 def content_of(labels: Labels) -> Hashable:
-    """Equal for labels that are the same in any order."""
+    """A value that is equal for the same labels in any order."""
     if isinstance(labels, list):
         return frozenset(labels)
     return frozenset((name, tuple(words) if isinstance(words, list) else words) for name, words in labels.items())
@@ -218,7 +218,7 @@ AnyItem = Annotated[
 
 
 class MixedRequest(_Message):
-    """Texts of any domains, or with labels of their own, read together."""
+    """Texts that each name a domain or bring labels, read together."""
 
     items: list[AnyItem] = Field(min_length=1, max_length=MAX_TEXTS)
     threshold: Probability = _THRESHOLD
@@ -244,14 +244,14 @@ class DomainRequest(_Message):
 
 
 class AliasRequest(_Message):
-    """The version that an alias shall name."""
+    """The version that an alias is to name."""
 
     alias: Alias = "live"
     version: Version
 
 
 class RollbackRequest(_Message):
-    """The alias that shall name again the version it named before."""
+    """The alias that is to name again the version that it named before."""
 
     alias: Alias = "live"
 
@@ -259,8 +259,8 @@ class RollbackRequest(_Message):
 class FoundEntity(_Message):
     """An entity: characters `[start, end)` of the text, and its probability.
 
-    Where words were given also words `[start_word, end_word)`; the characters are then those of the words with one
-    space between each two.
+    If the text was given as words, also words `[start_word, end_word)`; the characters are then those of the words with
+    one space between each two.
     """
 
     start: int
@@ -288,7 +288,7 @@ Entities: TypeAlias = list[FoundEntity] | list[GroupedEntity]
 
 
 class TextResult(_Message):
-    """Entities in order of position, and in how many windows the text was read (1 for all but long texts)."""
+    """Entities in order of position, and the number of windows in which the text was read (1 except for long texts)."""
 
     entities: Entities
     windows: int
@@ -322,7 +322,7 @@ class Problem(_Message):
 
 
 class ItemResult(_Message):
-    """One item's result. Where it was read by labels of its own, `domain` is null and there is no `prompt_version`."""
+    """One item's result. If it was read by labels, `domain` is null and `prompt_version` is absent."""
 
     domain: str | None
     prompt_version: str | None = None

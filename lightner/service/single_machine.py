@@ -25,18 +25,18 @@ _LOOK_S = 0.5
 
 
 class NotStarted(RuntimeError):  # noqa: N818
-    """The service did not come up; the message has what Ray says of it."""
+    """The service did not start; the message has Ray's report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Where a Ray takes deployments, and what it wants to see in requests."""
+    """The address at which a Ray takes deployments, and the headers that it requires."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, content: object = None, *, timeout_s: float = 30) -> Any:
-        """The answer about applications. Raises OSError where there is none."""
+        """The dashboard's answer about applications. Raises OSError if it does not answer."""
         body = None if content is None else json.dumps(content).encode()
         headers = {**self.headers, "content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}{_APPLICATIONS}", body, headers, method=method)  # noqa: S310
@@ -46,7 +46,7 @@ class Dashboard:
 
 
 def configuration(settings: Settings, *, host: str, port: int, variables: Mapping[str, str]) -> dict[str, Any]:
-    """What is deployed: one replica of each, with these environment variables."""
+    """The configuration to deploy: one replica of each deployment, with these environment variables."""
     return {
         "proxy_location": "HeadOnly",
         "http_options": {"host": host, "port": port, "request_timeout_s": settings.requests.timeout_s + 10},
@@ -67,8 +67,8 @@ def deploy(dashboard: Dashboard, config: Mapping[str, Any], *, alive: Callable[[
     """Send the configuration; return when the service answers at its port.
 
     Raises:
-        InputError: a setting does not fit, as the service itself says.
-        NotStarted: it failed for another reason, its Ray is not `alive` any more, or it took too long.
+        InputError: the service refused a setting.
+        NotStarted: it failed for another reason, its Ray is no longer `alive`, or it took too long.
     """
     dashboard.ask("PUT", config)
     options = config["http_options"]
@@ -89,7 +89,7 @@ def _messages(application: Mapping[str, Any]) -> str:
 
 
 def _refuse(said: str) -> None:
-    """A replica's exception arrives as the text of its traceback, which ends in the exception itself."""
+    """Raise a replica's exception, which arrives as the text of its traceback and ends with the exception itself."""
     _, found, message = said.rpartition(_MISTAKE)
     if found:
         raise InputError(message.strip().splitlines()[0])

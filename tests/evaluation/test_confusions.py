@@ -39,7 +39,7 @@ def test_every_predicted_entity_has_one_kind_and_right_ones_are_the_true_positiv
 def test_the_description_names_the_most_frequent_confusions_first() -> None:
     found = errors([GOLD], [(Span(3, 4, "GENRE"), Span(9, 10, "GENRE"), Span(0, 2, "PLOT"))])
     assert describe(found).splitlines() == [
-        "errors: 3 of another type, 0 with other words, 0 where none is, 1 missed",
+        "errors: 3 of the wrong type, 0 with wrong boundaries, 0 spurious, 1 missed",
         "     2 x YEAR taken for GENRE",
         "     1 x TITLE taken for PLOT",
     ]
