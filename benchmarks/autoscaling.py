@@ -1,9 +1,9 @@
-"""How long Ray's autoscaler takes from no nodes up and back to none, for a tuning job and for the service under load.
+"""Times of Ray's autoscaler from no nodes to some and back, for a tuning job and for the service under load.
 
     python -m benchmarks.autoscaling --out FILE.json
 
 One machine: nodes are raylets with a logical GPU each (`elastic.py`), so times are those of Ray's decisions, of
-starting its processes and of loading the embedded backbone. A cloud adds the time in which it brings up a machine.
+starting its processes and of loading the embedded backbone. A cloud adds the time to start a machine.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from benchmarks import report
 from benchmarks.elastic import Elastic, Watch, cluster, submit
 from lightner.jobs.on_ray import local
 
-# Ray Train asks for its nodes for three minutes at a time; what a stopped trial asked for holds them until then.
+# Ray Train requests its nodes for three minutes at a time; the request of a stopped trial keeps them until then.
 PATIENCE_S = 300.0
 IDLE_S = 15.0
-# Too short to learn much: the time is to be that of nodes that come and go.
+# Too short to learn much, so that the time measured is that of starting and stopping nodes.
 PIN = "{steps: 24, rounds: 2}"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is tuned and served: the words of a `lightner` command, and the service's settings."""
+    """The job and the service: the words of a `lightner` command, and the service's settings."""
 
     tune: tuple[str, ...]
     registry: str
@@ -53,7 +53,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def tuning(elastic: Elastic, place: Place) -> dict[str, Any]:
-    """Submit the tuning job to an empty cluster; seconds from there on, and the job's exit status and log."""
+    """Submit the tuning job to an empty cluster; seconds since then, and the job's exit status and log."""
     with Watch(elastic) as watch:
         watch.wait_for(0, within_s=PATIENCE_S)
         began = watch.now_s()
@@ -72,7 +72,7 @@ def tuning(elastic: Elastic, place: Place) -> dict[str, Any]:
 
 
 def serving(elastic: Elastic, place: Place, *, clients: int, most: int) -> dict[str, Any]:
-    """Deploy the service on an empty cluster, load it, let it rest, take it away; seconds of each step."""
+    """Deploy the service on an empty cluster, load it, leave it idle, remove it; seconds of each step."""
     config = serve_config(place, most=most)
     url = f"http://127.0.0.1:{config['http_options']['port']}"
     path = "/api/serve/applications/"
@@ -100,10 +100,10 @@ def serving(elastic: Elastic, place: Place, *, clients: int, most: int) -> dict[
 
 
 def serve_config(place: Place, *, most: int) -> dict[str, Any]:
-    """serve/config.yaml with a GPU per replica and from one replica up to `most`, which come and go within seconds."""
+    """serve/config.yaml with a GPU per replica and one to `most` replicas, which start and stop within seconds."""
     config: dict[str, Any] = yaml.safe_load((report.CHECKOUT / "serve" / "config.yaml").read_text(encoding="utf-8"))
     config["http_options"] |= {"host": "127.0.0.1", "port": local.free_ports(1)[0]}
-    config["proxy_location"] = "HeadOnly"  # all nodes are this machine, whose port is one
+    config["proxy_location"] = "HeadOnly"  # all nodes are on this machine, with one port
     (application,) = config["applications"]
     application["args"] |= {"registry": place.registry, "backbone": place.backbone, "num_gpus": 1, "device": "cpu"}
     for deployment in application["deployments"]:
@@ -125,7 +125,7 @@ def replicas(elastic: Elastic) -> int:
 
 
 class _Load:
-    """Clients that ask one after the other; a lifetime, used by `with`."""
+    """Clients that send requests one after the other; a lifetime, used by `with`."""
 
     def __init__(self, url: str, place: Place, clients: int) -> None:
         self._url, self._place = f"{url}/v1/domains/{place.domain}/entities", place
@@ -145,7 +145,7 @@ class _Load:
             thread.join()
 
     def statuses(self) -> dict[str, int]:
-        """How many requests ended with which status."""
+        """The number of requests by status."""
         return dict(sorted(self._counts.items()))
 
     def _ask(self) -> None:

@@ -1,9 +1,9 @@
-"""What prompt tuning is held against, on the same backbone: full fine-tuning, and a token classifier on its encoder.
+"""Baselines for prompt tuning, on the same backbone: full fine-tuning, and a token classifier on its encoder.
 
     python -m benchmarks.baselines NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out FILE.json
 
 Both learn all of the weights that they use, for as many steps and with batches as large as the rules give a prompt. The
-rate is chosen by F1 pooled over the folds that `benchmarks/few_shot.py` chooses on; then everything is learned. Test
+rate is chosen by F1 pooled over the folds of `benchmarks/few_shot.py`; then all training sentences are learned. Test
 files are only scored.
 """
 
@@ -68,7 +68,7 @@ def main() -> None:
 def choose_and_learn(
     name: str | None, learner: Learner, rates: Sequence[float], train: Sentences, test: Sentences, seed: int
 ) -> dict[str, Any]:
-    """The rate of the highest cross-validated F1, then test scores of learning everything at that rate."""
+    """The rate with the highest cross-validated F1, then test scores of learning everything at that rate."""
     began = time.monotonic()
     labels = LabelSet.of(labels_of(train))
     folds = folds_of(train, (), seed=seed)
@@ -85,7 +85,7 @@ def choose_and_learn(
 
 
 def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
-    """Scores of the whole model, learned with its label words as a prompt of one slot each."""
+    """Scores of the whole model, trained with its label words as a prompt of one slot each."""
     torch.manual_seed(seed)
     base.model.requires_grad_(True).train()
     base.embedding.requires_grad_(False)
@@ -101,7 +101,7 @@ def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentence
 def classify_tokens(
     base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int
 ) -> Scores:
-    """Scores of a linear classifier of IOB2 tags on each word's first sub-word, learned with the encoder."""
+    """Scores of a linear classifier of IOB2 tags on each word's first sub-word, trained with the encoder."""
     torch.manual_seed(seed)
     encoder = base.model.get_encoder()
     head = nn.Linear(base.shape.width, 1 + 2 * len(labels))
@@ -162,7 +162,7 @@ def _endless(train: Sentences, size: int, seed: int) -> Iterator[Sentences]:
 
 
 def tags_of(sentence: Sentence, labels: LabelSet) -> list[int]:
-    """0 outside; label k begins with 1 + 2k and goes on with 2 + 2k."""
+    """Tags as numbers: 0 is outside; label k begins with 1 + 2k and continues with 2 + 2k."""
     tags = [_OUTSIDE] * len(sentence.words)
     for span in sentence.spans:
         begin = 1 + 2 * labels.names.index(span.label)
@@ -171,7 +171,7 @@ def tags_of(sentence: Sentence, labels: LabelSet) -> list[int]:
 
 
 def spans_of(tags: Sequence[int], labels: LabelSet) -> list[Span]:
-    """Spans of predicted tags as seqeval reads them: an inside tag of another type, or behind none, begins one."""
+    """Spans of predicted tags as seqeval reads them: an inside tag after another type, or after none, begins one."""
     spans: list[Span] = []
     for place, tag in enumerate(tags):
         if tag == _OUTSIDE:

@@ -1,10 +1,10 @@
-"""What fails and what is answered wrongly while things go wrong: counts per scenario, on a deployed service.
+"""Failed requests and wrong answers during failures: counts per scenario, on a deployed service.
 
     OMP_NUM_THREADS=1 python -m benchmarks.chaos --folder FOLDER --out FILE.json [--only SCENARIO ...]
 
-Users ask domains all the time, and compare every answer with what the library computes for the version that the answer
-names. Wrong answers must be 0 in every scenario; what may fail is said with each. Prompts are on an S3 server (moto)
-behind a line that can be cut and slowed.
+Users send requests all the time, and compare every answer with the library's result for the version that the answer
+names. Wrong answers must be 0 in every scenario; each scenario says which requests may fail. Prompts are on an S3
+server (moto), reached through a line that can be cut and slowed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SCORE_TOLERANCE = 1e-2
 
 
 class Truth:
-    """What the library computes offline for a domain, a version's seed and a text."""
+    """The library's offline results for a domain, a version's seed and a text."""
 
     def __init__(self, base: Backbone, original: PromptArtifact) -> None:
         self._base, self._original = base, original
@@ -50,7 +50,7 @@ class Truth:
         self._found: dict[tuple[int, int], list[list[tuple[int, int, str, float]]]] = {}
 
     def publish(self, registry: Registry, number: int, seed: int) -> str:
-        """A new version of a domain; its answers are computed before anyone can ask for it."""
+        """Publish a new version of a domain; its answers are computed before anyone can ask for it."""
         made = variant(self._original, number, version=seed)
         prompt = prompt_for(made, self._base)
         tagged = tag_texts(self._base, [(prompt, text) for text in texts()[:TEXTS]])
@@ -61,7 +61,7 @@ class Truth:
         return version
 
     def agrees(self, answer: dict[str, Any], text: int) -> bool:
-        """Whether an answer is the one of the version that it names."""
+        """Whether an answer equals the library's for the version that it names."""
         key = self._seeds[answer["domain"], answer["prompt_version"]]
         expected = self._found[key][text]
         (result,) = answer["results"]
@@ -73,7 +73,7 @@ class Truth:
 
 
 class Users:
-    """Threads that ask without pause; `counts` has answers by status, and "wrong"."""
+    """Threads that send requests without pause; `counts` has answers by status, and "wrong"."""
 
     def __init__(self, url: str, truth: Truth) -> None:
         self.counts: Counter[str] = Counter()
@@ -83,7 +83,7 @@ class Users:
         self._lock = threading.Lock()
 
     def ask(self, http: httpx.Client, number: int, text: int) -> None:
-        """One request, counted."""
+        """Send one request and count its answer."""
         began = time.monotonic()
         try:
             answer = http.post(f"/v1/domains/{name(number)}/entities", json={"texts": [texts()[text]]})
@@ -98,7 +98,7 @@ class Users:
 
     @contextmanager
     def at_work(self, users: int = USERS) -> Iterator[None]:
-        """Users ask while the block runs."""
+        """Let users send requests while the block runs."""
         with ThreadPoolExecutor(users) as pool:
             for seed in range(users):
                 pool.submit(self._work, random.Random(seed))
@@ -114,7 +114,7 @@ class Users:
 
 
 def main() -> None:
-    """Run the scenarios, print one JSON object; the exit status is 1 where an answer was wrong."""
+    """Run the scenarios, print one JSON object; the exit status is 1 if an answer was wrong."""
     options = options_of()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 class Stage:
-    """What a scenario acts on."""
+    """The service, store and users that a scenario acts on."""
 
     def __init__(
         self, running: Service, registry: Registry, line: Line, truth: Truth, options: argparse.Namespace
@@ -151,7 +151,7 @@ class Stage:
         assert set(users.counts) == {"200"}, users.counts
 
     def under(self, what: str, disturb: Callable[[Users], dict[str, Any] | None]) -> dict[str, Any]:
-        """Counts of the users' answers while something is done."""
+        """Counts of the users' answers during an action."""
         users = Users(self.running.url, self.truth)
         with users.at_work():
             more = disturb(users) or {}
@@ -185,7 +185,7 @@ def replica_killed(stage: Stage) -> dict[str, Any]:
 
 
 def store_down(stage: Stage) -> dict[str, Any]:
-    """Every connection to the store fails; resident domains are asked."""
+    """Every connection to the store fails; requests are for resident domains."""
 
     def disturb(users: Users) -> dict[str, Any]:
         stage.line.cut = True
@@ -200,7 +200,7 @@ def store_down(stage: Stage) -> dict[str, Any]:
 
 
 def store_slow(stage: Stage) -> dict[str, Any]:
-    """Every answer of the store takes a second longer, while cold domains are asked, too."""
+    """Every answer of the store takes a second longer; requests are for cold domains, too."""
     cold = range(20, 24)
     for number in cold:
         stage.truth.publish(stage.registry, number, 0)
@@ -241,7 +241,7 @@ def corrupt_prompt(stage: Stage) -> dict[str, Any]:
 
 
 def publish_and_roll_back(stage: Stage) -> dict[str, Any]:
-    """New versions and rollbacks of the domains that are asked."""
+    """New versions and rollbacks of the requested domains."""
 
     def disturb(users: Users) -> dict[str, Any]:
         over_s, moves = time.monotonic() + stage.seconds, 0
@@ -344,7 +344,7 @@ SCENARIOS: Mapping[str, Callable[[Stage], dict[str, Any]]] = {
 
 
 def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """What the command line asks for."""
+    """The options of the command line."""
     parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each disturbance")

@@ -1,10 +1,10 @@
-"""What decoding costs: against encoder and one decoder pass over the finished output, and against the reference.
+"""Cost of decoding, against encoder and one decoder pass over the finished output, and against the reference.
 
     OMP_NUM_THREADS=1 python -m benchmarks.decoding --out FILE.json
 
 The embedded backbone and a prompt tuned here for a few steps on examples/recipes, whose test sentences are decoded,
-with its draft tagger ("drafted", as prompts are served) and without ("greedy"). All ways take turns in one process; a
-ratio is one of medians.
+with its draft tagger ("drafted", as prompts are served) and without ("greedy"). All ways take turns in one process;
+ratios are of medians.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WAYS = ("encoder", "one_pass", "drafted", "greedy", "reference")
 
 @dataclass(frozen=True)
 class Case:
-    """A batch, encoded, and what is decoded of it."""
+    """An encoded batch, and its decoded output."""
 
     work: Work
     encoded: forward.Encoded
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def learned(base: Backbone, *, steps: int) -> PromptModel:
-    """A prompt that has learned to find some, so that outputs are about as long as they should be."""
+    """A prompt trained enough to find some entities, so that outputs have a realistic length."""
     sentences = read(report.EXAMPLE / "train.conll")
     labels = LabelSet.of(labels_of(sentences))
     plan = rules.plan(
@@ -77,14 +77,14 @@ def learned(base: Backbone, *, steps: int) -> PromptModel:
 
 @torch.inference_mode()
 def case(base: Backbone, prompt: Prompt, sentences: Sequence[tuple[str, ...]]) -> Case:
-    """A batch of sentences, all with one prompt."""
+    """Make a case of sentences, all with one prompt."""
     work = prepare(base, [Row(prompt, words) for words in sentences])
     encoded = forward.encode(base, work.batch, work.guidance, work.labels)
     return Case(work, encoded, tuple(greedy(base, encoded, work.guidance)))
 
 
 def measured(base: Backbone, cases: Sequence[Case]) -> dict[str, Any]:
-    """Median seconds of every way, ratios, and how long the outputs are; every way decodes the same."""
+    """Median seconds of every way, ratios, and lengths of outputs; checks that all ways decode the same."""
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for each in cases:
         for way, run in _ways(base, each).items():
@@ -113,7 +113,7 @@ def _ways(base: Backbone, each: Case) -> Mapping[str, Callable[[], Any]]:
     read_back = torch.tensor([[forward.START, *row.ids, *[0] * (longest - 1 - len(row.ids))] for row in each.decoded])
 
     def one_pass() -> object:
-        # The quicker of the two ways there are, which is that of decoding.
+        # The quicker of the two possible ways, which decoding uses.
         with torch.inference_mode():
             cache = DecoderCache(base.model, encoded.hidden, encoded.attention_mask, work.guidance)
             return encoded.scores(cache.read(encoded.read_back(read_back.to(encoded.hidden.device))))

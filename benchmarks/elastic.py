@@ -1,7 +1,7 @@
-"""A Ray cluster on one machine whose autoscaler really adds and removes nodes with a (logical) GPU each.
+"""A Ray cluster on one machine whose real autoscaler adds and removes nodes with a (logical) GPU each.
 
-The autoscaler is Ray's own, version 2; the nodes are raylets on this machine that its test provider starts. Everything
-asks for the token. Own ports, own folder; other Rays on the machine stay untouched.
+The autoscaler is Ray's own, version 2; the nodes are raylets on this machine that its test provider starts. All parts
+require the token. Own ports, own folder; other Rays on the machine stay untouched.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _EMPTY += ("rsync_filter",)
 
 @dataclass(frozen=True, slots=True)
 class Elastic:
-    """A running cluster: where jobs are submitted, where the head's agent tells its health, and the token.
+    """A running cluster: the addresses for jobs and for the health of the head's agent, and the token.
 
-    `command`: how `lightner` is called on its nodes.
+    `command`: the command that runs `lightner` on its nodes.
     """
 
     head: local.Head
@@ -47,9 +47,9 @@ class Elastic:
     command: tuple[str, ...]
 
     def environment(self, *, token: str | None = None) -> dict[str, str]:
-        """For commands that speak to the cluster; another token, or "" for none, may be given.
+        """Variables for commands that use the cluster; another token, or "" for no token, may be given.
 
-        None means not that of the home folder either, where Ray writes one when it is started by hand.
+        With "" the token in the home folder, which Ray writes when it is started by hand, is not used either.
         """
         own = {name: value for name, value in local.environment().items() if not name.startswith("RAY_AUTH")}
         given = self.token if token is None else token
@@ -60,24 +60,24 @@ class Elastic:
         }
 
     def ask(self, path: str, **parameters: str) -> httpx.Response:
-        """What the dashboard answers."""
+        """The dashboard's answer."""
         bearer = {"Authorization": f"Bearer {self.token}"}
         return httpx.get(f"{self.head.dashboard}{path}", headers=bearer, params=parameters, timeout=30)
 
     def gpu_nodes(self) -> int:
-        """How many nodes with a GPU are alive."""
+        """The number of living nodes with a GPU."""
         rows = self.ask("/api/v0/nodes", limit="1000", detail="1").json()["data"]["result"]["result"]
         return sum(row["state"] == "ALIVE" and row["resources_total"].get("GPU", 0) > 0 for row in rows)
 
 
 @contextlib.contextmanager
 def cluster(*, most: int, idle_s: float, cpus: int = 2, python: Path | None = None) -> Iterator[Elastic]:
-    """A head without CPUs and up to `most` nodes of one GPU and `cpus` CPUs, ended when idle for `idle_s`.
+    """Start a head without CPUs and up to `most` nodes of one GPU and `cpus` CPUs, stopped when idle for `idle_s`.
 
     Nodes run this process's Python and this checkout; or `python`, an environment in which the wheel is installed.
 
     Raises:
-        RuntimeError: the head did not come up; the message holds the end of its log.
+        RuntimeError: the head did not start; the message holds the end of its log.
     """
     folder = Path(tempfile.mkdtemp(prefix="lne-", dir="/tmp"))
     token = secrets.token_hex(32)
@@ -103,7 +103,7 @@ def cluster(*, most: int, idle_s: float, cpus: int = 2, python: Path | None = No
 
 
 class Watch:
-    """Notes, every half second from its start on, how many GPU nodes are alive; a lifetime, used by `with`."""
+    """Records the number of living GPU nodes every half second from its start; a lifetime, used by `with`."""
 
     def __init__(self, elastic: Elastic) -> None:
         self._elastic = elastic
@@ -126,10 +126,10 @@ class Watch:
         return time.monotonic() - self._began
 
     def wait_for(self, nodes: int, *, within_s: float) -> float:
-        """Seconds from the start until there were that many nodes, the last time they became so many.
+        """Seconds from the start until the last time when the number of nodes became this one.
 
         Raises:
-            TimeoutError: there were not; the message has the changes.
+            TimeoutError: it never did; the message has the changes.
         """
         deadline = time.monotonic() + within_s
         while not self.changes or self.changes[-1][1] != nodes:
@@ -147,9 +147,9 @@ class Watch:
 
 
 def submit(elastic: Elastic, words: Sequence[str], *, token: str | None = None) -> subprocess.CompletedProcess[str]:
-    """`ray job submit -- lightner ...`; returns when the job has ended.
+    """Run `ray job submit -- lightner ...`; returns when the job has ended.
 
-    Without a working directory: all nodes would unpack it to one place of this machine, each over the other's.
+    Without a working directory: all nodes would unpack it to the same folder of this machine, over each other's.
     """
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", elastic.head.dashboard]
     return subprocess.run(
@@ -159,7 +159,7 @@ def submit(elastic: Elastic, words: Sequence[str], *, token: str | None = None) 
 
 
 def own_address() -> str:
-    """This machine's address: nodes of Ray's test provider register by it, not by the loopback device."""
+    """This machine's address, by which nodes of Ray's test provider register, instead of the loopback address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
         probe.connect(("192.0.2.1", 9))  # sends nothing
         return str(probe.getsockname()[0])
@@ -220,7 +220,7 @@ def _environment(folder: Path, token: str, python: Path | None) -> dict[str, str
 
 
 def _wait(elastic: Elastic, log: Path) -> None:
-    """Return once the dashboard answers about nodes: it comes up last."""
+    """Return once the dashboard answers about nodes: it starts last."""
     deadline = time.monotonic() + START_S
     while True:
         with contextlib.suppress(httpx.HTTPError, KeyError, TypeError, ValueError):

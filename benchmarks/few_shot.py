@@ -2,7 +2,7 @@
 
     python -m benchmarks.few_shot NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out benchmarks/results/few_shot.json
 
-The scan is the job's, its halving too, in this process, one trial after the other. Seeds change the folds, the order of
+Scan and halving are those of the job, in this process, one trial after the other. Seeds change the folds, the order of
 batches and the random parts of the start. Test files are only scored.
 """
 
@@ -97,7 +97,7 @@ def tune(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], se
 
 
 def scan(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plans: Sequence[rules.Plan]) -> list[list[float]]:
-    """Pooled F1 by round of a trial for each plan, halved in step as `lightner/jobs/halving.py` does it."""
+    """Pooled F1 by round of a trial for each plan, with the synchronous halving of `lightner/jobs/halving.py`."""
     curves: list[list[float]] = [[] for _ in plans]
     alive = list(range(len(plans)))
     with tempfile.TemporaryDirectory() as kept:
@@ -111,7 +111,7 @@ def scan(base: Backbone, labels: LabelSet, folds: Sequence[Fold], plans: Sequenc
 def curve(
     base: Backbone, labels: LabelSet, folds: Sequence[Fold], plan: rules.Plan, last: int, state: Path
 ) -> list[float]:
-    """Pooled F1 after every round of a trial up to `last`; goes on from its state of an earlier call."""
+    """Pooled F1 after every round of a trial up to `last`; resumes from its state of an earlier call."""
     histories: list[History] = []
 
     def keep(history: History, save: Saver) -> None:

@@ -1,10 +1,10 @@
-"""Figures that need a GPU, in one go: `python -m benchmarks.gpu_report --out FOLDER` writes gpu.md and gpu.json there.
+"""All figures that need a GPU: `python -m benchmarks.gpu_report --out FOLDER` writes gpu.md and gpu.json there.
 
 The suite's GPU part; accuracy of bfloat16 against float32; throughput of bart-large's shapes with a hundred domains in
 batches of 256, and its share of the floor, which is the bare encoder and decoder on the same rows and steps; prompt
-tuning against full fine-tuning; memory. Random weights in the shapes of bart-large: a step costs the same whatever the
-weights are, but how many entities they decode is theirs, so steps are part of the report. Accuracy is measured on the
-embedded backbone with a prompt tuned on examples/recipes. `--device cpu` with small shapes tries the script itself.
+tuning against full fine-tuning; memory. Random weights in the shapes of bart-large: the cost of a step does not depend
+on the weights, but the number of decoded entities does, so the report has the number of steps. Accuracy is measured on
+the embedded backbone with a prompt tuned on examples/recipes. `--device cpu` with small shapes tests the script itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Of the backbone, and of what is asked of it."""
+    """Shapes of the backbone and of its inputs."""
 
     repeats: int
     steps: int
@@ -82,7 +82,7 @@ def main(given: Sequence[str] | None = None, shapes: Shapes | None = None) -> in
 
 
 def suite() -> tuple[int, str]:
-    """Exit status and last line of `pytest -m gpu`; its tests skip themselves where there is no GPU."""
+    """Exit status and last line of `pytest -m gpu`; its tests skip themselves without a GPU."""
     command = [
         sys.executable,
         "-m",
@@ -107,7 +107,7 @@ def large(shapes: Shapes, device: torch.device, dtype: torch.dtype, *, seed: int
 
 
 def accuracy(device: torch.device, rounds: int | None, *, seed: int) -> dict[str, Any]:
-    """F1 on the example's test sentences in both precisions, and the share of sentences that are answered alike.
+    """F1 on the example's test sentences in both precisions, and the share of sentences with equal answers.
 
     The prompt is tuned once, in float32 weights, with the rules' longest prompt and lowest rate.
     """
@@ -133,7 +133,7 @@ def accuracy(device: torch.device, rounds: int | None, *, seed: int) -> dict[str
 
 
 def throughput(base: Backbone, shapes: Shapes, *, seed: int) -> dict[str, Any]:
-    """Sentences per second of mixed batches from words to spans, of its model part alone, and of the floor."""
+    """Sentences per second of mixed batches from words to spans, of the model part alone, and of the floor."""
     rows = mixed_rows(base, shapes, seed=seed)
     _reset(base.device)
     total = _median_s(base.device, lambda: _whole(base, rows), shapes.repeats)
@@ -266,7 +266,7 @@ def _median_s(device: torch.device, work: Callable[[], Any], repeats: int) -> fl
 
 
 def _timed(device: torch.device, work: Callable[[], Any]) -> float:
-    """Seconds until the device has done it."""
+    """Seconds until the device has finished."""
     _settle(device)
     began = time.perf_counter()
     work()
@@ -286,12 +286,12 @@ def _reset(device: torch.device) -> None:
 
 
 def _peak_mib(device: torch.device) -> float:
-    """The most memory of tensors since `_reset`, weights among them; not a number where there is no GPU."""
+    """The peak memory of tensors since `_reset`, weights included; NaN without a GPU."""
     return torch.cuda.max_memory_allocated(device) / _MIB if device.type == "cuda" else float("nan")
 
 
 def gpu_name(device: torch.device) -> str:
-    """Its model, or that there is none."""
+    """The GPU's model, or a note that there is no GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: the script was only tried"
 
 

@@ -1,12 +1,12 @@
-"""Labels without a labelled sentence: what they cost, and what a flood of new label sets costs the domains beside it.
+"""Cost of labels without a labelled sentence, and of a flood of new label sets for the tuned domains next to it.
 
     OMP_NUM_THREADS=1 python -m benchmarks.labels --folder FOLDER --out FILE.json
 
 `cost`: seconds to read 1 to 150 labels, and for a text alone and a batch of 32 with their prompt.
 
-`load`: texts of tuned domains arrive by chance at a replica: by themselves (`alone`), beside as many texts of other
-domains (`domains`), and beside as many that bring one of 1,000 label sets by Zipf (`labels`), of which memory holds
-some. Latencies are those of the tuned domains alone. The ways take turns, with the same times of arrival.
+`load`: texts of tuned domains arrive at random at a replica: by themselves (`alone`), with as many texts of other
+domains (`domains`), and with as many that bring one of 1,000 label sets by Zipf's law (`labels`), some of which fit
+into memory. Latencies are those of the tuned domains only. The ways take turns, with the same times of arrival.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _THINGS = (
 
 
 def main() -> None:
-    """Measure both; each part is printed and written when it is known."""
+    """Measure both; print and write each part as soon as it is known."""
     parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registry")
     parser.add_argument("--rounds", type=int, default=9, help="of the cost")
@@ -86,7 +86,7 @@ def labels_of(count: int) -> LabelSet:
 
 
 def cost(base: Backbone, count: int, *, rounds: int) -> dict[str, Any]:
-    """Seconds, of the clock and of the processor: the medians of some rounds after a first one."""
+    """Seconds, wall and CPU time: the medians of some rounds after a first one."""
     labels = labels_of(count)
     prompt = label_prompt(base, labels)
     rows = [Row(prompt, tuple(word.text for word in split_words(text))) for text in texts()[:BATCH_SIZE]]
@@ -116,14 +116,14 @@ def cost(base: Backbone, count: int, *, rounds: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a text comes, and whether for a tuned domain."""
+    """The time at which a text arrives, and whether it is for a tuned domain."""
 
     at_s: float
     tuned: bool
 
 
 class Counted(Silent[Row]):
-    """How many label sets were read."""
+    """An observer that counts the label sets that were read."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -133,7 +133,7 @@ class Counted(Silent[Row]):
 
 
 async def load(original: PromptArtifact, base: Backbone, options: argparse.Namespace) -> dict[str, Any]:
-    """Latency of the tuned domains, each way, and that way against the others turn by turn."""
+    """Latency of the tuned domains in each way, and ratios between the ways turn by turn."""
     registry = Registry.open(str(options.folder / "beside"))
     domains = [name(number) for number in range(2 * options.domains)]
     for number in range(len(registry.domains()), len(domains)):
@@ -164,7 +164,7 @@ async def load(original: PromptArtifact, base: Backbone, options: argparse.Names
 async def attend(
     own: BackboneReplica, plan: Sequence[Arrival], domains: Sequence[str], other: Any, *, seed: int
 ) -> dict[str, Any]:
-    """One turn: seconds that each text of the tuned domains took, and what became of the others."""
+    """One turn: seconds that each text of the tuned domains took, and the outcomes of the others."""
     chance, began_s = random.Random(seed), asyncio.get_running_loop().time()
     taken: dict[bool, list[float]] = {True: [], False: []}
     refused = 0
@@ -192,7 +192,7 @@ async def attend(
 
 
 def arrivals(chance: random.Random, *, rate: float, seconds: float) -> list[Arrival]:
-    """Texts that come by chance, `rate` a second for tuned domains and as many others."""
+    """Texts that arrive at random, `rate` per second for tuned domains and as many others."""
     plan = []
     for is_tuned in (True, False):
         at_s = chance.expovariate(rate)
@@ -203,7 +203,7 @@ def arrivals(chance: random.Random, *, rate: float, seconds: float) -> list[Arri
 
 
 def label_sets(count: int) -> list[LabelSet]:
-    """Label sets that all differ, of `FEWEST` to `MOST` labels."""
+    """Different label sets of `FEWEST` to `MOST` labels."""
     chance, names = random.Random(0), labels_of(len(_KINDS) * len(_THINGS)).names
     found: dict[LabelSet, None] = {}
     while len(found) < count:
@@ -212,7 +212,7 @@ def label_sets(count: int) -> list[LabelSet]:
 
 
 def summary(turns: Sequence[Mapping[str, Mapping[str, Any]]], read: Mapping[str, int]) -> dict[str, Any]:
-    """Latencies in milliseconds, and ratios of the turns' means, their median; `read` label sets in all."""
+    """Latencies in milliseconds, and medians of the ratios of the turns' means; `read` label sets in total."""
     found: dict[str, Any] = {"exponent": ZIPF}
     for way in turns[0]:
         taken = sorted(1000 * each for turn in turns for each in turn[way]["tuned"])

@@ -1,4 +1,4 @@
-"""A line to a server on this machine that can be cut and slowed. Knows nothing of what passes."""
+"""A line to a server on this machine that can be cut and slowed. Knows nothing about its content."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Line:
                 if not back:
                     asked.set()
                 elif asked.is_set():
-                    # The first bytes of an answer: the rest of it comes at full speed.
+                    # The first bytes of an answer; the remaining ones come at full speed.
                     asked.clear()
                     time.sleep(self.delay_s)
                 other.sendall(content)

@@ -3,9 +3,10 @@
     python -m benchmarks.paragraphs NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 2 --out FILE
 
 A prompt per set and seed, by the rules (prompt length 8, rate 0.01, no scan). The test sentences are joined in their
-order, 1, 2, 4, 8 and all of them to a text, and all of them once more without sentence ends: lower-cased, without
-punctuation. Each is read in the windows that the prompt learned, and in windows of 120 words whatever is in them.
-"given words": the sentences alone, as the file splits them, answered in these. Entities are compared in characters.
+order to texts of 1, 2, 4, 8 and all sentences, and of all sentences once more without sentence ends: lower-cased,
+without punctuation. Each text is read in the windows that the prompt learned, and in windows of 120 words regardless of
+sentences. "given words": single sentences in the file's words, answered in these words. Entities are compared in
+characters.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def joined(sentences: Sequence[Sentence], count: int) -> Iterator[tuple[str, set
 
 
 def without_ends(sentence: Sentence) -> Sentence:
-    """The sentence as people type who use neither capitals nor punctuation; inside entities it stays."""
+    """The sentence in lower case and without punctuation outside entities, as some people type."""
     inside = {place for span in sentence.spans for place in range(span.start, span.end)}
     kept = [n for n, word in enumerate(sentence.words) if n in inside or any(map(str.isalnum, word))]
     place = {old: new for new, old in enumerate(kept)}

@@ -1,6 +1,6 @@
-"""Where the service is measured: domains around one tuned prompt, an S3 server, a deployed service, all of its own.
+"""Surroundings for measuring the service: domains made from one tuned prompt, an S3 server, a deployed service.
 
-What is started here is stopped here, by its process id.
+Everything started here is private, and is stopped here by its process id.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def texts() -> list[str]:
 
 
 def name(number: int) -> str:
-    """Of a domain."""
+    """The name of a domain."""
     return f"domain-{number:04d}"
 
 
 def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
-    """A prompt tuned for some steps on examples/recipes; kept in `folder`, and taken from there the next time."""
+    """A prompt tuned for some steps on examples/recipes; cached in `folder`."""
     place = folder / "tuned"
     if not place.exists():
         model = learned(base, steps=steps)
@@ -61,7 +61,7 @@ def tuned(base: Backbone, folder: Path, *, steps: int) -> PromptArtifact:
 
 
 def variant(original: PromptArtifact, number: int, *, version: int = 0) -> PromptArtifact:
-    """The prompt of domain `number`: the original's with a little noise, so that it costs the same and differs."""
+    """The prompt of domain `number`: the original with a little noise, so that it differs at the same cost."""
     generator = torch.Generator().manual_seed(1000 * number + version)
     tensors = {
         key: array + (JITTER * torch.randn(array.shape, generator=generator)).numpy().astype(array.dtype)
@@ -72,7 +72,7 @@ def variant(original: PromptArtifact, number: int, *, version: int = 0) -> Promp
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[int]:
-    """A moto S3 server with an empty bucket; yields its port. The environment leads to it."""
+    """Run a moto S3 server with an empty bucket; yields its port. The environment points to it."""
     (port,) = local.free_ports(1)
     with (folder / "moto.log").open("wb") as log:
         server = subprocess.Popen(
@@ -94,7 +94,7 @@ def object_store(folder: Path) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Service:
-    """A deployed service: where it answers, and its configuration, which `deploy` sends anew."""
+    """A deployed service: its address, and its configuration, which `deploy` sends again."""
 
     url: str
     dashboard: str
@@ -102,12 +102,12 @@ class Service:
 
     @property
     def user_config(self) -> dict[str, Any]:
-        """Of the backbone; change it, then `deploy`."""
+        """The backbone's `user_config`; change it, then `deploy`."""
         found: dict[str, Any] = self.config["applications"][0]["deployments"][0]["user_config"]
         return found
 
     def deploy(self) -> None:
-        """Returns when all of it runs."""
+        """Deploy; returns when all deployments run."""
         answer = httpx.put(f"{self.dashboard}/api/serve/applications/", json=self.config, timeout=60)
         answer.raise_for_status()
         deadline = time.monotonic() + START_S
@@ -117,20 +117,20 @@ class Service:
             time.sleep(0.5)
 
     def application(self) -> Mapping[str, Any]:
-        """What Ray says of it."""
+        """Ray's status of the application."""
         found = httpx.get(f"{self.dashboard}/api/serve/applications/", timeout=60).json()
         application: Mapping[str, Any] = found["applications"].get("lightner", {})
         return application
 
     def backbone_pid(self) -> int:
-        """The running replica's, 0 while there is none."""
+        """The process id of the running replica, or 0 without one."""
         replicas = self.application()["deployments"]["Backbone"]["replicas"]
         return next((int(each["pid"]) for each in replicas if each["state"] == "RUNNING"), 0)
 
 
 @contextmanager
 def service(registry: str, *, gpus: int = 0) -> Iterator[Service]:
-    """serve/config.yaml on a Ray of its own, with this registry and the embedded backbone, on a CPU or on GPUs."""
+    """Run serve/config.yaml on a private Ray, with this registry and the embedded backbone, on a CPU or on GPUs."""
     config = yaml.safe_load((report.CHECKOUT / "serve" / "config.yaml").read_text(encoding="utf-8"))
     (port,) = local.free_ports(1)
     config["http_options"] |= {"host": "127.0.0.1", "port": port}

@@ -1,9 +1,9 @@
-"""What weights in bfloat16 cost in F1 and save in time, when prompts tuned in float32 are used with them.
+"""Loss of F1 and gain of time with weights in bfloat16, for prompts tuned in float32.
 
     OMP_NUM_THREADS=1 python -m benchmarks.precision NAME=TRAIN:TEST [...] --rounds 5 --out FILE.json
 
 A prompt is tuned on each TRAIN by the rules at their first length and rate; TEST is tagged in both precisions in turn.
-Times are medians of the processor's.
+Times are medians of CPU time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DTYPES = {EXACT: torch.float32, "bfloat16": torch.bfloat16}
 
 
 def main() -> None:
-    """Both precisions on every data set."""
+    """Measure both precisions on every data set."""
     parser = report.parser(__doc__)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
     parser.add_argument("--rounds", type=int, default=5)
@@ -55,7 +55,7 @@ def learned(base: Backbone, train: Sequence[Sentence]) -> Prompt:
 
 
 def compare(bases: Mapping[str, Backbone], prompt: Prompt, test: Sequence[Sentence], rounds: int) -> dict[str, Any]:
-    """F1, processor seconds, and the share of sentences that are tagged as in float32, of each of `bases`."""
+    """F1, CPU seconds, and the share of sentences tagged as in float32, for each of `bases`."""
     prompts = {name: _in(prompt, base.embedding.dtype) for name, base in bases.items()}
     seconds: dict[str, list[float]] = {name: [] for name in bases}
     tagged: dict[str, list[ScoredSpans]] = {}

@@ -1,11 +1,11 @@
-"""How far the rules without options stay behind a sweep over everything that they decide.
+"""How much F1 the rules without options lose against a sweep over everything that they decide.
 
     python -m benchmarks.regret NAME=TRAIN:DEV:TEST [...] --configurations 30 --seeds 3 --out FILE.jsonl
 
-The sweep draws settings at random, those that the rules fix included, and learns all training sentences by each. Those
-of the highest F1 on DEV with the first seed go on to the other seeds; the highest mean of theirs is the "expert". Only
-the expert and the rules are scored on TEST; the rules never see DEV. Regret is the mean test F1 of the expert less that
-of the rules. Every run is a line of the output; the same command goes on where it stopped. With
+The sweep draws settings at random, including those that the rules fix, and learns all training sentences with each. The
+settings with the highest F1 on DEV with the first seed are run with the other seeds; the one with the highest mean is
+the "expert". Only the expert and the rules are scored on TEST; the rules never see DEV. Regret is the mean test F1 of
+the expert minus that of the rules. Every run is a line of the output; the same command resumes where it stopped. With
 `--processes 12 --device cuda` twelve runs share a GPU.
 """
 
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The file of runs, one a line; a run that it holds is not run again. Those of a call share `processes`."""
+    """The file of runs, one a line; a run in the file is not repeated. The runs of a call share `processes`."""
 
     path: Path
     backbone: str | None = None
@@ -72,7 +72,7 @@ class Runs:
         return [row for row in map(json.loads, lines) if row["name"] == name]
 
     def add(self, task: Task, wanted: Iterable[Wanted]) -> None:
-        """Run what the file lacks of (configuration, seed, what is scored), and write a line as each is done."""
+        """Run each missing (configuration, seed, scored file), and write a line when it is done."""
         held = {key_of(row)[1:] for row in self.rows(task.name)}
         lacking = [each for each in wanted if each not in held]
         if self.processes == 1:
@@ -90,7 +90,7 @@ class Runs:
 
 
 def main() -> None:
-    """Run what the output lacks, then print a line per data set."""
+    """Run everything that is missing in the output, then print a line per data set."""
     parser = report.parser(__doc__, must_write=True)
     parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:DEV:TEST")
     parser.add_argument("--configurations", type=int, default=CONFIGURATIONS)
@@ -119,7 +119,7 @@ def task_of(text: str) -> Task:
 
 def compare(runs: Runs, task: Task, configurations: int, finalists: int, seeds: int) -> Row:
     """Sweep, choose the expert, score it and the rules on the test sentences."""
-    by_rules: list[Wanted] = [(RULES, seed, "test") for seed in range(seeds)]  # first, as they take longest
+    by_rules: list[Wanted] = [(RULES, seed, "test") for seed in range(seeds)]  # first, since they take longest
     runs.add(task, [*by_rules, *((number, 0, "dev") for number in range(configurations))])
     chosen = best(runs.rows(task.name), seeds=1)[:finalists]
     runs.add(task, [(number, seed, "dev") for number in chosen for seed in range(1, seeds)])
@@ -134,7 +134,7 @@ def compare(runs: Runs, task: Task, configurations: int, finalists: int, seeds: 
 
 
 def apart(name: str | None, device: str, task: Task, wanted: Wanted) -> Row:
-    """The line of a run, in whatever process; one that does several loads the backbone once."""
+    """The line of a run, in any process; a process that does several runs loads the backbone once."""
     base = _loaded(name, device)
     return {**report.circumstances(base), **measure(base, task, *wanted)}
 
@@ -156,7 +156,7 @@ def measure(base: Backbone, task: Task, number: int, seed: int, scored: str) -> 
 
 
 def configuration(train: Sequence[Sentence], number: int, seed: int) -> rules.Plan:
-    """Settings drawn by `number`, around and beyond those of the rules; `seed` is that of the run."""
+    """Settings drawn for `number`, around and beyond those of the rules; `seed` is that of the run."""
     rng = random.Random(f"configuration {number}")
     rate = math.exp(rng.uniform(math.log(3e-3), math.log(6e-2)))
     length = rng.choice((4, 8, 16, 32))
@@ -177,7 +177,7 @@ def configuration(train: Sequence[Sentence], number: int, seed: int) -> rules.Pl
 
 
 def key_of(row: Row) -> Key:
-    """What tells a run from every other."""
+    """The key that identifies a run."""
     return row["name"], row["configuration"], row["seed"], row["scored"]
 
 
@@ -192,7 +192,7 @@ def best(rows: Sequence[Row], *, seeds: int) -> list[int]:
 
 
 def regret(rows: Sequence[Row], expert: int, seeds: int) -> Row:
-    """Mean and deviation of test F1 of the rules and of the expert, and what the rules lose."""
+    """Mean and deviation of test F1 of the rules and of the expert, and their difference."""
     found: Row = {"seeds": seeds}
     for name, number in (("rules", RULES), ("expert", expert)):
         scores = [row["test_f1"] for row in rows if key_of(row)[1::2] == (number, "test") and row["seed"] < seeds]

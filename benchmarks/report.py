@@ -1,4 +1,4 @@
-"""What benchmarks share: their command line, clocks, what a figure needs beside it, and the file of results.
+"""Shared by benchmarks: command line, clocks, the circumstances of a figure, and the file of results.
 
 Knows no benchmark.
 """
@@ -38,7 +38,7 @@ def named_files(text: str) -> tuple[str, list[str]]:
 
 
 def circumstances(base: Backbone | None = None) -> dict[str, Any]:
-    """What a figure needs beside it: backbone where there is one, versions, hardware, date."""
+    """The circumstances of a figure: backbone, if any, versions, hardware, date."""
     used = {} if base is None else {"backbone": {"name": base.name, "fingerprint": base.fingerprint}}
     device = "" if base is None else f", device {base.device}"
     return {
@@ -51,18 +51,18 @@ def circumstances(base: Backbone | None = None) -> dict[str, Any]:
 
 
 def now() -> Cost:
-    """Where both clocks are."""
+    """The time on both clocks."""
     return time.perf_counter(), time.process_time()
 
 
 def since(began: Cost) -> Cost:
-    """What was spent since `began`, the result of `now`."""
+    """The time spent since `began`, a result of `now`."""
     clock, processor = now()
     return clock - began[0], processor - began[1]
 
 
 def write(found: Mapping[str, Any], out: Path | None) -> None:
-    """Write the results into `out`, where it is given."""
+    """Write the results into `out`, if given."""
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(_json(found) + "\n", encoding="utf-8")

@@ -1,11 +1,11 @@
-"""What scores of many sentences cost: seqeval against our own counts, and resampled F1 against draws one by one.
+"""Cost of scoring many sentences: seqeval against our own counts, and resampled F1 against draws one by one.
 
     python -m benchmarks.scores [--sentences 25000] [--turns 5] [--out FILE.json]
 
 Sentences are drawn at random: 5 to 40 words, up to four entities of eighteen types, three of four predicted with their
-type. Ways to do one thing take turns in one process; figures are medians of processor seconds and of the ratio in each
-turn. `whole`: scores of all sentences at once, for a report. `each`: of every sentence by itself, as intervals and the
-pooled rounds of a cross-validation need them.
+type. The ways to compute the same scores take turns in one process; figures are medians of CPU seconds and of the ratio
+in each turn. `whole`: scores of all sentences at once, for a report. `each`: scores of every sentence by itself, as
+intervals and the pooled rounds of a cross-validation need them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def compared(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, Any]:
-    """Processor seconds of each way, and how many times as long as the last way the others take."""
+    """CPU seconds of each way, and the ratios of the others to the last way."""
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(turns):
         for name, run in ways.items():
@@ -87,7 +87,7 @@ def drawn_spans(count: int, *, seed: int) -> tuple[list[list[Span]], list[list[S
 
 
 def one_by_one(*sides: Sequence[Counts], seed: int) -> Tensor:
-    """What `resampled_f1` gives, as obvious as can be: every sentence of every draw is drawn and counted by itself."""
+    """A slow reference of `resampled_f1`: every sentence of every draw is drawn and counted by itself."""
     generator, numbers = random.Random(seed), range(len(sides[0]))
     values = []
     for _ in range(RESAMPLES):

@@ -1,9 +1,9 @@
-"""Many domains against one, in the process that computes: batches, a cache for some of them, and a cold domain from S3.
+"""Many domains against one, inside one process: batches, a cache that holds some of them, and a cold domain from S3.
 
     OMP_NUM_THREADS=1 python -m benchmarks.serving --folder FOLDER --out FILE.json
 
-Both sides of each ratio take turns in one process. A ratio is one of medians, of what the clock says and of what the
-processor spent, which other work on the machine disturbs less. `serving_http` goes on over HTTP.
+Both sides of each ratio take turns in one process. Ratios are of medians, in wall time and in CPU time, which other
+work on the machine disturbs less. `serving_http` does the same over HTTP.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ZIPF = 1.0
 
 
 def main() -> None:
-    """Measure all; each part is printed and written when it is known."""
+    """Measure all; print and write each part as soon as it is known."""
     parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registries")
     parser.add_argument("--domains", type=int, default=1000)
@@ -88,8 +88,8 @@ def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> d
 
 
 async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
-    """Texts per second of a replica: one domain, and Zipf-distributed ones with room for some, without and with a
-    host tier that holds all."""
+    """Texts per second of a replica: for one domain, and for Zipf-distributed domains of which some fit on the device,
+    without and with a host tier that holds all."""
     registry = Registry.open(str(options.folder / "many"))
     for number in range(len(registry.domains()), options.domains):
         registry.publish(variant(original, number))
@@ -114,7 +114,7 @@ async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Names
 
 
 async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds that the first request of a domain takes longer than the ones after it; prompts are on S3."""
+    """Extra milliseconds of a domain's first request over later ones; prompts are on S3."""
     with object_store(options.folder):
         registry = Registry.open(f"s3://{BUCKET}/prompts")
         for number in range(options.cold + 1):
@@ -136,7 +136,7 @@ async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[st
 
 
 def compared(spent: Mapping[str, Sequence[report.Cost]], size: int) -> dict[str, Any]:
-    """Rates per second of work of `size` pieces, by clock and processor, and each against that of "one"."""
+    """Rates per second of work of `size` pieces, in wall and CPU time, and each against that of "one"."""
     found: dict[str, Any] = {}
     for place, kind in enumerate(("clock", "processor")):
         rates = {key: size / statistics.median(cost[place] for cost in costs) for key, costs in spent.items()}

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.serving_http --folder FOLDER --out FILE.json
 
-Server, clients and offline tagger share one machine; offline and HTTP take turns, a ratio is one of medians. Latencies
-are of requests that arrive by chance (Poisson), whether or not earlier ones were answered. The registry is a folder.
+Server, clients and offline tagger share one machine; offline and HTTP take turns, ratios are of medians. Latencies are
+of requests that arrive at random (Poisson), independent of earlier answers. The registry is a folder.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ async def latencies(running: Service, options: argparse.Namespace) -> list[dict[
 
 
 async def _closed(running: Service, domains: int, size: int, seconds: float) -> float:
-    """Requests per second of clients that ask again as soon as they are answered."""
+    """Requests per second of clients that send the next request as soon as they have an answer."""
     done, over_s = 0, time.perf_counter() + seconds
     chance = random.Random(0)
     async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:

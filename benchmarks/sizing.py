@@ -1,11 +1,11 @@
-"""What prompts cost in bytes, and what many domains on many replicas do to their caches and to the store: a simulation.
+"""Bytes of prompts, and a simulation of caches and store with many domains on many replicas.
 
     python -m benchmarks.sizing --out FILE.json
 
 Bytes are those of real prompts and artefacts in the shapes of a backbone, counted, not measured. The simulation draws
-requests (a Poisson stream, domains by Zipf's law, replicas at random among those that a domain's requests may go to)
-and keeps a cache per replica as `lightner/service/prompt_cache.py` does: least recently used first, aliases asked
-again after their time.
+requests (a Poisson stream, domains by Zipf's law, replicas at random among those that serve a domain) and keeps a cache
+per replica as `lightner/service/prompt_cache.py` does: the least recently used is evicted first, and aliases are
+resolved again after their time.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ LABELS = LabelSet.of([f"label {number}" for number in range(8)])
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked of a service, and by how many replicas it is answered.
+    """The requests to a service, and its number of replicas.
 
-    A domain's requests go to `spread` of the replicas; to all of them where Ray's router chooses, to fewer where
-    domains are split over several services.
+    A domain's requests go to `spread` of the replicas: to all of them if Ray's router chooses, to fewer if domains are
+    split over several services.
     """
 
     domains: int
@@ -88,9 +88,9 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def prompt_sizes(backbone: Backbone, *, free: int = 16) -> dict[str, int]:
-    """Bytes of the longest prompt that is scanned (`free` slots behind one per label, 4 * `free` feed-forward slots).
+    """Bytes of the longest scanned prompt (one slot per label, then `free` slots; 4 * `free` feed-forward slots).
 
-    On the device (float32), as an artefact (half precision, with its card), and how many fit into a GiB of cache.
+    On the device (float32), as an artefact (half precision, with its card), and the number that fits into a GiB.
     """
     guidance = _guidance(backbone, length=free + len(LABELS.names), slots=4 * free)
     prompt = Prompt(LABELS, guidance, torch.zeros(len(LABELS.names), backbone.width))
@@ -105,10 +105,10 @@ def prompt_sizes(backbone: Backbone, *, free: int = 16) -> dict[str, int]:
 
 
 def simulate(load: Load) -> dict[str, float]:
-    """Shares and rates of the second half of the time, when caches are warm.
+    """Shares and rates in the second half of the time, when caches are warm.
 
     `hit_share`: requests that found their prompt on the device. `loads_per_s`: prompts fetched from the store, by all
-    replicas; `alias_checks_per_s`: small requests to the store. `resident_max`: most prompts of one replica.
+    replicas; `alias_checks_per_s`: small requests to the store. `resident_max`: the maximum of prompts on a replica.
     """
     caches = [Cache(load.cache_bytes // load.prompt_bytes, load.alias_ttl_s) for _ in range(load.replicas)]
     count = int(load.requests_per_s * load.seconds)
@@ -140,7 +140,7 @@ class Cache:
         self._room, self._ttl_s = room, alias_ttl_s
 
     def ask(self, domain: int, now_s: float) -> None:
-        """A request of a domain."""
+        """Handle a request for a domain."""
         until_s = self.resident.get(domain)
         if until_s is None:
             self.loads += 1

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.step_cost --out FILE.json
 
-Random weights in the shapes of bart-base, made here: a step costs the same whatever the weights are. Times are of steps
-that take turns in one process; memory is measured in a process per variant, over what the loaded model takes.
+Random weights in the shapes of bart-base, made here: the cost of a step does not depend on the weights. Times are of
+steps that take turns in one process; memory is measured in a process per variant, above that of the loaded model.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ LABELS = LabelSet.of(["person", "place"])
 BATCH = 16
 _NAMES, _PLACES = ("John", "Mary", "George"), ("London", "China", "Texas")
 _FILLERS = ("the", "house", "was", "in", "a", "new", "time", "of", "year", "and", "with", "people")
-_WORDS = 30  # of one sub-word each; the two special ones make it 32
+_WORDS = 30  # of one sub-word each; with the two special ones 32
 _CLIP = 1.0
 _MIB = 2**20
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Measure and write one JSON file; with `--memory VARIANT` only print the memory of that one."""
+    """Measure and write one JSON file; with `--memory VARIANT` only print the memory of that variant."""
     parser = report.parser(__doc__)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--layers", type=int, default=6)
@@ -70,7 +70,7 @@ def main(given: Sequence[str] | None = None) -> None:
 def random_backbone(*, width: int, layers: int, seed: int) -> Backbone:
     """A random BART of bart-base's shapes (width 768, 6 layers in either half) or smaller, with the embedded tokenizer.
 
-    The vocabulary is bart-base's, of which the tokenizer uses the beginning.
+    The vocabulary has the size of bart-base's, of which the tokenizer uses the beginning.
     """
     tokenizer = embedded.load().tokenizer
     config = BartConfig(
@@ -106,7 +106,7 @@ def sentences(seed: int, count: int = 8 * BATCH) -> tuple[Sentence, ...]:
 
 
 def plan_for(train: Sequence[Sentence], *, steps: int, seed: int) -> rules.Plan:
-    """The rules' plan of the longest prompt that is scanned, with batches of `BATCH`; every step is a round."""
+    """The rules' plan of the longest scanned prompt, with batches of `BATCH`; every step is a round."""
     whole = rules.plan(
         train, prompt_length=max(rules.PROMPT_LENGTHS), learning_rate=min(rules.LEARNING_RATES), seed=seed
     )
@@ -114,7 +114,7 @@ def plan_for(train: Sequence[Sentence], *, steps: int, seed: int) -> rules.Plan:
 
 
 def steps_of(variant: str, base: Backbone, *, steps: int, seed: int) -> Iterator[int]:
-    """Make ready, then do one step per item; the first item, 0, comes before any. Items count what learns.
+    """Prepare, then do one step per item; the first item, 0, comes before any step. Items count trained numbers.
 
     The `full` variants change the backbone.
     """
@@ -130,7 +130,7 @@ def steps_of(variant: str, base: Backbone, *, steps: int, seed: int) -> Iterator
 
 
 def step_times(base: Backbone, *, steps: int, warm_up: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Median seconds per step of every variant, as the clock and as the processor counts them; steps take turns."""
+    """Median seconds per step of every variant, in wall and CPU time; steps take turns."""
     own = {name: base if name == "prompt" else _copy(base) for name in VARIANTS}
     running = {name: steps_of(name, own[name], steps=warm_up + steps, seed=seed) for name in VARIANTS}
     learns = {name: next(run) for name, run in running.items()}
@@ -153,9 +153,9 @@ def step_times(base: Backbone, *, steps: int, warm_up: int, seed: int) -> dict[s
 
 
 def extra_peak_mib(base: Backbone, variant: str, *, steps: int, seed: int) -> float:
-    """The most memory that this process takes during the steps, over what it takes now that the model is loaded."""
+    """Peak memory of this process during the steps, above its memory with the model loaded."""
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status_mib("VmRSS")
     for _ in steps_of(variant, base, steps=steps, seed=seed):
         pass
@@ -163,7 +163,7 @@ def extra_peak_mib(base: Backbone, variant: str, *, steps: int, seed: int) -> fl
 
 
 def ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Prompt tuning's figures as parts of each other variant's."""
+    """Prompt tuning's figures as a share of each other variant's."""
     names = ("step_s", "step_cpu_s", "extra_peak_mib")
     return {
         other: {name: round(rows["prompt"][name] / rows[other][name], 3) for name in names} for other in VARIANTS[1:]
@@ -193,7 +193,7 @@ def _copy(base: Backbone) -> Backbone:
 
 
 def _memory_apart(variant: str, options: argparse.Namespace) -> float:
-    """`extra_peak_mib` in a process of its own."""
+    """Run `extra_peak_mib` in a separate process."""
     numbers = [f"--{name}={getattr(options, name)}" for name in ("width", "layers", "seed")]
     command = [sys.executable, "-m", "benchmarks.step_cost", "--memory", variant, *numbers, "--steps=3", "--warm-up=0"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,13 +1,13 @@
-"""What a whole tuning job costs on a Ray that is already up, and how much of that is learning.
+"""Cost of a whole tuning job on a running Ray, and the part of it that is learning.
 
     python -m benchmarks.tune_overhead --out FILE.json
     python -m benchmarks.tune_overhead --checkout ANOTHER-CHECKOUT --out FILE.json
     python -m benchmarks.tune_overhead --out FILE.json -- --gpu --runs-per-gpu 1
 
-Starts a Ray of its own, waits for it, then runs `jobs/tune.py` on the example domain with no other option
-than those behind `--`. Processor time is read from /proc every half second over the job and all processes of that Ray,
-so on a busy machine it says more than the clock. `not_learning_s`: seconds by the clock of each trial as Ray Tune
-counts them, and of the final run from its announcement on, in which its (first) worker did not learn or score.
+Starts a private Ray, waits for it, then runs `jobs/tune.py` on the example domain with only the options after `--`. CPU
+time is read from /proc every half second over the job and all processes of that Ray, so on a busy machine it means more
+than wall time. `not_learning_s`: seconds of wall time of each trial as Ray Tune counts them, and of the final run since
+its announcement, in which its (first) worker did not learn or score.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def measure(checkout: Path, train: Path, home: Path, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Seconds of the job by the clock and by the processor, when it came to which line, and its learning seconds."""
+    """Seconds of the job in wall and CPU time, the time of each of its lines, and its learning seconds."""
     head = local.start()
     try:
         ready = _cpu_s({}, head.process.pid)
@@ -75,7 +75,7 @@ def measure(checkout: Path, train: Path, home: Path, more: Sequence[str] = ()) -
     _, artifact = Registry.open(str(home / "registry")).fetch("measured")
     tuning: Any = artifact.card.tuning
     cpu = sum(seen.values()) - sum(ready.values())
-    # Cards of earlier checkouts do not have it.
+    # Cards of earlier checkouts lack it.
     learning = [row.get("learning_cpu_seconds") for row in (*tuning["scan"], tuning)]
     learned = sum(learning) if None not in learning else None
     clock = [row.get("learning_seconds") for row in (*tuning["scan"], tuning)]
@@ -94,7 +94,7 @@ def measure(checkout: Path, train: Path, home: Path, more: Sequence[str] = ()) -
 
 
 def _marks(job: subprocess.Popen[str], began: float) -> dict[str, float]:
-    """Show what the job prints; when each of the lines looked for came first."""
+    """Print the job's output; returns the first time of each of the lines looked for."""
     found: dict[str, float] = {}
     for line in job.stdout or ():
         print(line, end="", flush=True)
@@ -106,7 +106,7 @@ def _marks(job: subprocess.Popen[str], began: float) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _watched(ready: Mapping[str, float], *roots: int) -> Iterator[dict[str, float]]:
-    """Processor seconds by process, kept up to date while the block runs."""
+    """CPU seconds by process, kept up to date while the block runs."""
     seen, done = dict(ready), threading.Event()
 
     def watch() -> None:
@@ -123,7 +123,7 @@ def _watched(ready: Mapping[str, float], *roots: int) -> Iterator[dict[str, floa
 
 
 def _cpu_s(seen: dict[str, float], *roots: int) -> dict[str, float]:
-    """Bring `seen` up to date with `roots` and all their descendants; what has ended keeps its last value."""
+    """Update `seen` with `roots` and all their descendants; ended processes keep their last value."""
     table = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

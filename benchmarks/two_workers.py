@@ -1,4 +1,4 @@
-"""Two gloo workers against one, and with the frozen weights shared between them: seconds of a step, and equality.
+"""Two gloo workers against one, also with the frozen weights spread over both: seconds of a step, and equality.
 
     OMP_NUM_THREADS=1 python -m benchmarks.two_workers --out FILE.json
 
@@ -77,7 +77,7 @@ def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: i
             base = shard(base, torch.device("cpu"))
         sentences = read(report.EXAMPLE / "train.conll")
         plan = rules.plan(sentences, prompt_length=16, learning_rate=1e-2)
-        # A step to warm up, then one round of those that are timed.
+        # A step to warm up, then one round of timed steps.
         plan = replace(plan, batch_size=batch_size, steps=steps + 1, rounds=steps + 1, dropout=0.0, bf16=False)
         run = Tuning(base, LabelSet.of(labels_of(sentences)), sentences, (), plan, worker=worker)
         rounds = run.rounds()
@@ -92,7 +92,7 @@ def _work(rank: int, count: int, port: int, sharded: bool, folder: str, steps: i
 
 @contextmanager
 def joined(rank: int, count: int, port: int) -> Iterator[Worker]:
-    """This process as one of `count` data-parallel workers of one thread each, over gloo."""
+    """Make this process one of `count` data-parallel workers of one thread each, over gloo."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=count)
@@ -101,7 +101,7 @@ def joined(rank: int, count: int, port: int) -> Iterator[Worker]:
 
 
 def _difference(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
-    """The largest of any number of the prompts, as a part of the largest number in the first one's tensor."""
+    """The largest difference between the prompts, relative to the largest number in the first one's tensor."""
     return max(
         float(
             (first[name].float() - second[name].float()).abs().max() / first[name].float().abs().max().clamp_min(1e-9)

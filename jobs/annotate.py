@@ -1,9 +1,9 @@
-"""What `ray job submit -- python jobs/annotate.py ...` names: `lightner annotate`, from a checkout."""
+"""`lightner annotate` from a checkout, for `ray job submit -- python jobs/annotate.py ...`."""
 
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # the checkout, where lightner need not be installed
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # the checkout, so that lightner need not be installed
 
 from lightner.cli import main  # noqa: E402
 

@@ -1,9 +1,9 @@
-"""What `ray job submit -- python jobs/evaluate.py ...` names: `lightner evaluate`, from a checkout."""
+"""`lightner evaluate` from a checkout, for `ray job submit -- python jobs/evaluate.py ...`."""
 
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # the checkout, where lightner need not be installed
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # the checkout, so that lightner need not be installed
 
 from lightner.cli import main  # noqa: E402
 

@@ -1,7 +1,7 @@
 """The whole chain on this machine: tune two example domains by `ray job submit`, serve both, query them over HTTP.
 
-Starts a Ray of its own (own ports, own temporary folder) and stops all that it started; other Rays stay untouched.
-What it tunes stays in `demo-out/`, so that a second run only serves.
+Starts a private Ray (own ports, own temporary folder) and stops all that it started; other Rays stay untouched. The
+tuned prompts stay in `demo-out/`, so that a second run only serves.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def query(port: int) -> None:
 
 @contextlib.contextmanager
 def local_ray() -> Iterator[local.Head]:
-    """A Ray head of our own, for those who have its token; stopped in the end."""
+    """A private Ray head, open only to holders of its token; stopped in the end."""
     head = local.start(token=local.new_token())
     try:
         yield head
@@ -117,7 +117,7 @@ def environment(head: local.Head) -> dict[str, str]:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted`, or any free port where somebody has it."""
+    """The port `wanted`, or any free one if it is taken."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", wanted)):
             return wanted

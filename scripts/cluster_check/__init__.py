@@ -1,4 +1,4 @@
-"""A preflight of all that is applied to a cluster: every file is checked offline, without an account or a cluster.
+"""A preflight check of every file that is applied to a cluster, offline, without an account or a cluster.
 
-A finding names file and key. What a machine cannot check, for want of a tool or a schema, is said as skipped.
+A finding names file and key. Checks that cannot run, since a tool or a schema is missing, are reported as skipped.
 """

@@ -16,7 +16,7 @@ CRDS = "LIGHTNER_KUBERAY_CRDS"
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Check, print what was found and what was skipped; returns the exit status."""
+    """Check, print findings and skipped checks; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--kuberay-crds",

@@ -1,7 +1,7 @@
-"""What AWS makes of a cluster-launcher file, as far as can be told without an account.
+"""Checks of a cluster-launcher file for AWS, as far as they are possible without an account.
 
-Settings of nodes are held against the parameters of RunInstances, instance types against AWS's list, and Ray's own
-preparation runs at a simulated AWS (moto).
+Settings of nodes are compared with the parameters of RunInstances, instance types with AWS's list, and Ray's own
+preparation runs with a simulated AWS (moto).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _bootstrap(config: Tree, file: Path) -> Iterator[Finding]:
 
 @contextlib.contextmanager
 def _simulated() -> Iterator[None]:
-    """AWS as moto has it, and a home of its own, where Ray leaves the key pair that it makes."""
+    """AWS as simulated by moto, and a temporary home folder, where Ray leaves the key pair that it makes."""
     with tempfile.TemporaryDirectory() as home:
         own = {"HOME": home, "AWS_ACCESS_KEY_ID": "simulated", "AWS_SECRET_ACCESS_KEY": "simulated"}
         with mock.patch.dict(os.environ, own), mock_aws(), contextlib.redirect_stdout(io.StringIO()):

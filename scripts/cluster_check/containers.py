@@ -53,7 +53,7 @@ def check_compose(file: Path, *, example: Path) -> Iterator[Finding]:
 
 
 def variables(file: Path) -> frozenset[str]:
-    """Names of the variables in an env file, none if there is no file."""
+    """Names of the variables in an env file; empty if it does not exist."""
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     return frozenset(re.findall(r"^\s*([\w.-]+)\s*=", text, re.MULTILINE))
 

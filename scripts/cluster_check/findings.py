@@ -1,4 +1,4 @@
-"""What a check finds, and why one could not run."""
+"""Findings of checks, and reasons why a check could not run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong: where, at which key or line, and what."""
+    """A fault: its file, its key or line, and a description."""
 
     file: Path
     key: str
@@ -26,7 +26,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A check that could not run here, and what it would take."""
+    """A check that could not run here, and what it needs."""
 
     check: str
     reason: str
@@ -37,7 +37,7 @@ class Skipped:
 
 @dataclass(slots=True)
 class Report:
-    """What all checks found together."""
+    """The findings of all checks together."""
 
     findings: list[Finding] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Report:
 
 
 def documents(file: Path) -> tuple[list[Tree], list[Finding]]:
-    """The file's YAML documents that are mappings; what is no YAML or no mapping is a finding."""
+    """The file's YAML documents that are mappings; anything else is a finding."""
     try:
         loaded = [each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each is not None]
     except (OSError, yaml.YAMLError) as error:

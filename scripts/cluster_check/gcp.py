@@ -1,4 +1,4 @@
-"""What Google Cloud makes of a cluster-launcher file: settings of nodes against its own description of an instance.
+"""Checks of a cluster-launcher file for Google Cloud: node settings against its own description of an instance.
 
 The description of Compute Engine's interface comes with google-api-python-client. Nothing is asked of Google, so
 whether a machine type or an image exists is not checked.
@@ -18,7 +18,7 @@ from scripts.cluster_check.findings import Finding, Tree
 from scripts.cluster_check.schemas import faults, strict
 
 _DOCUMENT = "discovery_cache/documents/compute.v1.json"
-# What Ray takes out of a node's settings again before it asks for an instance.
+# Settings that Ray removes before it requests an instance.
 _OF_RAY = ("sourceInstanceTemplate",)
 
 
@@ -36,7 +36,7 @@ def check(config: Tree, file: Path) -> Iterator[Finding]:
 
 
 def _gpus(node: Tree) -> Iterator[tuple[str, str]]:
-    """Ray does not ask Google what a machine has: what is written down has to be true."""
+    """Check the stated GPUs: Ray does not ask Google what a machine has, so the file must be right."""
     own = node["node_config"]
     kind = re.fullmatch(r"g2-standard-(\d+)", str(own.get("machineType")))
     with_gpu = kind is not None or "guestAccelerators" in own
@@ -59,7 +59,7 @@ def _instance() -> Any:
 
 
 def _translated(node: Any) -> Any:
-    """Google's dialect as JSON schema: references by name, long numbers as text or number, no words of its own."""
+    """Google's dialect as JSON schema: references by name, long numbers as text or number, no special keywords."""
     if isinstance(node, list):
         return [_translated(each) for each in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Cluster-launcher files: Ray's own validation, then what the cloud makes of each kind of node, then our own rules."""
+"""Cluster-launcher files: Ray's own validation, then the cloud's checks of each kind of node, then our own rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check(file: Path, *, checkout: Path) -> Iterator[Finding | Skipped]:
     if len(found) != 1:
         return
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # where Ray says that it mounts single files
+        with contextlib.redirect_stdout(io.StringIO()):  # Ray prints here that it mounts single files
             config = prepare_config(found[0])
             validate_config(config)
     except jsonschema.ValidationError as error:
@@ -42,7 +42,7 @@ def check(file: Path, *, checkout: Path) -> Iterator[Finding | Skipped]:
     if not (checkout / WHEELS).exists():
         yield Skipped("the wheel that nodes install", f"found no {WHEELS}/, which `make wheel` makes before `ray up`")
     if ours:
-        return  # a cloud takes long to simulate, and says nothing that cannot wait
+        return  # a cloud takes long to simulate, and its findings can wait
     cloud = _CLOUDS.get(config["provider"]["type"])
     if cloud is None:
         yield Finding(file, "provider.type", f"found {config['provider']['type']!r}, expected {sorted(_CLOUDS)}")
@@ -77,7 +77,7 @@ def _mounts(config: Tree, checkout: Path) -> Iterator[tuple[str, str]]:
 
 
 def _wheel(checkout: Path) -> Iterator[tuple[str, str]]:
-    """What `make wheel` has left, if anything: nodes install the newest file there."""
+    """Check the wheel that `make wheel` has built, if any: nodes install the newest file there."""
     found = sorted(each.name for each in (checkout / WHEELS).glob("*"))
     wanted = f"lightner_ray-{lightner.__version__}-"
     if (checkout / WHEELS).exists() and not (len(found) == 1 and found[0].startswith(wanted)):

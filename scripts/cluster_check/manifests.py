@@ -1,7 +1,7 @@
-"""A folder for `kubectl apply -k`: every object against its schema, Ray's ones too.
+"""A folder for `kubectl apply -k`: every object against its schema, Ray's included.
 
 Kubernetes' schemas come with a package. Those of KubeRay do not: `crds` is a folder with its CustomResourceDefinitions
-(`ray-operator/config/crd/bases` of its repository). Without it the pods in Ray's objects are checked all the same.
+(`ray-operator/config/crd/bases` of its repository). Without it only the pods in Ray's objects are checked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scripts.cluster_check.schemas import faults, strict
 KUBERNETES = "1.34"
 _RAY = "ray.io/"
 _KUSTOMIZATION = "kustomization.yaml"
-# Folders that hold what is not an object: found by name in a kustomization.
+# Folders with files that are not objects: named in a kustomization.
 _RESOURCES, _CONFIGURATIONS = "resources", "configurations"
 
 
@@ -96,7 +96,7 @@ def _ray_object(document: Tree, file: Path, name: str, *, crds: Path | None) -> 
 
 
 def _validated(document: Tree, file: Path, name: str, *, under: str) -> Iterator[Finding]:
-    """Against Kubernetes' own schema, one fault at a time."""
+    """Validate against Kubernetes' own schema, one fault at a time."""
     try:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
     except kubernetes_validate.ValidationError as error:
@@ -119,7 +119,7 @@ def _kustomization(folder: Path) -> tuple[Tree | None, list[Finding]]:
 
 
 def _rendered(folder: Path) -> Iterator[Finding | Skipped]:
-    """What kubectl itself says of the folder, with the example in place of the secrets where those are not there."""
+    """Errors of kubectl itself for the folder, with the example in place of missing secrets."""
     tool = shutil.which("kubectl") or shutil.which("kustomize")
     if tool is None:
         yield Skipped("kubectl kustomize", "found neither kubectl nor kustomize")
@@ -136,7 +136,7 @@ def _rendered(folder: Path) -> Iterator[Finding | Skipped]:
 
 @cache
 def _definition(crds: Path, kind: str) -> Any:
-    """The strict schema of a kind, None if no definition in the folder has it."""
+    """The strict schema of a kind; None if no definition in the folder has it."""
     for file in sorted(crds.glob("*.yaml")):
         found = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         if isinstance(found, dict) and (found.get("spec") or {}).get("names", {}).get("kind") == kind:

@@ -1,4 +1,4 @@
-"""What objects name in one another: secrets and their keys, settings, accounts, and the pods that a selector is for."""
+"""References between objects: secrets and their keys, settings, accounts, and the pods of a selector."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.cluster_check.findings import Finding, Tree, documents, walk
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Keys of the secrets and settings that there will be, by name; `offered`: those of the examples."""
+    """Keys of the secrets and settings that will exist, by name; `offered`: those of the examples."""
 
     secrets: dict[str, frozenset[str]]
     settings: dict[str, frozenset[str]]
@@ -40,7 +40,7 @@ def check(objects: Iterable[tuple[Path, Tree]], kustomization: Tree, folder: Pat
 
 
 def variables(cluster: Tree) -> frozenset[str]:
-    """Environment variables that every container of Ray in a cluster's specification has by name."""
+    """Names of environment variables that every Ray container in a cluster's specification has."""
     found = [
         frozenset(str(each.get("name")) for each in container.get("env") or () if isinstance(each, dict))
         for _, node in walk(cluster)
@@ -52,7 +52,7 @@ def variables(cluster: Tree) -> frozenset[str]:
 
 @contextmanager
 def with_example_secrets(folder: Path) -> Iterator[Path]:
-    """A copy of the checkout's part around the folder in which missing secrets are those of the example."""
+    """A copy of the folder and its surroundings in the checkout, with the example's secrets for missing ones."""
     root = next((each for each in (folder, *folder.parents) if (each / "pyproject.toml").exists()), folder.parent)
     with tempfile.TemporaryDirectory() as copied:
         for name in ("cluster", "examples"):
@@ -81,7 +81,7 @@ def _known(objects: list[Tree], kustomization: Tree, folder: Path) -> Known:
 
 
 def _keys(generator: Tree, folder: Path) -> frozenset[str]:
-    """Keys of what a generator makes; where the secrets are not there, those of the example beside them."""
+    """Keys of a generator's secrets or settings; if the secrets are missing, those of the example next to them."""
     found = {each.partition("=")[0] for each in generator.get("literals") or ()}
     found |= {each.partition("=")[0].rpartition("/")[2] for each in generator.get("files") or ()}
     for name in generator.get("envs") or ():
@@ -100,7 +100,7 @@ def _example(file: Path) -> Path:
 
 
 def _secret(node: Tree, known: Known) -> Iterator[tuple[str, str]]:
-    """Secrets and settings that a mapping of a document names."""
+    """Check the secrets and settings that a mapping of a document names."""
     for field, kept in (("secretKeyRef", known.secrets), ("configMapKeyRef", known.settings)):
         if isinstance(named := node.get(field), dict):
             if named.get("name") not in kept:
@@ -130,7 +130,7 @@ def _missing(what: str, found: Any, known: Iterable[str]) -> str:
 
 
 def _accounts(objects: list[tuple[Path, Tree]], folder: Path) -> frozenset[str]:
-    """Accounts of these objects, and of the folder beside, which is applied before."""
+    """Accounts of these objects, and of the folder `../base`, which is applied before."""
     beside = folder.parent / "base" / "service-accounts.yaml"
     found = [each for _, each in objects] + (documents(beside)[0] if beside.exists() else [])
     return frozenset(each["metadata"]["name"] for each in found if each.get("kind") == "ServiceAccount")
@@ -148,7 +148,7 @@ def _pod_labels(document: Tree) -> Iterator[dict[str, str]]:
 
 
 def _selected(document: Tree, pods: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
-    """Selectors that no pod of ours answers to, a misspelt label for one."""
+    """Findings for selectors that match no pod of ours, because of a misspelt label for example."""
     for path, node in walk(document.get("spec") or {}):
         if path.rpartition(".")[2] not in ("selector", "podSelector"):
             continue

@@ -13,14 +13,14 @@ _OPEN = "x-kubernetes-preserve-unknown-fields"
 
 
 def strict(schema: Any) -> Any:
-    """A copy in which objects with named properties take no others, and Kubernetes' own words are spelt out."""
+    """A copy in which objects with named properties take no others, and Kubernetes' own keywords are expanded."""
     made = copy.deepcopy(schema)
     _close(made)
     return made
 
 
 def faults(schema: Any, document: Any, under: str = "") -> Iterator[tuple[str, str]]:
-    """The keys that break the schema, and how; `under` is put before them."""
+    """The keys that break the schema, and how; each is prefixed with `under`."""
     for error in Draft202012Validator(schema).iter_errors(document):
         yield from _told(_deepest(error), under)
 
@@ -47,7 +47,7 @@ def _close(node: Any) -> None:
 
 
 def _deepest(error: ValidationError) -> ValidationError:
-    """Of the alternatives of `anyOf`, the one that got furthest says what is wrong."""
+    """Of the alternatives of `anyOf`, the error of the one that matched furthest."""
     while error.context:
         error = max(error.context, key=lambda each: (len(each.absolute_path), each.validator != "type"))
     return error

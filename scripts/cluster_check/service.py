@@ -1,4 +1,4 @@
-"""Serve configurations: Ray's own schema, the keys that it lets pass, our application's settings, and the read key."""
+"""Serve configurations: Ray's own schema, keys that it ignores, our application's settings, and the read key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check(file: Path) -> Iterator[Finding]:
 
 
 def check_config(config: Any, file: Path, under: str, *, variables: frozenset[str] | None = None) -> Iterator[Finding]:
-    """A configuration at key `under` of a file; `variables` are those of the nodes, where they are known."""
+    """Check a configuration at key `under` of a file; `variables` are those of the nodes, if known."""
     if not isinstance(config, Mapping):
         yield Finding(file, under or "whole file", "expected a mapping")
         return

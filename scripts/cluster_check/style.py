@@ -1,4 +1,4 @@
-"""YAML that is well written and says nothing twice: yamllint with the checkout's rules."""
+"""Style of YAML files and duplicate keys: yamllint with the checkout's rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scripts.cluster_check.findings import Finding
 
 
 def check(places: Iterable[Path], *, rules: Path) -> Iterator[Finding]:
-    """Files, and all YAML files below folders."""
+    """Check files, and all YAML files below folders."""
     config = YamlLintConfig(file=str(rules))
     for place in places:
         for file in sorted(place.rglob("*.y*ml")) if place.is_dir() else [place]:
