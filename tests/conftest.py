@@ -1,4 +1,4 @@
-"""One real Ray for all tests that need one: ports and a folder of its own, apart from any other on the machine."""
+"""One real Ray for all tests that need one, with private ports and a private folder."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tests.support.paths import CHECKOUT
 if TYPE_CHECKING:
     from tests.support.s3 import S3Server
 
-# Logical ones: enough for a service, or for two trials of one worker each, on however few real ones.
+# Logical CPUs: enough for a service, or for two trials of one worker each, on any number of real ones.
 CPUS = 4
 OBJECT_STORE_BYTES = 200 * 2**20
 ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
-# What Ray itself does while it is imported or runs, and none of ours.
+# Warnings of Ray itself at import or while it runs.
 RAY_WARNINGS = (
-    # ray.serve declares its settings in pydantic's old way (pydantic 2.14 says so).
+    # ray.serve declares its settings in pydantic's old way (a warning of pydantic 2.14).
     "ignore:Using extra keyword arguments on `Field` is deprecated:DeprecationWarning:ray[.]serve[.].*",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRay:
-    """A running Ray: where `ray.init` and where `ray job submit` and `serve deploy` find it."""
+    """A running Ray: its addresses for `ray.init`, and for `ray job submit` and `serve deploy`."""
 
     address: str
     dashboard_url: str
@@ -44,7 +44,7 @@ class LocalRay:
 def pytest_configure(config: pytest.Config) -> None:
     # Ray reads these when it is imported; without the first, a local start would write a token into the home folder.
     os.environ.update(ENVIRONMENT)
-    # A shell has what it starts in the background ignore Ctrl-C, and all that this starts would inherit it.
+    # A shell makes its background processes ignore Ctrl-C, and all processes started here would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for each in RAY_WARNINGS:
         config.addinivalue_line("filterwarnings", each)
@@ -84,7 +84,7 @@ def local_ray() -> Iterator[LocalRay]:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[local.Head]:
-    """A Ray of its own as a job starts one; this process is not connected to it."""
+    """A private Ray as a job starts one; this process is not connected to it."""
     started = local.start()
     yield started
     local.stop(started)
@@ -110,7 +110,7 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[S3Server]:
-    """Ceph's S3 server for the whole session, behind one that can misbehave; skips where Ceph is not installed."""
+    """Ceph's S3 server for the whole session, behind a proxy that can misbehave; skips if Ceph is not installed."""
     from tests.support.ceph import PACKAGES, Gateway, missing
     from tests.support.s3 import S3Server
 
@@ -127,7 +127,7 @@ def gateway() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
-    """The server without faults: moto, or Ceph where a test is parametrised with "gateway"."""
+    """The server without faults: moto, or Ceph if a test is parametrised with "gateway"."""
     server: S3Server = request.getfixturevalue(getattr(request, "param", "s3_server"))
     server.behave()
     yield server
@@ -136,7 +136,7 @@ def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty place in a fresh bucket, with the environment that leads there."""
+    """The address of an empty prefix in a fresh bucket, with the environment that it needs."""
     for name, value in {**s3.environment, "AWS_ENDPOINT_URL": s3.url}.items():
         monkeypatch.setenv(name, value)
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""The client against the real service behind uvicorn: answers, errors, retries, and a service that is killed."""
+"""The client against the real service on uvicorn: answers, errors, retries, and a killed service."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ class TestErrors:
 
 
 class Scripted:
-    """What stands between a client and the service may answer: the given answers in turn, the last one for ever."""
+    """A proxy between client and service that gives the answers in turn, and then the last one for ever."""
 
     def __init__(self, *answers: Response | None) -> None:
         self.times: list[float] = []

@@ -1,4 +1,4 @@
-"""Labels as callers give them: what becomes of names, words and descriptions, and what is refused."""
+"""Labels as callers give them: how names, words and descriptions are read, and which are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_key_is_of_names_and_words_and_nothing_else_is_equal_to_it() -> None:
     sets: list[GivenLabels] = [["a", "b"], ["a", "c"], ["ab"], {"a": "b"}, {"a": "a b"}, {"a": ["a b"]}]
     assert len({content_key(label_set(each)) for each in sets}) == len(sets)
     assert content_key(label_set({"a": "b c"})) == content_key(label_set({"a": ["b", "c"]}))
-    # Kept: routes and caches on several machines have to agree on it.
+    # Fixed: routes and caches on several machines have to agree on it.
     assert content_key(label_set(["a"])).startswith("6e01180bb8")
 
 

@@ -1,4 +1,4 @@
-"""What an installation asks for is what is imported: by the library at its base, by the other rooms in extras."""
+"""Requirements equal imports: base requirements those of the library, extras those of the other rooms."""
 
 from __future__ import annotations
 

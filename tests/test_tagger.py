@@ -1,4 +1,4 @@
-"""Texts to entities: exact offsets, windows that lose nothing, and answers that do not depend on the company."""
+"""Texts to entities: exact offsets, windows that lose nothing, and answers independent of other texts."""
 
 from __future__ import annotations
 

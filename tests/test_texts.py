@@ -1,4 +1,4 @@
-"""Texts from Python: what is taken, and how anything else is named with its place."""
+"""Texts from Python: accepted values, and errors that name the place of any other value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values: what is part of them and what is not."""
+"""Values: which fields count for equality, and which values are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel alone, in a fresh environment and an empty folder: tune, serve, ask, tag, evaluate, list, examine."""
+"""The wheel alone, in a fresh environment and an empty folder: tune, serve, request, tag, evaluate, list, doctor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of raw text: what parts them, that their offsets hold, and the way back to characters."""
+"""Words of raw text: where they are split, their offsets, and the way back to characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chaos benchmark's own instruments: a line that can be cut and slowed, and a judge that sees a wrong answer."""
+"""The chaos benchmark's tools: a line that can be cut and slowed, and a check that finds wrong answers."""
 
 from __future__ import annotations
 

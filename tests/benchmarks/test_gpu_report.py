@@ -1,4 +1,4 @@
-"""The GPU report, tried on the CPU with small shapes: what it measures is what it says, and it writes both files."""
+"""The GPU report on the CPU with small shapes: it measures what it states, and writes both files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load test with label sets: what arrives when, and what is made of the latencies."""
+"""The load test with label sets: arrivals, and the summary of latencies."""
 
 from __future__ import annotations
 

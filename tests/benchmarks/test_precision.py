@@ -1,4 +1,4 @@
-"""Weights in bfloat16: near the exact answers, on the same prompts, offline and served; and the benchmark of it."""
+"""Weights in bfloat16: close to the exact answers, on the same prompts, offline and served; and their benchmark."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_service_in_bfloat16_finds_what_the_library_finds_in_bfloat16(tm
     found = 0
     for text, tagged in zip(TEXTS, answer.texts, strict=True):
         assert isinstance(tagged, TaggedText)
-        # One text at a time: sums in bfloat16 depend on what else is in a batch, so only most of it is the same.
+        # One text at a time: sums in bfloat16 depend on the other rows of a batch, so only most answers are the same.
         [alone] = tagger.tag([text])
         found += len({(e.start, e.end, e.label) for e in alone} & {(e.start, e.end, e.label) for e in tagged.entities})
     assert found > 0

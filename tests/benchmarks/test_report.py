@@ -1,4 +1,4 @@
-"""What benchmarks share: results are written as they are printed, and data sets are named as documented."""
+"""The module that benchmarks share: results are written as printed, and data sets are named as documented."""
 
 from __future__ import annotations
 

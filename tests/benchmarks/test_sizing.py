@@ -1,4 +1,4 @@
-"""The sizing page's figures: bytes are those of real prompts, the simulated cache does what the service's does."""
+"""The sizing page's figures: bytes are those of real prompts, the simulated cache behaves like the service's."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _Value:
 
 
 class _Store:
-    """Counts what is fetched; every domain has one version."""
+    """Counts fetched prompts; every domain has one version."""
 
     def __init__(self) -> None:
         self.fetched = 0

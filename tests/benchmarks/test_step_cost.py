@@ -1,4 +1,4 @@
-"""The benchmark of a step's cost, on small shapes: what it measures is what it says."""
+"""The benchmark of a step's cost, on small shapes: it measures what it states."""
 
 from __future__ import annotations
 

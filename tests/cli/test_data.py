@@ -1,4 +1,4 @@
-"""`lightner data`: samples that are files."""
+"""`lightner data`: samples written as files."""
 
 from __future__ import annotations
 

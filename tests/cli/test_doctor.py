@@ -1,4 +1,4 @@
-"""`lightner doctor`: what is sound, what is broken, and how it says to mend that."""
+"""`lightner doctor`: findings that are ok or broken, and their remedies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a whole: what is parsed into which values, what it imports, and how mistakes are answered."""
+"""The command as a whole: parsed values, imports, and answers to mistakes."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_every_command_has_help_for_every_option_and_an_example(
 
 
 def loaded(words: list[str], *, before: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a command line in a process of its own and prints which heavy modules it imported."""
+    """Run a command line in a separate process; it prints the heavy modules that it imported."""
     code = (
         f"import sys\n{before}\nfrom lightner.cli import main\nstatus = main({words!r})\n"
         f"print('heavy:', *(name for name in {HEAVY!r} if sys.modules.get(name)))\nsys.exit(status)"
@@ -181,7 +181,7 @@ def test_a_missing_extra_is_one_line_that_says_how_to_install_it() -> None:
 def test_commands_of_the_base_need_no_extra(tmp_path: Path) -> None:
     place = prepare(tmp_path)
     write_conll(file := tmp_path / "test.conll", [Sentence(("ada", "likes", "soup"), (Span(0, 1, "PER"),))] * 2)
-    # What transformers and datasets bring themselves is not of the extras alone.
+    # Packages that transformers and datasets bring are not only in the extras.
     brought = ("httpx", "tokenizers", "tqdm", "yaml")
     before = f"sys.modules.update(dict.fromkeys({sorted(set(EXTRAS) - {*brought})!r}))"
     at = ["--registry", place.registry.url]

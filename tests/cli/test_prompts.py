@@ -1,4 +1,4 @@
-"""`lightner prompts`: what is listed, shown, verified, moved and deleted, as text and as JSON."""
+"""`lightner prompts`: list, show, verify, move and delete, as text and as JSON."""
 
 from __future__ import annotations
 

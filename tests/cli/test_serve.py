@@ -1,4 +1,4 @@
-"""`lightner serve`: mistakes before a Ray is started. What it does is in the test of the wheel."""
+"""`lightner serve`: mistakes before a Ray is started. The test of the wheel really serves."""
 
 from __future__ import annotations
 

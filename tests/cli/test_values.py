@@ -1,4 +1,4 @@
-"""Values of the command line: places that every node sees, numbers in their bounds."""
+"""Values of the command line: paths that every node sees, numbers within bounds."""
 
 from __future__ import annotations
 

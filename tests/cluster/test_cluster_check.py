@@ -1,4 +1,4 @@
-"""The preflight: our files pass, and a broken copy of each kind fails with file and key."""
+"""The preflight check: our files pass, and a broken copy of each kind fails with file and key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Outcomes = list[Finding | Skipped]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of all that is checked, to be broken."""
+    """A copy of all checked files, for tests to break."""
     shutil.copytree(CHECKOUT / "cluster", tmp_path / "cluster")
     (tmp_path / "serve").mkdir()
     shutil.copy(CHECKOUT / "serve" / "config.yaml", tmp_path / "serve")

@@ -1,4 +1,4 @@
-"""The cluster-launcher file: what Ray, AWS and a shell make of it, without an account and without a network."""
+"""The cluster-launcher file as Ray, AWS and a shell read it, without an account and without a network."""
 
 from __future__ import annotations
 
@@ -282,7 +282,7 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 def _filled(config: Config) -> Config:
-    """The first steps of `ray up`; `bootstrap_aws` is the next."""
+    """The first steps of `ray up`, before `bootstrap_aws`."""
     filled: Config = AWSNodeProvider.fillout_available_node_types_resources(prepare_config(config))
     validate_config(filled)
     return filled

@@ -1,4 +1,4 @@
-"""A cluster whose autoscaler really adds nodes, asked with and without its token: a job and a service, from none up.
+"""A job and a service on a cluster whose real autoscaler starts with no nodes; requests with and without its token.
 
 Its nodes have the wheel and no checkout; the job is submitted without a working directory.
 """

@@ -1,4 +1,4 @@
-"""The cluster-launcher file for Google Cloud: what Ray and a shell make of it. Google itself is not asked."""
+"""The cluster-launcher file for Google Cloud as Ray and a shell read it, without requests to Google."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def config() -> Config:
 
 
 class _Calls:
-    """Notes the instance that Ray asks Google for, in place of Google's client."""
+    """Records the instance that Ray requests, in place of Google's client."""
 
     _http = None
 

@@ -50,14 +50,14 @@ def test_a_job_ends_although_the_host_of_its_trial_is_cut_off(hosts: Hosts, plac
     }  # fmt: skip
     words = [str(word) for pair in options.items() for word in pair] + ["--lengths", "2", "--rates", "0.01"]
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", hosts.dashboard]
-    # Without a working directory: all nodes would unpack it to one place of this machine, each over the other's.
+    # Without a working directory: all nodes would unpack it to the same folder of this machine, over each other's.
     command += ["--", sys.executable, str(CHECKOUT / "jobs" / "tune.py"), *words]
     log = tmp_path / "job.log"
     with log.open("wb") as output:
         job = subprocess.Popen(command, cwd=CHECKOUT, env=hosts.environment(), stdout=output, stderr=output)
     try:
         until(lambda: any(runs.glob("**/checkpoint_0*")), lambda: log.read_text(errors="replace"))
-        lost = hosts.host_of("ImplicitFunc")  # Tune's name for the process of a trial
+        lost = hosts.host_of("ImplicitFunc")  # Tune's name for a trial's process
         assert lost is not None
         before = len(list(runs.glob("**/checkpoint_0*")))
         lost.cut_off()

@@ -1,4 +1,4 @@
-"""Reading BRAT's standoff: entities in a file beside the text, a line of which is a sentence."""
+"""Reading BRAT's standoff: entities in a file next to the text; each line of the text is a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of CoNLL files: decided once for a file by content, said, overridable; odd lines of real files."""
+"""Columns of CoNLL files: decided once for a file by content, reported, overridable; odd lines of real files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_words_and_tags_are_found_by_content_and_said(file: File, template: str,
 
 
 def test_the_decision_is_for_the_whole_file_and_not_for_its_first_sentence(file: File) -> None:
-    """The first sentence alone looks as if its second column held no tags."""
+    """In the first sentence alone the second column looks as if it held no tags."""
     assert read(file("O O\n\nMina B-PER\nleft O\n")) == (
         Sentence(("O",)),
         Sentence(("Mina", "left"), (Span(0, 1, "PER"),)),

@@ -1,4 +1,4 @@
-"""The one reader of CoNLL rows: the same sentences for tuning and annotation, from whichever of them reading begins."""
+"""The reader of CoNLL rows: the same sentences for tuning and annotation, from any sentence on."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_layout_survives_json() -> None:
 
 
 def test_long_files_are_laid_out_as_short_ones_are(tmp_path: Path) -> None:
-    """The fast count of many rows gives what looking at each gives."""
+    """The fast count of many rows equals a count row by row."""
     rows = ["1\tAda\t_\tB-PER", "2\tran\t_\tO", "", "# id = 7", '1\t"\t_\tO', "2\t-\t_\tO", ""]
     few, many = layout_of(rows, "f"), layout_of(rows * 9000, "f")
     assert few == many
@@ -109,7 +109,7 @@ def test_long_files_are_laid_out_as_short_ones_are(tmp_path: Path) -> None:
 
 
 def test_a_late_column_of_labels_is_seen_in_a_long_file() -> None:
-    """What a column is, is decided by all rows and not by the first ones."""
+    """All rows, not only the first ones, decide on the meaning of a column."""
     outside = ["it\tPRP\tO", "ran\tVBD\tO", ""]
     layout = layout_of([*outside * 9000, "Ada\tNNP\tB-PER", ""], "f")
     assert layout.tags == (2,)

@@ -1,4 +1,4 @@
-"""Reading columns of every scheme, what is said about a bad line, and writing what reads back the same."""
+"""Reading columns of every scheme, messages about bad lines, and writing files that read back the same."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def sentences(draw: st.DrawFn) -> Sentence:
 def round_trip(
     write: Callable[[Path, Iterable[Sentence]], None], path: Path, these: list[Sentence]
 ) -> tuple[Sentence, ...] | None:
-    """What is read back, or None where the writer refuses."""
+    """Write and read back; None if the writer refuses."""
     path.unlink(missing_ok=True)
     try:
         write(path, these)

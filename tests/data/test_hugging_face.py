@@ -156,7 +156,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_neither_here_nor_on_the_hub_is_refused_with_both(tmp_path: Path) -> None:
-    """In a process of its own: whether the hub may be asked is decided when the library is imported."""
+    """In a separate process, since access to the hub is decided when the library is imported."""
     code = (
         "import sys\nfrom lightner.data.formats import read\nfrom lightner.types import InputError\n"
         "for name in sys.argv[1:]:\n"

@@ -1,4 +1,4 @@
-"""The report on a training set: its counts, and the sentences that say what is wrong."""
+"""The report on a training set: its counts, and its warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON files as they come: arrays, pretty printing, joined files, pairs, other tools' files; and what is no text."""
+"""JSON files in practice: arrays, pretty printing, joined files, pairs, other tools' files; and files without text."""
 
 from __future__ import annotations
 

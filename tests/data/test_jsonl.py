@@ -1,4 +1,4 @@
-"""Reading JSON Lines: every shape of record, and what is said about a bad one."""
+"""Reading JSON Lines: every shape of record, and messages about bad ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading what Label Studio exports, and JSON files that are one array."""
+"""Reading exports of Label Studio, and JSON files with a single array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records with more than is read: what is used, what is skipped, and what is refused with file, record and field."""
+"""Records with several annotations: fields that are used, skipped, or refused with file, record and field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offsets of spans: what they count, the text that a span states, spans that are given twice or cut a word; repairs."""
+"""Offsets of spans: their unit, the text that a span states, duplicate spans and spans that cut a word; repairs."""
 
 from __future__ import annotations
 

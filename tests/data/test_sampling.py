@@ -1,4 +1,4 @@
-"""Hold-outs, folds and k-shot samples: nothing lost, nothing leaked, every type where it can be."""
+"""Hold-outs, folds and k-shot samples: nothing lost, nothing leaked, every type on all sides where possible."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def large(count: int, seed: int) -> list[Sentence]:
 
 
 def misses(train: set[tuple[str, ...]], held: set[tuple[str, ...]], found: Holders) -> int:
-    """Sides that types miss; a type of one sentence wants train."""
+    """Sides that lack types; a type of one sentence belongs into train."""
     return sum((not those & train) + (len(those) > 1 and not those & held) for those in found.values())
 
 

@@ -1,4 +1,4 @@
-"""What the documentation points at exists."""
+"""References in the documentation (links, functions) exist."""
 
 from __future__ import annotations
 

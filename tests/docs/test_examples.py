@@ -1,4 +1,4 @@
-"""The example data holds what its READMEs promise: counts, exact spans, one annotation for one meaning, no leaks.
+"""The example data keeps the promises of its READMEs: counts, exact spans, consistent annotation, no leaks.
 
 Reads the files with plain Python and knows nothing of the package's own parsers.
 """
@@ -171,7 +171,7 @@ def _frame(row: Row) -> tuple[str, ...]:
 
 
 def _unlabelled(row: Row, entities: set[tuple[str, ...]]) -> Iterator[str]:
-    """Stretches outside of every entity of `row` that are an entity elsewhere."""
+    """Words outside the entities of `row` that are an entity elsewhere."""
     covered = {index for start, end, _ in row.spans for index in range(start, end)}
     words = _lower(row.words)
     for entity in entities:

@@ -1,4 +1,4 @@
-"""The path of the virtual environment's Python, which must be our own wherever the checkout is."""
+"""The path of the virtual environment's Python, which must be our own for any path of the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/serving.md says what the service does: its routes, problems, limits and examples."""
+"""docs/serving.md agrees with the service: its routes, problems, limits and examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of errors: every entity of either side is of one kind, and what is confused is told."""
+"""Kinds of errors: every entity of either side is of one kind, and confused types are reported."""
 
 from __future__ import annotations
 

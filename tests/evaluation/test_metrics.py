@@ -1,4 +1,4 @@
-"""Counts of exact matches, and that those of shards add up to those of the whole."""
+"""Counts of exact matches; counts of shards add up to those of the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports are seqeval's, our own counts give the same, and what seqeval cannot hold is refused or kept apart."""
+"""Reports are seqeval's, our own counts give the same, and spans and names unfit for seqeval are handled."""
 
 from __future__ import annotations
 

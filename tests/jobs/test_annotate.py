@@ -1,4 +1,4 @@
-"""Tagging of whole files: what counts as a row, equal answers, kills, and what is said of bad input."""
+"""Annotating whole files: rows, equal answers, kills, and messages about bad input."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TestRows:
         assert second.others == {"id": 7}
 
     def test_of_text_and_tokens_the_text_is_read_and_the_tokens_are_kept(self) -> None:
-        """Prodigy's records have tokens that are objects, those of others words."""
+        """Tokens are objects in Prodigy's records, and words in those of other tools."""
         for tokens in ([{"text": "Add", "start": 0, "end": 3, "id": 0}], ["Add", "eggs"], None):
             [row] = whole(json.dumps({"text": "Add eggs", "tokens": tokens}).encode(), JSONL)
             assert (row.text, row.words, row.others) == ("Add eggs", (), {"tokens": tokens})
@@ -162,7 +162,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def served(place: Place, pairs: list[tuple[str, Text]]) -> list[TaggedText]:
-    """What a replica answers."""
+    """A replica's answers."""
 
     async def ask() -> list[TaggedText]:
         answers = await BackboneReplica(place.settings).tag([Ask(domain, (text,)) for domain, text in pairs])
@@ -173,7 +173,7 @@ def served(place: Place, pairs: list[tuple[str, Text]]) -> list[TaggedText]:
 
 
 def check_served(place: Place, records: list[dict[str, Any]]) -> int:
-    """Every record is what the service answers; returns the number of entities."""
+    """Check that every record equals the service's answer; returns the number of entities."""
     texts: list[Text] = [tuple(each["tokens"]) if "tokens" in each else each["text"] for each in records]
     answers = served(place, list(zip((each["domain"] for each in records), texts, strict=True)))
     entities = 0
@@ -242,7 +242,7 @@ def test_prompts_in_memory_are_bounded_by_their_bytes(
     found = [json.loads(line) for line in mixed.part(0).read_text().splitlines()]
     assert check_served(place, found) > 20
     assert [(each["domain"], each["text"]) for each in found] == [(each["domain"], each["text"]) for each in expected]
-    assert alive == [1, 2, 2]  # the one that rows are read with and the one that takes its place
+    assert alive == [1, 2, 2]  # the prompt in use and the one that replaces it
 
 
 def test_a_prompt_is_loaded_once_for_all_blocks_that_want_it_at_one_time(

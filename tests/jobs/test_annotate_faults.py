@@ -1,4 +1,4 @@
-"""Tagging of whole files with something in the way: gold entities, edits, full disks, stops, a wrong backbone."""
+"""Annotating whole files under difficulties: gold entities, edits, full disks, stops, a wrong backbone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def begin(place: Place, source: Path) -> tuple[AnnotationPlan, Target]:
-    """A job's plan, as the job writes it."""
+    """Write a job's plan as the job does."""
     target = Target(source.parent / "out" / f"{source.name}.jsonl")
     plan = make_plan(request(place, source, domain="movies"), place.registry)
     write_plan(plan, target)
@@ -55,13 +55,13 @@ def do_blocks(place: Place, plan: AnnotationPlan, target: Target) -> None:
 
 
 def run(place: Place, target: Target, source: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """The command, in this process, for what needs no Ray."""
+    """Run the command in this process, for cases without Ray."""
     monkeypatch.setattr(session, "connect", lambda *_, **__: pytest.fail("a Ray was joined"))
     return main(["annotate", *command(place, target.output.parent, str(source), "--domain", "movies")[2:]])
 
 
 def edit(source: Path) -> None:
-    """Other content of the same size, with as many rows."""
+    """Write other content of the same size, with as many rows."""
     source.write_text(source.read_text().replace("Ada", "Eve"))
 
 
@@ -136,7 +136,7 @@ def test_a_plan_of_which_nothing_is_done_gives_way_to_another(
 
 
 def test_a_plan_keeps_how_the_columns_of_its_file_are_read(place: Place, tmp_path: Path) -> None:
-    """A block of one sentence alone would not tell which column holds the words."""
+    """A block with a single sentence does not show which column holds the words."""
     (source := tmp_path / "in.conll").write_text("1\tAda\tB-PER\n2\tran\tO\n\n1\t7\tO\n2\t8\tO\n")
     plan, target = begin(place, source)
     assert annotation.read_plan(target) == plan
@@ -149,7 +149,7 @@ def test_a_plan_keeps_how_the_columns_of_its_file_are_read(place: Place, tmp_pat
 
 
 def test_what_an_earlier_release_began_is_refused(place: Place, source: Path) -> None:
-    """Its plan does not say how the file is read."""
+    """Its plan lacks how the file is read."""
     _, target = begin(place, source)
     found = json.loads(target.plan.read_bytes())
     del found["form"]
@@ -171,7 +171,7 @@ def test_what_is_wrong_in_a_worker_comes_back_as_a_value(place: Place, source: P
 
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """No file grows beyond it, as on a disk that is full; the error that comes names no file either."""
+    """Limit the size of files, as on a full disk; the error does not name the file either."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -208,7 +208,7 @@ def test_a_second_job_in_one_folder_is_refused_while_the_first_is_at_work(
 ) -> None:
     plan, target = begin(place, source)
     do_blocks(place, plan, target)
-    capsys.readouterr()  # what loading the backbone shows
+    capsys.readouterr()  # printed when the backbone is loaded
     folder = target.output.parent
     with (folder / annotation.STATE / ".lock").open("ab") as first:
         fcntl.flock(first, fcntl.LOCK_EX)

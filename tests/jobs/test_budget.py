@@ -1,4 +1,4 @@
-"""The scan's budget on a real Ray: what was found in that time is published, and said to be cut short."""
+"""The scan's budget on a real Ray: the result so far is published, and marked as cut short."""
 
 from __future__ import annotations
 

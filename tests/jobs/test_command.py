@@ -1,4 +1,4 @@
-"""How a job ends."""
+"""The end of a job: exit status and last line."""
 
 from __future__ import annotations
 

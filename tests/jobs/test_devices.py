@@ -1,4 +1,4 @@
-"""A GPU that is asked for is one that torch can use, or an error, never the CPU without a word."""
+"""With `--gpu` a worker gets a GPU that torch can use, or an error; never silently the CPU."""
 
 from __future__ import annotations
 

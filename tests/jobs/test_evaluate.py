@@ -1,4 +1,4 @@
-"""Scores of a published prompt: of the version that was asked for."""
+"""Scores of a published prompt, of the requested version."""
 
 from __future__ import annotations
 

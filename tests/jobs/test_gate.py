@@ -1,4 +1,4 @@
-"""The gate: what a new version is compared with, and when it may not go live."""
+"""The gate: comparisons of a new version, and when it may not go live."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHERS = tuple(Sentence((*sentence.words, "too"), sentence.spans) for sentence i
 
 
 def counted(sentences: Sequence[Sentence], *, right: bool) -> Measured:
-    """A version that finds everything, or as many entities in all the wrong places."""
+    """A version that finds everything, or the same number of entities in wrong places."""
     return Measured(tuple(sentences), tuple(found_all(each) if right else found_none(each) for each in sentences))
 
 
@@ -49,7 +49,7 @@ def verdict_of(new: Measured, found: PromptArtifact | None, **more: Any) -> Verd
 def live(
     *, f1: float | None, learned: Sequence[Sentence], held: Sequence[Sentence] = (), backbone_seed: int = 0
 ) -> PromptArtifact:
-    """A random prompt, whose card says that it was so good."""
+    """A random prompt with this F1 on its card."""
     found = tiny_artifact(tiny_backbone(backbone_seed), labels=LABELS)
     metrics: dict[str, JSON] = {} if f1 is None else {"f1": f1}
     data = {**traces(learned, counted(held, right=True)), "measured_counts": ""}
@@ -58,7 +58,7 @@ def live(
 
 @pytest.fixture(scope="module")
 def good() -> PromptArtifact:
-    """A prompt that has memorised EIGHT, and whose card denies it."""
+    """A prompt that has memorised EIGHT, with a card that says otherwise."""
     plan = replace(SHORT, learning_rate=3e-2, batch_size=8, steps=60, rounds=2, feed_forward_slots=0, dropout=0.0)
     tensors = folded_tensors(fit(BASE, LABELS, EIGHT, (), plan))
     data = traces(OTHERS, counted(OTHERS, right=True))
@@ -184,7 +184,7 @@ def sentences_of(count: int) -> tuple[Sentence, ...]:
 
 
 def card_of(labels: tuple[str, ...], measured: Measured, f1: float) -> PromptArtifact:
-    """A live prompt of other labels, with its record of what it was measured on."""
+    """The card of a live prompt of other labels, with a record of the sentences that it was measured on."""
     found = tiny_artifact(BASE, labels=LabelSet.of(labels))
     metrics: dict[str, JSON] = {"f1": f1, "f1_interval": {"low": f1 - 0.02, "high": f1 + 0.02}}
     data = traces(measured.sentences, measured)
@@ -224,7 +224,7 @@ def test_a_version_without_a_label_of_the_live_one_is_held_back() -> None:
 
 
 def test_small_losses_do_not_add_up() -> None:
-    """Each version is no worse than the one before beyond noise; the last is far worse than the first."""
+    """Each version is worse than the one before only within noise; the last is far worse than the first."""
     every = sentences_of(60)
 
     def right(count: int) -> Measured:

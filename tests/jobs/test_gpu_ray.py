@@ -1,4 +1,4 @@
-"""Jobs and service on a real Ray with a real GPU; skipped where there is none."""
+"""Jobs and service on a real Ray with a real GPU; skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def printed(home: Path) -> str:
-    """What a job prints whose four trials share the GPU."""
+    """The output of a job whose four trials share the GPU."""
     (home / "pin.yaml").write_text(PIN)
     command = [sys.executable, "jobs/tune.py", "--train", str(EXAMPLE / "train.conll"), "--domain", "recipes"]
     command += ["--gpu", "--pin", str(home / "pin.yaml")]

@@ -1,4 +1,4 @@
-"""The scan's halving: trials are compared when all have come equally far."""
+"""The scan's halving: trials are compared when all have had equally many rounds."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def halved(
     part_s: float = 0.0,
     stopped: Mapping[str, int] | None = None,
 ) -> halving.Halved:
-    """Four trials of four rounds; those in `fails` fail in a part that goes to that round.
+    """Run four trials of four rounds; those in `fails` fail in the part that ends with that round.
 
-    Each part takes `part_s`; those in `stopped` are stopped by the budget after so many rounds.
+    Each part takes `part_s`; the budget stops those in `stopped` after the given rounds.
     """
     spent_s = 0.0
 
@@ -105,7 +105,7 @@ def test_a_trial_that_fails_is_out_and_named_and_the_others_go_on(monkeypatch: p
     [
         ({"c": 0}, {"a": 1, "b": 1, "d": 1}, {"a", "b", "d"}),  # before the first comparison
         ({"b": 1}, {"a": 2, "b": 1, "c": 1, "d": 1}, {"a", "b"}),  # before the second
-        ({"b": 3}, {"a": 2, "b": 3, "c": 1, "d": 1}, {"b"}),  # behind the last
+        ({"b": 3}, {"a": 2, "b": 3, "c": 1, "d": 1}, {"b"}),  # after the last
         ({}, {"a": 2, "b": 4, "c": 1, "d": 1}, set()),
     ],
 )
@@ -149,7 +149,7 @@ def test_the_better_half_goes_on_as_it_does_in_one_process(local_ray: LocalRay, 
 
 
 def in_one_process(place: Path) -> list[list[float]]:
-    """The curves of the same scan as benchmarks/few_shot.py runs it."""
+    """The curves of the same scan, run by benchmarks/few_shot.py."""
     train, base = read(place / "train.conll"), backbone.load(str(place / "tiny"))
     labels, folds = LabelSet.of(labels_of(train)), folds_of(train, (), seed=0)
     pins = yaml.safe_load((place / "slow.yaml").read_text("utf-8"))

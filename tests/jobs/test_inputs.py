@@ -1,4 +1,4 @@
-"""What a job is given, by what name its run is known, and what its trials are, as options, pins and sources have it."""
+"""A job's inputs, the name of its run, and its trials, by options, pins and sources."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def job(
     more: Sequence[str] = (),
     sentences: Sequence[Sentence] = SENTENCES,
 ) -> tuple[Material, tuple[Choice, ...]]:
-    """What a job with these pins is given, and its choices."""
+    """The inputs of a job with these pins, and its choices."""
     write_conll(folder / "train.conll", sentences)
     (folder / "pin.yaml").write_text(pins)
     arguments = ["--train", str(folder / "train.conll"), "--domain", "mine", "--pin", str(folder / "pin.yaml"), *more]

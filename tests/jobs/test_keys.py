@@ -1,4 +1,4 @@
-"""Keys of what is stored: explicit JSON that no order of names and no way to write a number changes."""
+"""Keys of stored values: explicit JSON, independent of the order of names and the notation of numbers."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_the_page_holds_picture_and_table_and_needs_nothing_else() -> None:
 
 
 class _Seen(HTMLParser):
-    """Tags, texts and what they point at."""
+    """Tags, texts and link targets of a page."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The pretraining job before and after Ray: what it refuses, what makes another run, how a checkpoint is replaced."""
+"""The pretraining job before and after Ray: refusals, the identity of a run, and replacing a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.options import pretrain_options
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with something of everything that a run reads."""
+    """A folder with an example of each input of a run."""
     contents = {
         "start/model.safetensors": "weights",
         "start/manifest.json": "{}",

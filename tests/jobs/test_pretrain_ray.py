@@ -45,7 +45,7 @@ def address() -> Iterator[str]:
 
 
 def marked_tokenizer() -> PreTrainedTokenizerFast:
-    """The tiny tokenizer with two of its entries as case marks, so that the job takes it as it is."""
+    """The tiny tokenizer with two of its entries as case marks, so that the job leaves it unchanged."""
     tiny = tiny_tokenizer()
     stored = json.loads(tiny.backend_tokenizer.to_str())
     marks = {"!": CAPITALISED, "?": ALL_CAPITALS}

@@ -1,4 +1,4 @@
-"""Watching a job on a real Ray: the bar in a terminal, TensorBoard, MLflow and W&B; and what is refused beforehand."""
+"""Progress of a job on a real Ray: the bar in a terminal, TensorBoard, MLflow and W&B; and early refusals."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_job_in_a_terminal_shows_a_bar_and_every_tracker_gets_the_scores(
 
 
 def in_terminal(arguments: list[str], environment: dict[str, str]) -> str:
-    """All that a job shows in a terminal of its own."""
+    """The output of a job in a terminal."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, 120))
     process = subprocess.Popen(

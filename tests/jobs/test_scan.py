@@ -1,4 +1,4 @@
-"""What is chosen from a scan: the best of the trials that came furthest, at its best round."""
+"""The choice of a scan: the best of the trials with the most rounds, at its best round."""
 
 from __future__ import annotations
 

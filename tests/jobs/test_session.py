@@ -1,4 +1,4 @@
-"""How a job joins Ray, and when it cannot be stopped."""
+"""Joining Ray, and work that cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_these_tests_hear_an_interrupt_where_they_were_started_in_the_background
 
 
 class Tuner:
-    """Tune as far as a Ctrl-C matters: it hears of it by SIGUSR1, and then says of all its trials that they ended."""
+    """Tune's behaviour at Ctrl-C: it receives SIGUSR1, and then reports that all its trials have ended."""
 
     def __init__(self, *, interrupts: int) -> None:
         self._interrupts = interrupts
@@ -129,7 +129,7 @@ def test_workers_find_a_checkout_by_their_path_and_an_installed_package_by_thems
 
 @pytest.mark.ray
 def test_a_jobs_own_ray_is_for_the_job_alone_and_leaves_the_home_folder_as_it_was(tmp_path: Path) -> None:
-    """Everyone on the machine reaches the loopback device; what is submitted there runs as the job's user."""
+    """Everyone on the machine reaches the loopback interface; jobs submitted there run as the job's user."""
     code = (
         "import os, ray\n"
         "from lightner.jobs.on_ray import session\n"

@@ -1,4 +1,4 @@
-"""`--from auto`: which published prompts are tried, and that the one that helps is found on a real Ray."""
+"""`--from auto`: the published prompts that are tried; on a real Ray the one that helps is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The storage of runs: addresses with a query, what is refused; and tuning on S3, stopped and resumed on a real Ray."""
+"""The storage of runs: addresses with a query, refusals; and tuning on S3, stopped and resumed on a real Ray."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.s3 import ENVIRONMENT, S3Server
 
 @pytest.fixture
 def address(s3_url: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A storage in a fresh bucket, whose server stands in the address."""
+    """A storage in a fresh bucket, with the server in its address."""
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     return f"{s3_url}?scheme=http&endpoint_override={s3.url.removeprefix('http://')}"
 

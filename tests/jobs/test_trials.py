@@ -1,4 +1,4 @@
-"""What a trial asks Ray for."""
+"""The resources of a trial, and its errors."""
 
 from __future__ import annotations
 

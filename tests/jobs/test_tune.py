@@ -1,4 +1,4 @@
-"""How a tuning job ends and whether it begins: under which alias a version is published, what was tuned before."""
+"""The start and the end of a tuning job: versions that exist already, and the alias of a new one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_version_that_went_live_meanwhile_is_compared_with_as_well(
     def judged() -> tuple[Verdict, str | None]:
         live = registry.resolve("movies")
         if live == "v000001":
-            registry.publish(of_run("another job's"))  # after this one looked, before it moves the alias
+            registry.publish(of_run("another job's"))  # after this job looked, before it moves the alias
         return next(verdicts), live
 
     tune._publish(registry, options(registry, force=False), MADE, judged, {})

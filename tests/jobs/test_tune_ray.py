@@ -1,4 +1,4 @@
-"""The tuning job on a real Ray: submitted, killed, resumed, refused; and what it prints and publishes."""
+"""The tuning job on a real Ray: submitted, killed, resumed, refused; its output and its published prompt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.tiny import tiny_artifact, tiny_backbone
 
 
 def status_of(command: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """How a job ends, in this process, for what needs no Ray."""
+    """The exit status of a job in this process, for cases without Ray."""
     monkeypatch.setattr(session, "connect", lambda *_, **__: pytest.fail("a Ray was joined"))
     return main(["tune", *command[1:]])
 
@@ -128,7 +128,7 @@ def test_a_stopped_job_of_two_workers_resumes_by_the_same_command_and_outlives_a
     assert process.wait(timeout=60) == 128 + signal.SIGTERM, first.read_text()
     said = first.read_text().splitlines()
     assert said[-1] == "stopped: nothing was published; the same command resumes from here"
-    process = start(head, *command, "--shard", log=second)  # which changes where weights are, and no result
+    process = start(head, *command, "--shard", log=second)  # which changes the place of the weights, but no result
     wait_for(second, r"scan .* round ", process)
     kill("ray::RayTrainWorker", head)
     assert process.wait(timeout=400) == 0, second.read_text()
@@ -157,7 +157,7 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(
 
     process = start(head, *words(place, "gated"), log=(log := tmp_path / "log"))
     wait_for(log, "each measured on", process)
-    registry.publish(PromptArtifact(card, found.tensors))  # only now: what counts is what is live in the end
+    registry.publish(PromptArtifact(card, found.tensors))  # only now: the version that is live at the end counts
     assert process.wait(timeout=400) == 0, log.read_text()
     last = log.read_text().splitlines()[-1]
     assert "published gated v000002" in last

@@ -1,4 +1,4 @@
-"""Prompts inside a stock model: equal to the equations, absent without a trace, refused where not understood."""
+"""Prompts inside a stock model: equal to the equations, without effect when absent, refused in unknown families."""
 
 from __future__ import annotations
 

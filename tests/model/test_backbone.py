@@ -1,4 +1,4 @@
-"""Backbones: frozen, told apart by their fingerprint, and refused where they are not whole."""
+"""Backbones: frozen, identified by their fingerprint, and refused if incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences to tensors: every word can be pointed at, whatever it is made of."""
+"""Sentences to tensors: every word has a pointer, whatever its characters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def byte_level() -> PreTrainedTokenizerFast:
 
 
 def cleaning() -> PreTrainedTokenizerFast:
-    """The tiny tokenizer with BERT's normaliser, which leaves nothing of control characters and lone marks."""
+    """The tiny tokenizer with BERT's normaliser, which removes control characters and lone marks completely."""
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=True)
     return tokenizer

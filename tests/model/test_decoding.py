@@ -1,4 +1,4 @@
-"""Fast decoding equals teacher forcing and the slow reference, whatever the batch is made of."""
+"""Fast decoding equals teacher forcing and the slow reference, for any mixture of rows in a batch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def assert_same(
 @pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
 def test_cached_decoding_equals_the_slow_reference(family: str, grammar: Grammar) -> None:
     backbone = double_backbone(1, family)
-    if grammar.nested:  # random weights rarely end nested output by themselves
+    if grammar.nested:  # random weights rarely end nested output
         backbone.model.config.max_position_embeddings = 24
     rows = mixed_rows(backbone)
     together, guidance = encoded(backbone, rows)
@@ -60,7 +60,7 @@ def test_cached_decoding_equals_the_slow_reference(family: str, grammar: Grammar
     assert [row.ids for row in fast] == [row.ids for row in slow]
     for mine, its in zip(fast, slow, strict=True):
         assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)
-    if not grammar.nested:  # rows finish at different steps, so some left the batch while others went on
+    if not grammar.nested:  # rows finish at different steps, so some left the batch while others continued
         assert len({len(row.ids) for row in fast}) >= 3
 
 
@@ -216,7 +216,7 @@ def taggers(backbone: Backbone, rows: Sequence[Row], *, seed: int = 0) -> list[t
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The places of every pass of decoding from now on."""
+    """Record the places of every pass of decoding from now on."""
     counted: list[int] = []
     read = DecoderCache.read
 

@@ -1,4 +1,4 @@
-"""Draft taggers: what they learn, what they guess, and that a published prompt carries one."""
+"""Draft taggers: learning, guessing, and their place in a published prompt."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SENTENCES = [
         ([4], [4, 1, 5, 6, 2, 8, 8, 1]),  # a start that the draft does not have
         ([6], [6, 2, 8, 8, 1]),  # a start inside an entity of the draft
         ([5, 5], [1, 6 + 2, 8, 1]),  # an end before the draft's
-        ([3, 6], [2, 8, 8, 1]),  # an end behind two of its entities
+        ([3, 6], [2, 8, 8, 1]),  # an end after two of its entities
         ([3, 3, 1], [5, 6, 2, 8, 8, 1]),
         ([3, 8, 1], []),
     ],

@@ -1,4 +1,4 @@
-"""What holds on the CPU holds on a GPU; skipped where there is none."""
+"""Properties of the CPU path also hold on a GPU; skipped without a GPU."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ LABELS = LabelSet.of(["person", "place"], {"place": ["city", "a", "rome"]})
 
 
 def vector(backbone: Backbone, words: list[str]) -> Tensor:
-    """A label's vector, the obvious way: the label alone, half of its encoder states, half of its embeddings."""
+    """A label's vector, computed simply: the label alone, half of its encoder states, half of its embeddings."""
     ids = [piece for word in words for piece in backbone.tokenizer.encode(word, add_special_tokens=False)]
     tokenizer = backbone.tokenizer
     wrapped = torch.tensor([[tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]])

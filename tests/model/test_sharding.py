@@ -1,4 +1,4 @@
-"""A backbone in parts on two real processes computes what a whole one does, and each process holds less of it."""
+"""A backbone in parts on two real processes computes the same as a whole one, and each process holds less."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def _f1(done: Round) -> float:
 
 
 def _numbers(module: nn.Module) -> int:
-    """How many of the module's weights this process holds."""
+    """The number of the module's weights in this process."""
     return sum((p.to_local() if isinstance(p, DTensor) else p).numel() for p in module.parameters())

@@ -1,4 +1,4 @@
-"""Prompts of label words alone: what they equal, whatever the order, the number and the length of labels."""
+"""Prompts of label words alone, which are independent of the order of labels, for any number and length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letter case in an uncased tokenizer: marks behind the words, offsets and first sub-words as they were."""
+"""Letter case in an uncased tokenizer: marks after words; offsets and first sub-words unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where pretraining begins: MiniLM's weights, a checkpoint of a BART family, or one that pretraining made."""
+"""Starting models of pretraining: MiniLM's weights, a checkpoint of a BART family, or one that pretraining made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pretraining loop: it learns, resumes to the same weights, and workers that average are as one."""
+"""The pretraining loop: it learns, resumes to the same weights, and averaging workers have the same state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pretraining batches: what they are drawn from, under which labels, and that the same seed draws the same."""
+"""Pretraining batches: their sources and labels, and equal draws by equal seeds."""
 
 from __future__ import annotations
 

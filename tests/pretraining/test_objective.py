@@ -1,4 +1,4 @@
-"""What pretraining minimises: where words are inside of entities, and that both losses reach what they should."""
+"""The pretraining loss: words inside entities, and the parameters that both losses train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Openly labelled text: what is read, what is refused with its line, and which labels a batch is asked for."""
+"""Openly labelled text: reading, refusals with their line, and the labels of batches."""
 
 from __future__ import annotations
 

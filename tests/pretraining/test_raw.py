@@ -1,4 +1,4 @@
-"""Raw text: which lines are running text, and sentences of them drawn at random."""
+"""Raw text: recognising running text, and drawing sentences at random."""
 
 from __future__ import annotations
 

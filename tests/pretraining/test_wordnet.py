@@ -1,4 +1,4 @@
-"""WordNet's tables, mentions and label sets: on a hand-made WordNet, and on the real one where it is installed."""
+"""WordNet's tables, mentions and label sets: on a hand-made WordNet, and on the real one if it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A browser for the tests of the web page, and a page that complains about nothing."""
+"""A browser for the tests of the web page, and a page without errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def keep(tmp_path: Path) -> Any:
-    """Saves a picture of the page in the test's own folder."""
+    """Save a picture of the page in the test's folder."""
 
     def save(page: Page, name: str) -> None:
         path = tmp_path / f"{name}.png"

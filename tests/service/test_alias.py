@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Place:
 @asynccontextmanager
 async def serve(place: Place) -> AsyncIterator[httpx.AsyncClient]:
     replica = BackboneReplica(place.settings)
-    # By itself it would not look again before the test is over; and a busy machine may take a while to load.
+    # Too long for the cache to look again during the test; and a busy machine may take a while to load.
     await replica.reconfigure({"prompts": {"alias_ttl_s": 3600, "refusal_ttl_s": 3600, "patience_s": 10}})
     async with connect(replica, admin=KEY) as client:
         client.headers.update(bearer(KEY))

@@ -1,4 +1,4 @@
-"""What the service is built from, and the file that deploys it."""
+"""The service's settings, and the file that deploys it."""
 
 from __future__ import annotations
 

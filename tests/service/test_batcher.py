@@ -1,4 +1,4 @@
-"""The micro-batcher: what shares a batch, what is dropped, refused and isolated."""
+"""The micro-batcher: rows that share a batch; dropped, refused and isolated rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Upper:
-    """Turns words to upper case and notes the batches; holds each back while `open` is not set."""
+    """Turns words to upper case and records the batches; delays each until `open` is set."""
 
     def __init__(self, *poison: str) -> None:
         self.batches: list[list[str]] = []
@@ -83,7 +83,7 @@ async def test_a_batch_has_at_most_max_tokens_padding_included_but_always_one_ro
 
 
 class Notes(Silent[str]):
-    """Of what the batcher tells."""
+    """Records the batcher's events."""
 
     def __init__(self) -> None:
         self.queue: list[int] = []
@@ -299,7 +299,7 @@ async def test_other_work_that_fails_or_is_given_up_hinders_nothing() -> None:
 
 
 async def test_while_rows_wait_other_work_gets_its_share_of_the_time() -> None:
-    """Rows never run out here, and neither does the other work: a share of 1/4 means a step after three batches."""
+    """Rows and other work never run out here: a share of 1/4 means a step after three batches."""
     order: list[str] = []
 
     def busy(what: str) -> str:
@@ -316,7 +316,7 @@ async def test_while_rows_wait_other_work_gets_its_share_of_the_time() -> None:
     assert len(await rows.submit(["a"] * 60)) == 60
     last = len(order) - order[::-1].index("batch")
     assert 10 <= order[:last].count("other") <= 25
-    # Whatever waits is done when there is nothing else to do.
+    # Waiting work is done when there is nothing else to do.
     await asyncio.gather(*others)
     assert order.count("other") == 40
     await rows.close()

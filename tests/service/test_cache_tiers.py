@@ -1,4 +1,4 @@
-"""The prompt cache's tiers, its pins, and what it tells an observer."""
+"""The prompt cache's tiers, its pins, and its reports to an observer."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class TestPins:
 
 
 class Notes(Silent[object]):
-    """Of what the cache tells."""
+    """Records the cache's events."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []

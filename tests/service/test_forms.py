@@ -1,4 +1,4 @@
-"""The forms in which texts are given and entities answered, over a real replica."""
+"""Forms of texts in requests and of entities in answers, over a real replica."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class TestWords:
         assert all("end_word" in each for each in recipes["entities"])
 
     async def test_the_largest_request_in_words_is_not_too_large_a_body(self, client: httpx.AsyncClient) -> None:
-        # As many bytes as JSON can need: one character beyond the basic plane, escaped, and two more for a comma.
+        # The most bytes that JSON can need: one character beyond the basic plane, escaped, and two more for a comma.
         sentence = ["\U0001f35e"] * (MAX_TEXT_CHARACTERS // 2)
         body = json.dumps({"texts": [sentence] * (MAX_TOTAL_CHARACTERS // MAX_TEXT_CHARACTERS)}).encode()
         assert len(body) < MAX_BODY_BYTES

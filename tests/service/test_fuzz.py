@@ -1,4 +1,4 @@
-"""The service against what schemathesis makes of its own OpenAPI document: no 500, and every answer as documented.
+"""The service against requests that schemathesis makes from its OpenAPI document: no 500, and documented answers only.
 
 The requests are derived from the document, not random: the same ones at each run.
 """
@@ -41,7 +41,7 @@ OPERATIONS = (
 )
 
 
-# What takes no parameters cannot be asked wrongly.
+# Routes without parameters cannot get a wrong request.
 CASES = [
     (method, path, published, mode)
     for method, path in OPERATIONS
@@ -91,7 +91,7 @@ def test_no_request_makes_it_fail_or_answer_what_it_does_not_document(
         if published:
             case.path_parameters["domain"] = "movies"
         if creates and mode is GenerationMode.POSITIVE:
-            # No other case asks for a domain of such a name.
+            # No other case uses a domain with such a name.
             case.body["domain"] = f"made.{case.body['domain']}"[:128]
         answer = case.call(headers=bearer(ADMIN))
         statuses[answer.status_code] += 1

@@ -1,4 +1,4 @@
-"""Prompts of labels in requests: read once, bounded in bytes and in number, given up when nobody waits."""
+"""Prompts of labels in requests: read once, bounded in bytes and in number, cancelled when nobody waits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SIZE = 10
 
 @dataclass(frozen=True)
 class Made:
-    """What was made of labels."""
+    """A prompt made from labels."""
 
     labels: LabelSet
     nbytes: int = SIZE
 
 
 class Reader:
-    """Reads labels when it is let; counts what it is asked, and what of it was given up."""
+    """Reads labels when allowed; counts its calls, and cancelled ones."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -52,7 +52,7 @@ class Reader:
 
 
 class Notes(Silent[object]):
-    """Of what is reported."""
+    """Records reported events."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
@@ -143,7 +143,7 @@ async def test_a_reading_ends_with_the_last_request_that_waits_for_it() -> None:
     assert read.given_up == 0
     calls[1].cancel()
     await asyncio.gather(*calls, return_exceptions=True)
-    # Its place is free at once, even for the same labels.
+    # The place is free at once, even for the same labels.
     again = asyncio.create_task(prompts.get(A))
     await asyncio.sleep(0)
     read.open.set()

@@ -1,4 +1,4 @@
-"""Labels in requests and domains made from labels, over HTTP and a real replica: what is served is what is offline."""
+"""Labels in requests and domains made from labels, over HTTP and a real replica: served equals offline."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestItems:
         text = TEXTS[0]
         items = [*({"domain": d, "text": text} for d in named), *({"labels": each, "text": text} for each in SETS)]
         async with connect(replica) as client:
-            # Once, so that all prompts are there; then in one batch, but for 150 labels; then each by itself.
+            # First to make all prompts; then in one batch, except those of 150 labels; then each by itself.
             await results(client, items)
             notes.batches.clear()
             together = await results(client, items)

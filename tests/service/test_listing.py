@@ -1,4 +1,4 @@
-"""The list of domains: one question for many who ask, renewed after a while, failures forgotten."""
+"""The list of domains: one call for many concurrent callers, renewed after a while, failures not cached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Store:
-    """Lists what it is told to, once it is let."""
+    """Lists the given domains, once allowed."""
 
     def __init__(self) -> None:
         self.names = ["movies"]

@@ -1,4 +1,4 @@
-"""What the service counts, that `/metrics` and Ray's Prometheus endpoint tell it, what the dashboard asks for."""
+"""Metrics of the service: their values, at `/metrics` and Ray's Prometheus endpoint, and in the dashboard's queries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum
 
 
 class Notes(Silent[Row]):
-    """Of what the replica tells."""
+    """Records the replica's events."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[str | None, Reason | None, int]] = []
@@ -140,7 +140,7 @@ def asked_for(text: str, prefix: str = "ray_") -> set[str]:
 
 
 def samples_of(service: Service) -> list[Sample]:
-    """What Ray's endpoint says, without what it keeps of replicas of ours that are gone."""
+    """Samples of Ray's endpoint, without those of our replicas that have stopped."""
     (node,) = ray.nodes()
     text = httpx.get(f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics", timeout=30).text
     replicas = {each["replica_id"] for each in service.application()["deployments"]["Backbone"]["replicas"]}
@@ -188,7 +188,7 @@ def test_what_was_asked_is_found_at_rays_metrics_endpoint(
     assert {each.labels["application"] for each in ours} == {"lightner"}
     known = {f"ray_{name}{suffix}" for name, metric in METRICS.items() for suffix in SERIES[metric.kind]}
     assert {each.name for each in ours} <= known
-    # Ray leaves out what has not happened yet, adds labels of its own, and guesses sums from the buckets' middles.
+    # Ray leaves out metrics without events, adds its own labels, and estimates sums from the buckets' middles.
     counted = [each for each in read_samples(answer.text) if each.value and not each.name.endswith("_sum")]
     assert len(counted) > 50
     for each in counted:

@@ -1,4 +1,4 @@
-"""Who may ask, how much at once, for how long: refused before a body is read, each with its problem."""
+"""Keys, and limits on concurrent requests and time: refusals before a body is read, each with its problem."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOMAINS, ENTITIES = "/v1/domains", "/v1/domains/movies/entities"
 
 
 class Slow:
-    """A reader that answers when it is let, and notes what it was asked and what was cancelled."""
+    """A reader that answers when allowed, and records its requests and cancelled ones."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -65,7 +65,7 @@ class Slow:
 
 
 class TestBelowARootPath:
-    """As behind a `route_prefix` of Ray Serve, which gives whole paths, and behind proxies that take it off."""
+    """As under a `route_prefix` of Ray Serve, which gives whole paths, and as after proxies that remove it."""
 
     @pytest.mark.parametrize(
         ("root", "below"),
@@ -163,7 +163,7 @@ class TestAdminKey:
                     problem(answer, 401, "unauthorized")
             for answer in await administer(client, READ):
                 problem(answer, *((403, "forbidden") if read else (401, "unauthorized")))
-            # Reading without any key stays as open as it was.
+            # Reading without any key stays open.
             assert (await client.get("/v1/domains")).status_code == (401 if read else 200)
 
     @pytest.mark.parametrize("read", [READ, None])

@@ -1,4 +1,4 @@
-"""The web page in a real Chromium over the real service: what it shows, in which state, and what it never runs."""
+"""The web page in a real Chromium over the real service: its contents in each state, and no injected scripts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def answer_of(url: str, domain: str, text: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def below(reader: BackboneReplica) -> Iterator[str]:
-    """The service at `/ner` of a server, as behind a `route_prefix` of Ray Serve."""
+    """The service at `/ner` of a server, as under a `route_prefix` of Ray Serve."""
     app = app_of(reader)
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Labels typed into the web page, in a real Chromium over the real service; `test_page` has all else."""
+"""Labels typed into the web page, in a real Chromium over the real service; `test_page` has the other tests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def url(place: Place) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service without any domain, with the embedded backbone, which knows what label words mean."""
+    """A service without any domain, with the embedded backbone, which understands label words."""
     registry = str(tmp_path_factory.mktemp("empty") / "prompts")
     with listening(app_of(BackboneReplica(Settings(registry=registry)))) as url:
         yield url

@@ -1,4 +1,4 @@
-"""The prompt cache: what is loaded, kept, refused and evicted."""
+"""The prompt cache: loading, keeping, refusing and evicting prompts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE_S = 60.0
 
 
 class Clock:
-    """What the cache takes for the time: it stands still but where a test moves it, however busy the machine is."""
+    """The cache's clock, which only the test moves, however busy the machine is."""
 
     now_s = 0.0
 

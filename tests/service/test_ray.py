@@ -1,4 +1,4 @@
-"""The service on a real Ray, deployed from serve/config.yaml and asked over HTTP: what only processes can show."""
+"""The service on a real Ray, deployed from serve/config.yaml, over HTTP: behaviour that needs separate processes."""
 
 from __future__ import annotations
 
@@ -212,24 +212,24 @@ def test_after_a_kill_of_the_replica_every_request_is_answered(service: Service)
 
 
 def test_what_nobody_waits_for_any_more_is_not_read(service: Service) -> None:
-    """The last one, since the service is another one after it."""
+    """The last test, since it replaces the service."""
     service.config["applications"][0]["args"]["requests"]["timeout_s"] = 1.5
     service.limits["batch"]["max_queue_rows"] = 10**6
     service.deploy()
     wait_until(lambda: service.ask("movies", "Ada").status_code == 200, lambda: "no 200 in time")
-    # As many requests as it takes for most of them to be late: a fast machine reads a few in time.
+    # Enough requests for most of them to be late: a fast machine reads a few in time.
     for requests in (8, 16, 32):
         rows, read, late = asked_at_once(service, requests)
         if late > requests / 2:
             break
     assert late > requests / 2, (requests, late)
-    # At least half of what the late ones asked for.
+    # At least half of the rows of the late ones.
     assert read < rows * (1 - late / requests / 2), (read, rows, requests, late)
 
 
 def asked_at_once(service: Service, requests: int) -> tuple[int, float, int]:
-    """Large requests at one time: how many rows they have, how many were read, and how many requests were too late."""
-    text = " ".join([TEXTS[3]] * 60)  # many times over it is about as much as a request may hold
+    """Send large requests at once; returns the numbers of their rows, of rows read, and of requests that were late."""
+    text = " ".join([TEXTS[3]] * 60)  # repeated, it is about as much as a request may hold
     before = service.figure("lightner_batch_rows_sum")
     with ThreadPoolExecutor(requests) as users:
         asked = [users.submit(service.ask, "movies", *[text] * 33) for _ in range(requests)]

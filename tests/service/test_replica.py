@@ -1,4 +1,4 @@
-"""The backbone replica without ray: what it answers equals what the library computes offline."""
+"""The backbone replica without ray: its answers equal the library's offline results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def check_equal(place: Place, asks: list[Ask], outcomes: list[Answer | Refusal]) -> int:
-    """Every answer is the offline one; returns the number of entities."""
+    """Check that every answer equals the offline one; returns the number of entities."""
     entities = 0
     for ask, outcome in zip(asks, outcomes, strict=True):
         assert isinstance(outcome, Answer)

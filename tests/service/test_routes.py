@@ -1,4 +1,4 @@
-"""The HTTP face over a real replica, in this process: routes, limits, errors, keys, documentation."""
+"""The HTTP side over a real replica, in this process: routes, limits, errors, keys, documentation."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ class TestErrors:
             await client.post("/v1/domains/movies/entities", json={"texts": ["mary"]})
             many = {"items": [{"domain": domain, "text": "mary"} for domain in DOMAINS for _ in range(2)]}
             answers = await asyncio.gather(*(client.post("/v1/entities", json=many) for _ in range(2)))
-        # An idle service reads a request of any size, whatever its domains; the second one finds the first waiting.
+        # An idle service reads a request of any size and any domains; the second one finds the first waiting.
         assert sorted(answer.status_code for answer in answers) == [200, 503]
         [answer] = [answer for answer in answers if answer.status_code == 503]
         assert problem(answer, 503, "overloaded")["domain"] in DOMAINS

@@ -1,4 +1,4 @@
-"""Requests go where their prompt is, as long as that is not far busier."""
+"""Requests go to a replica that has their prompt, unless it is far busier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOMAINS, ASKED = 3, 20
 
 @dataclass(frozen=True)
 class Busy:
-    """A replica and how many requests it has."""
+    """A replica and the number of its requests."""
 
     replica_id: str
     queue: int
@@ -89,7 +89,7 @@ def test_of_two_replicas_the_one_that_has_the_prompt_is_asked(
     application["deployments"][0]["num_replicas"] = 2
     try:
         service.deploy()
-        # A busy machine may tell the router late what is where.
+        # On a busy machine the router may learn late which replica has which prompt.
         tries = (answers_after(service, pause_s) for pause_s in (5, 10, 20, 40))
         assert any(found == [1 + ASKED] * DOMAINS for found in tries)
     finally:
@@ -97,7 +97,7 @@ def test_of_two_replicas_the_one_that_has_the_prompt_is_asked(
 
 
 def answers_after(service: Service, pause_s: float) -> list[float]:
-    """Answers of each domain and replica, where new domains are asked once, and after a pause often."""
+    """Answers by domain and replica, with one request for each new domain, and many after a pause."""
     seeds = {f"asked-after-{pause_s}-{seed}": seed for seed in range(1, 1 + DOMAINS)}
     for domain, seed in seeds.items():
         service.place.publish(domain, seed)

@@ -1,4 +1,4 @@
-"""What the wire contract takes and refuses."""
+"""The wire contract: accepted and refused requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question for many who ask; tests/service/test_listing.py shows more of it."""
+"""One call for many concurrent callers; tests/service/test_listing.py has more tests of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt on disk: what is written is read back bit by bit, and whatever else lies there is refused by name."""
+"""A prompt on disk: it is read back bit by bit, and any other files are refused by name."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def assert_equal(first: PromptArtifact, second: PromptArtifact) -> None:
 
 
 def sealed(files: Files) -> Files:
-    """The files with a manifest that fits them, as one who forges a prompt would write it."""
+    """The files with a manifest that fits them, as a forger of prompts would write it."""
     entries = {
         name: {"sha256": hashlib.sha256(files[name]).hexdigest(), "bytes": len(files[name])}
         for name in sorted(set(files) - {MANIFEST})

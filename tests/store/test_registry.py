@@ -1,4 +1,4 @@
-"""The registry on a local folder and on two real S3 servers, moto and Ceph: the same promises on all."""
+"""The registry on a local folder and on two real S3 servers, moto and Ceph, with the same guarantees."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def registry(url: str) -> Registry:
 
 @pytest.fixture
 def raw(url: str) -> LocalStore | S3Store:
-    """The same store without the registry: what an intruder, a crash or a broken disk works on."""
+    """The same store without the registry, to simulate an intruder, a crash or a broken disk."""
     if "://" in url:
         return S3Store.from_url(url, client_options={"allow_http": True})
     return LocalStore(url, mkdir=True)

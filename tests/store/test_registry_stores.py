@@ -1,4 +1,4 @@
-"""What is special to one kind of store: addresses, half-written versions on disk, and S3 servers that misbehave."""
+"""Properties of single kinds of stores: addresses, half-written versions on disk, and S3 servers that misbehave."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_readers_see_whole_prompts_while_others_publish(tmp_path: Path) -> None:
     assert wrong == []
 
 
-# Faults of the way there: both servers behave the same behind them.
+# Faults of the connection: both servers behave the same.
 ON_BOTH = pytest.mark.parametrize("s3", ["s3_server", "gateway"], indirect=True)
 
 

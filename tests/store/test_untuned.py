@@ -77,7 +77,7 @@ def test_its_card_says_that_nothing_was_learned_or_measured() -> None:
 def test_the_gate_lets_it_tag_what_a_tuned_version_was_measured_on() -> None:
     prompt = label_prompt(BACKBONE, LABELS)
     found = tag_words(BACKBONE, [(prompt, words) for words in WORDS])
-    # Their gold is what the untuned prompt finds: whoever finds nothing is worse.
+    # Their gold entities are those that the untuned prompt finds: a prompt that finds nothing is worse.
     sentences = [
         Sentence(words, tuple(span for span, _ in spans)) for words, spans in zip(WORDS, found, strict=True) if spans
     ]
@@ -92,7 +92,7 @@ def test_the_gate_lets_it_tag_what_a_tuned_version_was_measured_on() -> None:
 
 
 class Crowded(Registry):
-    """A registry in which another publishes the same domain between the first look and the last write."""
+    """A registry in which another process publishes the same domain between the first read and the last write."""
 
     def publish(
         self, artifact: PromptArtifact, *, alias: str | None = LIVE, attachments: Mapping[str, bytes] | None = None

@@ -1,4 +1,4 @@
-"""What tagging whole files is asked for in tests."""
+"""Requests to annotate whole files, for tests."""
 
 from __future__ import annotations
 

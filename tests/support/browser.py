@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium; the tests are skipped where there is none."""
+    """The machine's own Chromium; without one the tests are skipped."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(f"found none of {', '.join(NAMES)}; scripts/chromium.sh installs one from Debian as root")
@@ -28,7 +28,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """What a page asked for and what it complained about."""
+    """Requests of a page, and its errors and warnings."""
 
     def __init__(self, page: Page) -> None:
         self.addresses: list[str] = []
@@ -38,6 +38,6 @@ class Watched:
         page.on("console", lambda message: self._note(message.type, message.text))
 
     def _note(self, kind: str, text: str) -> None:
-        # Chromium reports every answer of 400 and more; those are the point of some tests.
+        # Chromium reports every answer of 400 and more, which some tests expect.
         if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
             self.complaints.append(text)

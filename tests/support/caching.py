@@ -1,4 +1,4 @@
-"""A prompt cache over a real registry in memory that can be held, counted and taken away."""
+"""A prompt cache over a real registry in memory that can be delayed, counted and made to fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST_SIZE = sum(tensor.nbytes for tensor in tiny_artifact(BACKBONE).tensors.valu
 
 
 class Store:
-    """The registry; counts what is asked, holds `afetch` of the domains in `held`, fails while `down`."""
+    """The registry; counts calls, delays `afetch` of the domains in `held`, fails while `down`."""
 
     def __init__(self, *domains: str) -> None:
         self.registry = Registry.open("memory:///prompts")

@@ -60,12 +60,12 @@ _KEYS = (
 
 
 def missing() -> list[str]:
-    """Programs that are not installed."""
+    """Required programs that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 class Gateway:
-    """A running gateway at `host:port`; `folder` is empty, short and its own."""
+    """A running gateway at `host:port`; `folder` is empty, private, and has a short path."""
 
     keys = KEYS
 

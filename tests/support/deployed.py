@@ -1,4 +1,4 @@
-"""The service deployed on a real Ray from serve/config.yaml, and what its metrics say."""
+"""The service deployed on a real Ray from serve/config.yaml, and its metrics."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Service:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.config['http_options']['port']}", timeout=60)
 
     def deploy(self) -> None:
-        """What `serve deploy` does; returns when all of it runs."""
+        """Do the same as `serve deploy`; returns when all deployments run."""
         answer = httpx.put(f"{self._dashboard}/api/serve/applications/", json=self.config, timeout=60)
         assert answer.status_code == 200, answer.text
         names = [each["name"] for each in self.config["applications"]]
@@ -49,7 +49,7 @@ class Service:
         )
 
     def add_below_prefix(self) -> None:
-        """A second application over the same place, at PREFIX, that wants the key READ."""
+        """A second application over the same place, at PREFIX, that requires the key READ."""
         second = copy.deepcopy(self.config["applications"][0])
         second |= {"name": "keyed", "route_prefix": PREFIX, "runtime_env": {"env_vars": {"LIGHTNER_READ_KEY": READ}}}
         second["args"]["num_cpus"] = 0.1
@@ -61,7 +61,7 @@ class Service:
         return application
 
     def backbone_pid(self) -> int:
-        """The running replica's, 0 while there is none."""
+        """The process id of the running replica, or 0 without one."""
         replicas = self.application()["deployments"]["Backbone"]["replicas"]
         return next((int(replica["pid"]) for replica in replicas if replica["state"] == "RUNNING"), 0)
 

@@ -1,4 +1,4 @@
-"""Eight sentences that a tiny backbone can memorise, and a plan by which it does."""
+"""Eight sentences that a tiny backbone can memorise, and a plan with which it does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Several hosts on one machine: Ray nodes in network namespaces of their own behind one bridge, which can be cut off.
+"""Several hosts on one machine: Ray nodes, each in a network namespace on one bridge, which can be cut off.
 
-Needs root. Every name carries this process's id, and all of it is removed again.
+Needs root. Every name contains this process's id, and everything is removed again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Host:
     address: str
 
     def cut_off(self) -> None:
-        """Pull the cable: whatever is under way goes nowhere, and nobody is told."""
+        """Pull the cable: packets are lost, and no side is notified."""
         ip("link", "set", self.cable, "down")
 
 
@@ -103,13 +103,13 @@ class Hosts:
         return f"http://{self.head.address}:{DASHBOARD}"
 
     def environment(self) -> dict[str, str]:
-        """For commands that speak to the cluster, and for its nodes."""
+        """Environment variables for commands that use the cluster, and for its nodes."""
         path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token}
         return {**local.environment(), **token, **SETTINGS, "PYTHONPATH": path}
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """What the dashboard answers."""
+        """The dashboard's answer."""
         bearer = {"Authorization": f"Bearer {self._token}"}
         return httpx.request(method, f"{self.dashboard}{path}", headers=bearer, timeout=60, **more)
 
@@ -120,7 +120,7 @@ class Hosts:
         return rows
 
     def host_of(self, actor: str) -> Host | None:
-        """Where an actor of that class is alive now, if one is."""
+        """The host of a living actor of that class, if any."""
         addresses = {row["node_id"]: row["node_ip"] for row in self.list_state("nodes")}
         for row in self.list_state("actors"):
             if row["state"] == "ALIVE" and row["class_name"].endswith(actor):
@@ -170,7 +170,7 @@ class Hosts:
 
 
 def missing() -> str:
-    """Why there can be no hosts here, "" if there can."""
+    """The reason why no hosts can be made here; "" if they can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     if shutil.which("ip") is None:

@@ -1,4 +1,4 @@
-"""What the modules of the package import, and which room each is in."""
+"""Imports of the package's modules, and the room of each module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tuning jobs as tests start, watch and kill them."""
+"""Start, watch and kill tuning jobs in tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def words(place: Path, domain: str, *more: str, pin: str = "pin.yaml", train: st
 
 
 def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-    """A job on that Ray, or on one of its own."""
+    """Start a job on that Ray, or on its own one."""
     environment = {**local.environment(), **({"RAY_ADDRESS": head.address} if head else {})}
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -67,7 +67,7 @@ def descendants(title: str, head: local.Head) -> list[int]:
 
 
 def kill(title: str, head: local.Head) -> None:
-    """SIGKILL for the processes of that head whose title begins with `title`, of which there are some."""
+    """SIGKILL the processes of that head whose title begins with `title`; at least one must exist."""
     found = descendants(title, head)
     assert found
     for pid in found:

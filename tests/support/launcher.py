@@ -13,7 +13,7 @@ FAKE_TOOL = '#!/bin/sh\necho "$(basename "$0") $*" >> "$HOME/calls"\nenv > "$HOM
 
 
 def home_of(folder: Path) -> Path:
-    """A node's home after the files are copied, the newer of two wheels last: `pip` and `ray` only note their calls."""
+    """A node's home after copying the files, the newer of two wheels last; `pip` and `ray` only record their calls."""
     tools = folder / ".lightner/venv/bin"
     tools.mkdir(parents=True)
     (folder / ".lightner/ray-token").write_text("secret", encoding="utf-8")

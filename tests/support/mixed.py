@@ -1,4 +1,4 @@
-"""Domains of every kind on one tiny backbone in double precision, where equality can be claimed to the last digits."""
+"""Domains of every kind on one tiny backbone in double precision, so that results can be compared to many digits."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def domains(backbone: Backbone) -> tuple[Prompt, ...]:
 
 
 def mixed_rows(backbone: Backbone) -> tuple[Row, ...]:
-    """Every sentence in two of the domains, neighbours in different ones."""
+    """Every sentence in two of the domains, neighbouring rows in different ones."""
     prompts = domains(backbone)
     count = len(SENTENCES)
     return tuple(Row(prompts[(n + n // count) % len(prompts)], SENTENCES[n % count]) for n in range(2 * count))

@@ -1,4 +1,4 @@
-"""What a command line is parsed into, for tests of what runs by it."""
+"""The values that a command line is parsed into, for tests of the code that uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the web page do with it, and read off it."""
+"""Actions on the web page and readings from it, for its tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find(page: Page, text: str) -> None:
 
 
 def marks(page: Page) -> list[dict[str, str]]:
-    """Text, label and score of everything that is marked."""
+    """Text, label and score of every marked entity."""
     found: list[dict[str, str]] = page.locator("#marked mark").evaluate_all(
         "all => all.map(m => ({text: m.firstChild.data, label: m.children[0].textContent, "
         "score: m.children[1].textContent}))"
@@ -44,7 +44,7 @@ def middle_of(entities: Sequence[dict[str, Any]]) -> float:
 
 
 def plain(page: Page) -> str:
-    """The text that is shown, without labels and scores."""
+    """The displayed text, without labels and scores."""
     text: str = page.locator("#marked").evaluate(
         "m => [...m.childNodes].map(n => n.nodeType === 3 ? n.data : n.firstChild.data).join('')"
     )

@@ -1,4 +1,4 @@
-"""Where the checkout is that the tests run on."""
+"""The path of the checkout that is tested."""
 
 from __future__ import annotations
 

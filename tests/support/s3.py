@@ -1,4 +1,4 @@
-"""A real S3 server over HTTP, which can be told to misbehave: moto in this process, or another behind this one.
+"""A real S3 server over HTTP, which can be made to misbehave: moto in this process, or another one behind this proxy.
 
 Requests are served one at a time, as moto's check of a condition and its write are not atomic otherwise.
 """
@@ -31,8 +31,8 @@ class Backend(Protocol):
 class S3Server:
     """The server's address and its faults.
 
-    `fails` holds for requests that are refused with 503, `loses_answer` for those that are carried out and answered
-    with 503 all the same; `ignores_conditions` drops If-Match and If-None-Match, as older servers do;
+    `fails` selects requests that are refused with 503, `loses_answer` those that are carried out and yet answered with
+    503; `ignores_conditions` drops If-Match and If-None-Match, as older servers do;
     `compares_bare_tags` takes ETags in If-Match without quotes only, as Ceph's RadosGW 16 does.
     """
 

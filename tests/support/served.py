@@ -1,4 +1,4 @@
-"""The real service behind a real uvicorn: in a thread, or in a process of its own that can be killed."""
+"""The real service on a real uvicorn: in a thread, or in a separate process that can be killed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PATIENCE_S = 240.0
 
 @contextlib.contextmanager
 def listening(app: ASGIApp) -> Iterator[str]:
-    """`app` on a port of this machine for as long as the block lasts; yields its address."""
+    """Serve `app` on a port of this machine during the block; yields its address."""
     config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off")
-    # Bound here: a port that was merely found free could be another's by the time the server is there.
+    # Bound here: a port that was only found free could be taken before the server starts.
     bound = config.bind_socket()
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
@@ -46,19 +46,19 @@ def listening(app: ASGIApp) -> Iterator[str]:
 
 
 def hold(url: str, *, key: str) -> socket.socket:
-    """A request whose body does not come: one place less at the service, until it is closed."""
+    """Send a request without its body: it takes one place at the service until it is closed."""
     host, port = url.removeprefix("http://").split(":")
     held = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
     head = f"POST /v1/entities HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nExpect: 100-continue\r\n"
     held.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n".encode())
-    # Said when the service asks for the body: the request is in hand.
+    # Received when the service asks for the body: it is handling the request.
     assert b" 100 " in held.recv(100)
     return held
 
 
 @dataclass
 class Process:
-    """A service in a process of its own, always on the same port."""
+    """A service in a separate process, always on the same port."""
 
     registry: str
     backbone: Path
@@ -70,7 +70,7 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Begin to start; `ready` waits."""
+        """Start without waiting; `ready` waits."""
         command = [sys.executable, "-m", "tests.support.served", self.registry, str(self.backbone), str(self.port)]
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
         self._running = subprocess.Popen(command, cwd=CHECKOUT, env=environment)

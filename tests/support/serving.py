@@ -1,4 +1,4 @@
-"""A backbone in a folder, three published domains and their offline answers: where the tests of the service start."""
+"""A backbone in a folder, three published domains and their offline answers, for tests of the service."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Place:
-    """A backbone in a folder, a registry beside it, and the settings that serve both."""
+    """A backbone in a folder, a registry next to it, and the settings that serve both."""
 
     backbone: Backbone
     folder: Path
@@ -62,12 +62,12 @@ class Place:
         return self.registry.publish(self.artifact(domain, seed)).version
 
     def offline(self, domain: str, text: Text, seed: int = 1) -> TaggedText:
-        """What the library answers, one text at a time."""
+        """The library's answers, one text at a time."""
         prompt = prompt_for(self.artifact(domain, seed), self.backbone)
         return tag_texts(self.backbone, [(prompt, text)])[0]
 
     def offline_labels(self, labels: GivenLabels, text: Text) -> TaggedText:
-        """What the library finds by labels alone, one text at a time."""
+        """The library's answers with labels alone, one text at a time."""
         return tag_texts(self.backbone, [(label_prompt(self.backbone, label_set(labels)), text)])[0]
 
     def corrupt(self, domain: str, version: str) -> None:
@@ -102,7 +102,7 @@ def prepare_with_damage(root: Path) -> Place:
 
 
 def entities_of(tagged: TaggedText) -> list[dict[str, object]]:
-    """A text's entities as JSON has them; scores within `SCORE_TOLERANCE`."""
+    """A text's entities in JSON form; scores within `SCORE_TOLERANCE`."""
     return [
         {
             "start": each.start,
@@ -146,7 +146,7 @@ HOSTILE = """<img src=x onerror="document.title='taken'"><script>document.title=
 
 
 class Hostile:
-    """A reader whose every name is an attack."""
+    """A reader in which every name is an attack."""
 
     async def tag(self, asks: Sequence[Ask]) -> list[Answer | Refusal]:
         entity = Entity(0, 4, "mary", HOSTILE, 0.5)

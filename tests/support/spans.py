@@ -13,7 +13,7 @@ from lightner.types import Span
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 Pairs: TypeAlias = list[tuple[tuple[Span, ...], tuple[Span, ...]]]
 """Gold and predicted spans of each sentence."""
-# The last ones are names that seqeval alone would change, or take for an average.
+# The last ones are names that seqeval itself would change, or take for an average.
 COMMON, GOLD_ONLY, PREDICTED_ONLY = ["PER", "LOC", "date.day", "-PER", "micro avg"], ["GOLD"], ["FOUND"]
 _LENGTH = 8
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from tests.support.paths import CHECKOUT
 
-# What the images copy, too.
+# The same files as the images copy.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "lightner")
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A virtual environment with the wheel, for its own processes only."""
+    """A virtual environment with the wheel, used only by the processes started in it."""
 
     folder: Path
 
@@ -36,13 +36,13 @@ class Installed:
         return self.folder / "bin" / "lightner"
 
     def environment(self, **more: str) -> Mapping[str, str]:
-        """This process's without anything that leads to the checkout or to a Ray."""
+        """This process's environment without anything that leads to the checkout or to a Ray."""
         own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
         return {**own, "PATH": f"{self.folder / 'bin'}{os.pathsep}{own['PATH']}", **more}
 
 
 def build(folder: Path) -> Path:
-    """The wheel, made in `folder` by the build backend that is installed here, without any network."""
+    """Build the wheel in `folder` with the installed build backend, without any network."""
     sources = folder / "sources"
     for name in SOURCES:
         source, target = CHECKOUT / name, sources / name

@@ -39,7 +39,7 @@ LICENCE = "  1 This software and database is provided as is\n"
 
 
 def write_database(folder: Path) -> Path:
-    """The files of a WordNet of `NOUNS` and `VERBS`, and of the adjective "parisian"."""
+    """Write the files of a WordNet with `NOUNS`, `VERBS` and the adjective "parisian"."""
     folder.mkdir(exist_ok=True)
     offsets: dict[str, int] = {}
     place = len(LICENCE)

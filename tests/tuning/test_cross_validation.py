@@ -26,7 +26,7 @@ def numbered(count: int) -> list[Sentence]:
 
 
 def validated(folder: Path, *, last: int = SHORT.rounds, resume: Path | None = None) -> tuple[History, Path]:
-    """The history of a run on FOLDS, whose states after each round are left in `folder`."""
+    """The history of a run on FOLDS, which leaves its states after each round in `folder`."""
     found: list[Round] = []
 
     def keep(history: History, save: Saver) -> None:

@@ -1,4 +1,4 @@
-"""The rules in place of knobs, and an expert's pins."""
+"""The rules in place of hyperparameters, and an expert's pins."""
 
 from __future__ import annotations
 

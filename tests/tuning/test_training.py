@@ -1,4 +1,4 @@
-"""Prompt tuning: what learns, what stays frozen, and that a run gives the same result however it is cut up."""
+"""Prompt tuning: trained and frozen parameters, and the same result however a run is interrupted."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def assert_equal(first: PromptModel, second: PromptModel) -> None:
 
 
 def dropped_share(backbone: Backbone) -> float:
-    """The share of a block's output that is dropped out now."""
+    """The current share of a block's output that is dropped."""
     layer = backbone.model.get_encoder().layers[0].self_attn.out_proj
     with torch.random.fork_rng(), torch.no_grad():
         return float((layer(torch.randn(500, layer.in_features)) == 0).float().mean())
 
 
 class Watched(nn.Module):
-    """A module that notes what each step is given, and in which state the backbone is then."""
+    """A module that records the input of each step, and the state of the backbone at that time."""
 
     def __init__(self, module: nn.Module, backbone: Backbone) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ def test_every_pass_takes_each_sentence_once_in_an_order_of_its_own() -> None:
 
 
 def shuffled_anew_at_every_step(count: int, chosen: Plan, begin: int, end: int) -> Iterator[tuple[int, list[int]]]:
-    """The batches by their definition: the order of the step's pass, made again for each step."""
+    """The batches by definition: the order of the step's pass, computed anew for each step."""
     size = min(chosen.batch_size, count)
     per_pass = count // size
     for step in range(begin + 1, end + 1):
@@ -211,7 +211,7 @@ def test_batches_are_those_of_an_order_made_anew_at_every_step(count: int, size:
     train = [EIGHT[number % 8] for number in range(count)]
     for seed in (0, 5):
         chosen = replace(SHORT, batch_size=size, seed=seed)
-        for begin in range(20):  # a run that is resumed anywhere, also inside a pass
+        for begin in range(20):  # a run that is resumed at any step, also inside a pass
             for end in (begin - 1, begin, begin + 1, 19):
                 expected = list(shuffled_anew_at_every_step(count, chosen, begin, end))
                 assert list(_batches(train, chosen, begin, end)) == expected
