@@ -77,7 +77,7 @@ def expected(place: Place, domain: str, text: str, version: int = 1) -> Tagged:
 
 
 class TestTagging:
-    def test_a_single_string_is_no_list_of_texts(self, client: Client) -> None:
+    def test_a_single_string_is_not_a_list_of_texts(self, client: Client) -> None:
         with pytest.raises(InputError, match="found the string 'mary', expected a list of texts"):
             client.tag("movies", "mary")
 
@@ -137,12 +137,12 @@ class TestTagging:
         assert (damaged.status, damaged.prompt_version, nowhere.status) == (502, "v000001", 404)
         assert nowhere.errors == {"body.items.2.domain": "there is no such domain, alias or version"}
 
-    def test_what_the_client_takes_is_what_the_service_takes(self) -> None:
+    def test_the_client_takes_the_same_values_as_the_service(self) -> None:
         for limit in ("MAX_TEXTS", "MAX_TEXT_CHARACTERS", "MAX_TOTAL_CHARACTERS", "MAX_LABEL_CHARACTERS"):
             assert getattr(contract, limit) == getattr(schemas, limit)
         assert WORD_PATTERN == schemas.WORD_PATTERN
 
-    def test_what_no_service_takes_is_refused_here_and_named(self, client: Client) -> None:
+    def test_values_that_no_service_takes_are_refused_here_and_named(self, client: Client) -> None:
         with pytest.raises(InputError, match=r"texts\[1\]: found 100001 characters"):
             client.tag("movies", ["a", "a" * 100_001])
         with pytest.raises(InputError, match=r"texts\[0\]\[1\]: found half of a surrogate pair"):
@@ -172,7 +172,7 @@ class TestTagging:
             ([["a", 3]], "texts[0][1]: found 3 (int), expected a word as a string"),
         ],
     )
-    def test_what_is_no_text_is_named_with_its_place(self, client: Client, texts: Any, said: str) -> None:
+    def test_a_value_that_is_not_a_text_is_named_with_its_place(self, client: Client, texts: Any, said: str) -> None:
         with pytest.raises(InputError) as caught:
             client.tag("movies", texts)
         assert str(caught.value).startswith(said)
@@ -197,7 +197,7 @@ class TestTagging:
             ([Item(text="a", labels={"b": "c" * 20_000})], "items[0].labels: found 20002 characters, expected at most"),
         ],
     )
-    def test_what_is_no_item_is_named_with_its_place(self, client: Client, items: Any, said: str) -> None:
+    def test_a_value_that_is_not_an_item_is_named_with_its_place(self, client: Client, items: Any, said: str) -> None:
         with pytest.raises(InputError) as caught:
             client.tag_mixed(items)
         assert str(caught.value).startswith(said)
@@ -293,7 +293,7 @@ class TestAdministration:
 
 
 class TestErrors:
-    def test_a_problem_is_told_as_it_is_and_not_asked_again(self, url: str) -> None:
+    def test_a_problem_is_reported_unchanged_and_not_retried(self, url: str) -> None:
         with Client(url, key=READ, patience_s=60) as client:
             began = time.monotonic()
             with pytest.raises(ProblemError, match="502 Unusable prompt") as caught:
@@ -381,12 +381,12 @@ class TestBetween:
         assert len(app.times) == 1
 
     @pytest.mark.parametrize("when", ["soon", "-5", "Tue, 99 Nov 2026", "²"])
-    def test_a_time_that_is_none_is_passed_over(self, when: str) -> None:
+    def test_an_invalid_time_is_ignored(self, when: str) -> None:
         app = Scripted(PlainTextResponse("busy", 503, {"retry-after": when}), DOMAINS_ANSWER)
         with listening(app) as url, Client(url) as client:
             assert client.domains() == ["movies"]
 
-    def test_what_is_not_temporary_is_not_asked_again(self) -> None:
+    def test_permanent_failures_are_not_retried(self) -> None:
         app = Scripted(PlainTextResponse("no", 418), DOMAINS_ANSWER)
         with listening(app) as url, Client(url) as client, pytest.raises(ProblemError, match="418"):
             client.domains()
@@ -399,7 +399,7 @@ class TestBetween:
         assert len(app.times) == 1
 
     @pytest.mark.parametrize("body", ["<html>", "[]", '{"domain": []}', '{"domains": 3}'])
-    def test_an_answer_of_something_else_is_told_as_such(self, body: str) -> None:
+    def test_an_answer_in_another_form_is_reported_as_such(self, body: str) -> None:
         app = Scripted(Response(body, media_type="application/json"))
         with listening(app) as url, Client(url) as client, pytest.raises(UnexpectedAnswerError, match="another form"):
             client.domains()

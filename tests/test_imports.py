@@ -113,7 +113,7 @@ def test_the_doors_lead_into_the_package_and_nowhere_else() -> None:
         "import lightner.service.settings",
     ],
 )
-def test_what_must_stay_light_loads_nothing_heavy(code: str) -> None:
+def test_light_modules_load_nothing_heavy(code: str) -> None:
     check = f"{code}\nimport sys; sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

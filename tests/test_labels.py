@@ -12,7 +12,7 @@ from lightner.labels import GivenLabels, content_key, label_set, parse_labels
 from lightner.types import InputError, LabelSet, alike
 
 
-def test_names_are_read_off_and_what_is_said_of_a_label_replaces_its_name() -> None:
+def test_label_words_come_from_names_or_from_given_descriptions() -> None:
     described = label_set({"B7": "Where a train leaves from.", "depart_date": None, "price": ["cost", "amount due"]})
     assert described == LabelSet(
         ("B7", "depart_date", "price"),
@@ -59,13 +59,13 @@ def test_a_key_is_of_names_and_words_and_nothing_else_is_equal_to_it() -> None:
         ({"dish": {"a": "b"}}, "label 'dish': found {'a': 'b'} (dict), expected a description"),
     ],
 )
-def test_what_is_no_label_is_named(found: Any, message: str) -> None:
+def test_values_that_are_not_labels_are_named(found: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
         label_set(found)
     assert message in str(caught.value)
 
 
-def test_labels_as_they_are_typed() -> None:
+def test_labels_typed_by_people() -> None:
     assert parse_labels(" dish, price : what it costs,\n,who: a person: by name\nC++ ,") == {
         "dish": None,
         "price": "what it costs",

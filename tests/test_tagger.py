@@ -80,7 +80,7 @@ def close(found: list[ScoredSpans], expected: list[ScoredSpans]) -> None:
     ],
     ids=["plain", "spaces", "emoji", "no spaces between words", "invisible", "long"],
 )
-def test_each_entitys_text_is_what_stands_at_its_offsets(text: str) -> None:
+def test_each_entitys_text_is_the_text_at_its_offsets(text: str) -> None:
     backbone = double_backbone(1)
     prompts = domains(backbone)
     found = tag_texts(backbone, [(prompt, text) for prompt in prompts])
@@ -90,7 +90,7 @@ def test_each_entitys_text_is_what_stands_at_its_offsets(text: str) -> None:
 
 
 @pytest.mark.parametrize("given", [("ada", "lives", "in", "New York", "!"), (), ("ada", "lives", "in", "rome") * 60])
-def test_given_words_are_read_as_they_are_and_answered_in_words_too(given: tuple[str, ...]) -> None:
+def test_given_words_are_read_unchanged_and_answered_in_words_too(given: tuple[str, ...]) -> None:
     backbone = double_backbone(1)
     prompts = domains(backbone)
     found = tag_texts(backbone, [(prompt, given) for prompt in prompts])
@@ -214,7 +214,7 @@ def test_where_windows_disagree_across_the_middle_the_likelier_entity_stays() ->
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 20), st.integers(1, 9)), max_size=40))
-def test_of_what_overlaps_the_likeliest_stays_as_if_each_were_held_against_all(
+def test_the_likeliest_of_overlapping_entities_stays_as_in_a_comparison_of_all_pairs(
     drawn: list[tuple[int, int, int]],
 ) -> None:
     spans = [(Span(start, start + length, "a"), tenths / 10) for start, length, tenths in drawn]
@@ -235,7 +235,7 @@ def test_a_book_of_entities_is_merged_in_a_moment() -> None:
     assert time.process_time() - began < 10  # it was minutes
 
 
-def test_order_batch_size_and_company_change_nothing() -> None:
+def test_order_batch_size_and_other_texts_change_nothing() -> None:
     backbone = double_backbone(3)
     rows = [(row.prompt, row.words) for row in mixed_rows(backbone)]
     rows.insert(3, (rows[0][0], ()))
@@ -280,7 +280,7 @@ def test_a_tagger_takes_strings_and_lists_of_words_from_any_iterable() -> None:
         (["ada", math.nan], r"texts\[1\]: found nan \(float\), expected a string or a list of words"),
     ],
 )
-def test_a_tagger_names_what_is_no_text_and_its_place(texts: Any, said: str) -> None:
+def test_a_tagger_names_a_value_that_is_not_a_text_and_its_place(texts: Any, said: str) -> None:
     backbone = tiny_backbone()
     with pytest.raises(InputError, match=said):
         Tagger(backbone, prompt_of(backbone)).tag(texts)

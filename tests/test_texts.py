@@ -57,7 +57,7 @@ def test_any_iterable_of_strings_and_lists_of_words_are_texts(texts: object) -> 
         ([["\ud83c"]], "texts[0][0]: found half of a surrogate pair, expected text that UTF-8 can hold"),
     ],
 )
-def test_what_is_no_list_of_texts_is_named_with_its_place(texts: object, said: str) -> None:
+def test_a_value_that_is_not_a_list_of_texts_is_named_with_its_place(texts: object, said: str) -> None:
     with pytest.raises(InputError) as caught:
         checked_texts(texts)
     assert str(caught.value).startswith(said)

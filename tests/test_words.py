@@ -114,7 +114,7 @@ def test_offsets_hold_and_every_visible_character_is_in_one_word(text: str) -> N
 
 @calm
 @given(st.text(), st.text())
-def test_words_do_not_depend_on_what_stands_beyond_a_space(left: str, right: str) -> None:
+def test_words_are_independent_of_text_beyond_a_space(left: str, right: str) -> None:
     assert texts_of(f"{left} {right}") == texts_of(left) + texts_of(right)
 
 

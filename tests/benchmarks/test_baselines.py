@@ -30,7 +30,7 @@ def test_tags_are_the_inverse_of_spans(parts: list[tuple[int, str | None]]) -> N
     assert baselines.spans_of(baselines.tags_of(sentence, LABELS), LABELS) == spans
 
 
-def test_an_inside_tag_behind_another_type_begins_an_entity() -> None:
+def test_an_inside_tag_after_another_type_begins_an_entity() -> None:
     inside_place, begin_person, inside_person = 2, 3, 4
     found = baselines.spans_of([inside_person, inside_place, 0, begin_person, inside_person, begin_person], LABELS)
     assert found == [Span(0, 1, "PER"), Span(1, 2, "LOC"), Span(3, 5, "PER"), Span(5, 6, "PER")]

@@ -31,7 +31,7 @@ def test_one_command_writes_the_whole_report(tmp_path: Path, monkeypatch: pytest
     assert "| bfloat16 |" in text
 
 
-def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_machine_without_a_gpu_gets_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(SystemExit):

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import labels
 
 
-def test_label_sets_differ_and_each_can_be_told_apart() -> None:
+def test_label_sets_and_their_labels_are_all_different() -> None:
     sets = labels.label_sets(1000)
     assert len(set(sets)) == 1000
     assert {len(each) for each in sets} == set(range(labels.FEWEST, labels.MOST + 1))

@@ -31,14 +31,14 @@ def test_the_sweep_varies_what_the_rules_fix() -> None:
     assert all(plan["steps"] >= plan["rounds"] > 0 and plan["warm_up_steps"] < plan["steps"] for plan in plans)
 
 
-def test_sentences_to_choose_on_are_none_that_are_learned_from(tmp_path: Path) -> None:
+def test_sentences_to_choose_on_are_not_learned_from(tmp_path: Path) -> None:
     for name, words in (("train", "ab"), ("dev", "abcd"), ("test", "e")):
         (tmp_path / name).write_text("".join(f"{word}\tO\n\n" for word in words), "utf-8")
     task = regret.task_of(f"letters={tmp_path / 'train'}:{tmp_path / 'dev'}:{tmp_path / 'test'}")
     assert sorted(sentence.words for sentence in task.dev) == [("c",), ("d",)]
 
 
-def test_the_best_of_the_first_seed_go_on_and_only_the_expert_and_the_rules_see_the_test(
+def test_the_best_of_the_first_seed_get_all_seeds_and_only_expert_and_rules_see_the_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[tuple[int, int, str]] = []

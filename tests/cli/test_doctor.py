@@ -42,7 +42,7 @@ def test_a_sound_machine_is_said_to_be_sound(
     assert all(each["state"] == "ok" for name, each in found.items() if name in ("torch", "registry", "backbone"))
 
 
-def test_what_is_broken_has_a_remedy_and_ends_with_status_1(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_findings_have_a_remedy_and_status_1(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     file = str(place.folder / "config.json")
     found = doctor(place, capsys, "--registry", file, "--storage", f"{file}/runs", "--backbone", "none", status=1)
     for name in ("registry", "storage", "backbone"):
@@ -73,7 +73,7 @@ def test_a_damaged_backbone_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "--force-reinstall" in found.remedy
 
 
-def test_packages_are_held_against_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_are_compared_with_the_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [
         "click>=1",
         "torch>=99",

@@ -75,7 +75,7 @@ def test_several_values_follow_one_option_and_the_last_of_a_name_counts(
         assert (options.lengths, options.rates, options.log) == (lengths, rates, log)
 
 
-def test_what_is_said_of_files_is_parsed_once() -> None:
+def test_columns_and_repairs_are_parsed_once() -> None:
     for words in (["grow-to-word", "drop-span"], ["grow-to-word,drop-span"]):
         options = tune_options([*TUNE, "--columns", "word=1,tag=ner", "--repair", *words])
         assert options.columns == Columns(word=1, tag="ner")
@@ -83,7 +83,7 @@ def test_what_is_said_of_files_is_parsed_once() -> None:
     assert annotate_options(["f.txt", "--out", "o", "--columns", "word=2"]).columns == "word=2"
 
 
-def test_the_end_of_who_reads_the_output_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_output_is_not_an_error(tmp_path: Path) -> None:
     words = ["prompts", "list", "--registry", str(tmp_path)]
     code = f"from lightner.cli import main; import sys; sys.exit(main({words!r}))"
     reader, writer = os.pipe()

@@ -93,7 +93,7 @@ def test_aliases_move_and_roll_back(place: Place, capsys: pytest.CaptureFixture[
     assert "found no version 'v000009'" in run(place, capsys, "promote", "movies", "v000009", status=2)
 
 
-def test_old_versions_are_deleted_but_never_what_is_needed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_old_versions_are_deleted_but_never_needed_ones(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (2, 3, 4):
         place.publish("movies", seed=seed)
     place.registry.set_alias("movies", "canary", "v000001")

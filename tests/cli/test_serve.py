@@ -49,7 +49,7 @@ def test_a_ray_that_does_not_start_is_a_failure(
     assert capsys.readouterr().err.splitlines()[-1] == "error: Ray did not start; the end of its log: no room"
 
 
-def test_what_the_service_itself_refuses_is_told_from_what_fails() -> None:
+def test_refusals_of_the_service_are_distinguished_from_failures() -> None:
     application = {"status": "DEPLOY_FAILED", "message": "", "deployments": {"Backbone": {"message": (
         'Traceback (most recent call last):\n  File "replica.py", line 3, in __init__\n'
         "lightner.types.InputError: backbone 'x': found no loadable model\n"
@@ -60,7 +60,7 @@ def test_what_the_service_itself_refuses_is_told_from_what_fails() -> None:
         single_machine._refuse("Traceback ...\nMemoryError")
 
 
-def test_the_configuration_is_what_ray_takes() -> None:
+def test_the_configuration_is_valid_for_ray() -> None:
     from ray.serve.schema import ServeDeploySchema
 
     settings = Settings(registry="/prompts", num_cpus=2)

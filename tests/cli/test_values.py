@@ -13,7 +13,7 @@ from lightner.types import InputError
 
 
 @pytest.mark.parametrize("text", ["/x", "s3://b", "s3://b/runs?scheme=http"])
-def test_a_submitted_job_takes_addresses_and_absolute_paths_as_they_are(
+def test_a_submitted_job_takes_addresses_and_absolute_paths_unchanged(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(command.SUBMITTED, "{}")
@@ -72,6 +72,6 @@ def test_a_number_within_its_bounds_is_taken(parse: Callable[[str], float], text
         (values.rate, "slow", "expected a number above 0 and below 1"),
     ],
 )
-def test_any_other_number_is_refused_by_what_was_found(parse: Callable[[str], float], text: str, said: str) -> None:
+def test_a_refused_number_is_named(parse: Callable[[str], float], text: str, said: str) -> None:
     with pytest.raises(InputError, match=f"^found {text!r}, {said}"):
         parse(text)

@@ -57,7 +57,7 @@ def wrong(outcomes: Outcomes) -> str:
 
 
 @pytest.mark.ray
-def test_every_file_of_ours_passes_and_what_was_skipped_is_told(
+def test_every_file_of_ours_passes_and_skipped_checks_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(CRDS, raising=False)
@@ -232,7 +232,7 @@ def test_a_wrong_job_is_named_with_its_key(checkout: Path, crds: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not here")
-def test_what_kubectl_refuses_is_told(checkout: Path) -> None:
+def test_refusals_of_kubectl_are_reported(checkout: Path) -> None:
     folder = checkout / "cluster" / "kuberay" / "eks"
     replace(folder / "kustomization.yaml", "/spec/workerGroupSpecs/1/", "/spec/workerGroupSpecs/7/")
     assert wrong(list(manifests.check(folder, crds=None))).startswith("kustomization.yaml: whole file: ")

@@ -67,7 +67,7 @@ def test_a_job_without_the_token_is_refused_and_says_how_to_give_it(running: Ela
 
 @pytest.mark.skipif(not shutil.which("wget"), reason="the probes ask with wget, which is in the images")
 @pytest.mark.parametrize("probe", ["readinessProbe", "livenessProbe"])
-def test_what_kubernetes_asks_a_head_is_answered_without_the_token(running: Elastic, probe: str) -> None:
+def test_health_checks_of_kubernetes_need_no_token(running: Elastic, probe: str) -> None:
     text = (CHECKOUT / "cluster/kuberay/base/ray-cluster.yaml").read_text(encoding="utf-8")
     (container,) = yaml.safe_load(text)["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
     *shell, command = container[probe]["exec"]["command"]

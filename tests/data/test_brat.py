@@ -53,7 +53,7 @@ def test_offsets_count_both_characters_of_a_line_end(tmp_path: Path) -> None:
     assert read(path)[1] == Sentence(("in", "Cork"), (Span(1, 2, "LOC"),))
 
 
-def test_a_text_without_annotation_beside_it_is_read_as_columns(tmp_path: Path) -> None:
+def test_a_text_file_without_annotations_is_read_as_columns(tmp_path: Path) -> None:
     (path := tmp_path / "doc.txt").write_text("Rosa B-PER\n")
     assert read(path) == (Sentence(("Rosa",), (Span(0, 1, "PER"),)),)
 

@@ -81,7 +81,7 @@ def test_words_that_are_numbers_or_all_alike_are_still_words(file: File) -> None
     assert [each.words for each in read(file("no O\nno B-X\n"))] == [("no", "no")]
 
 
-def test_multiword_lines_and_empty_nodes_of_conll_u_are_no_words(file: File) -> None:
+def test_multiword_lines_and_empty_nodes_of_conll_u_are_not_words(file: File) -> None:
     text = "1-2\tdámelo\t_\n1\tdá\tO\n2\tmelo\tO\n2.1\tnull\t_\n3\tMina\tB-PER\n\n1\tya\tO\n"
     assert [each.words for each in read(file(text))] == [("dá", "melo", "Mina"), ("ya",)]
     with pytest.raises(InputError, match=r"sample.tsv:1: found number '1-2' with a tag, expected a whole number"):
@@ -89,7 +89,7 @@ def test_multiword_lines_and_empty_nodes_of_conll_u_are_no_words(file: File) -> 
 
 
 class TestLayers:
-    def test_of_nested_layers_the_outer_one_is_read_and_the_inner_entities_are_counted(self, file: File) -> None:
+    def test_the_outer_one_of_nested_layers_is_read_and_inner_entities_are_counted(self, file: File) -> None:
         text = "1\tPort\tB-ORG\tB-LOC\n2\tof\tI-ORG\tO\n3\tGijón\tI-ORG\tB-LOC\n4\tgrew\tO\tO\n"
         corpus = read_corpus(file(text))
         assert corpus.sentences[0].spans == (Span(0, 3, "ORG"),)
@@ -98,7 +98,7 @@ class TestLayers:
         assert "nested entities left out (column 4; --columns tag=4" in note.kind
         assert read(file(text), columns=Columns(tag=4))[0].spans == (Span(0, 1, "LOC"), Span(2, 3, "LOC"))
 
-    def test_layers_that_are_alike_or_empty_are_no_question(self, file: File) -> None:
+    def test_equal_or_empty_layers_need_no_decision(self, file: File) -> None:
         assert read(file("Mina\tB-PER\tB-PER\nleft\tO\tO\n"))[0].spans == (Span(0, 1, "PER"),)
         assert read(file("Mina\tO\tB-PER\nleft\tO\tO\n"))[0].spans == (Span(0, 1, "PER"),)
 
@@ -152,7 +152,7 @@ class TestOddLines:
             "(2 such places: lines with another number of columns); to read the rest: --repair drop-sentence"
         )
 
-    def test_a_tab_within_a_word_is_no_column(self, file: File) -> None:
+    def test_a_tab_within_a_word_is_not_a_column(self, file: File) -> None:
         with pytest.raises(
             InputError, match=r"sample.tsv:3: found 3 columns .'New York B-LOC'., expected 2, as in line 1"
         ):
@@ -176,7 +176,7 @@ class TestOddLines:
         with pytest.raises(InputError, match=r"sample.tsv:1: found tag 'PER', expected O, or B-"):
             read(file("Mina\tPER\nleft\tO\nSol\tB-PER\n"))
 
-    def test_words_that_are_called_like_columns_are_no_header(self, file: File) -> None:
+    def test_words_with_names_of_columns_are_not_a_header(self, file: File) -> None:
         assert [each.words for each in read(file("word\tO\ntag\tB-X\n"))] == [("word", "tag")]
 
     def test_comments_may_have_tabs_and_as_many_columns_as_rows(self, file: File) -> None:
@@ -186,7 +186,7 @@ class TestOddLines:
             ("IL-2", "#"), ("#",)
         ]  # fmt: skip
 
-    def test_rows_of_an_empty_word_end_sentences_where_there_are_no_blank_lines(self, file: File) -> None:
+    def test_rows_with_an_empty_word_end_sentences_in_files_without_blank_lines(self, file: File) -> None:
         for text in ("-DOCSTART-,O\n,O\nMina,B-PER\n,O\nit,O\n", "Mina\tB-PER\n\tO\nit\tO\n"):
             assert [each.words for each in read(file(text))] == [("Mina",), ("it",)]
         with pytest.raises(
@@ -231,7 +231,7 @@ class TestQuotes:
         text = 'Mina,B-PER\n",",O\n"""",O\n"New York, NY",B-LOC\n'
         assert [each.words for each in read(file(text))] == [("Mina", ",", '"', "New York, NY")]
 
-    def test_words_with_commas_are_no_columns(self, file: File) -> None:
+    def test_words_with_commas_are_not_columns(self, file: File) -> None:
         assert [each.words for each in read(file("1,000 O\n, O\nO,B-X B-X\n"))] == [("1,000", ",", "O,B-X")]
 
 
@@ -244,7 +244,7 @@ class TestTags:
         assert (note.count, note.first) == (5, f"{path}:1")
 
     @pytest.mark.parametrize("tag", ["B_PER", "PER-B", "X-PER", "b-per", "7", "(PER*", "PER/I"])
-    def test_tags_of_another_style_are_no_labels(self, file: File, tag: str) -> None:
+    def test_tags_of_another_style_are_not_labels(self, file: File, tag: str) -> None:
         with pytest.raises(InputError, match=r"sample.tsv:1: found tag"):
             read(file(f"Mina\t{tag}\nleft\tO\n"))
 

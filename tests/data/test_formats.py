@@ -113,7 +113,7 @@ def test_comments_before_a_sentence_are_skipped_where_they_have_no_tag_column(fi
     assert read(file(tabs)) == expected
 
 
-def test_a_comment_that_ends_like_a_tag_is_told_by_its_number_of_columns(file: File) -> None:
+def test_a_comment_that_ends_like_a_tag_is_recognised_by_its_number_of_columns(file: File) -> None:
     text = "# text = vitamins B and O\nvitamins B-X\nare O\n\n#x=1 O\nis O\n"
     assert [sentence.words for sentence in read(file(text))] == [("vitamins", "are"), ("#x=1", "is")]
 
@@ -145,7 +145,7 @@ def test_a_comment_within_a_sentence_is_a_bad_line(file: File) -> None:
         ("-DOCSTART- O\n\n", " found no words, expected lines of a word and a tag"),
     ],
 )
-def test_a_bad_line_is_named_with_what_was_found_and_expected(file: File, text: str, message: str) -> None:
+def test_a_bad_line_is_named_with_found_and_expected_values(file: File, text: str, message: str) -> None:
     path = file(text)
     with pytest.raises(InputError, match=re.escape(f"{path}:{message}")):
         read(path)
@@ -226,7 +226,7 @@ def round_trip(
 @example([Sentence(("O,", "B-X,"))])
 @example([Sentence(("1", "2")), Sentence(("1", "2"))])
 @example([Sentence(("O", "B-X"))])
-def test_what_is_written_is_read_back_or_else_refused(
+def test_written_sentences_are_read_back_or_refused(
     tmp_path_factory: pytest.TempPathFactory, these: list[Sentence]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "round"
@@ -256,7 +256,7 @@ def test_what_is_written_is_read_back_or_else_refused(
         ),
     ],
 )
-def test_what_a_format_cannot_hold_is_refused_and_the_old_file_stays(
+def test_sentences_that_a_format_cannot_hold_are_refused_and_the_old_file_stays(
     tmp_path: Path, write: Callable[[Path, list[Sentence]], None], these: list[Sentence], message: str
 ) -> None:
     path = tmp_path / "kept"
@@ -284,7 +284,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
 
 @pytest.mark.parametrize("write", [write_conll, write_jsonl])
-def test_who_reads_during_a_write_sees_the_old_file_whole(
+def test_a_reader_during_a_write_sees_the_whole_old_file(
     tmp_path: Path, write: Callable[[Path, list[Sentence]], None]
 ) -> None:
     path = tmp_path / "kept"

@@ -54,7 +54,7 @@ def test_a_saved_data_set_is_read_whatever_its_columns_are_called(
     assert found[1].place == f"{tmp_path / 'saved'}: record 1"
 
 
-def test_of_several_splits_one_is_named_after_a_colon(tmp_path: Path) -> None:
+def test_a_colon_selects_one_of_several_splits(tmp_path: Path) -> None:
     path = tmp_path / "splits"
     datasets.DatasetDict({"train": classes(), "test": classes().select([1])}).save_to_disk(path)
     assert read(f"{path}:train") == (LENA, RAIN)
@@ -146,7 +146,7 @@ def test_the_columns_that_count_may_be_named(tmp_path: Path) -> None:
     assert [span.label for span in fine.spans] == ["man", "city"]
 
 
-def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
+def test_sources_that_are_not_data_sets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no table")
     with pytest.raises(InputError, match=r"a\.parquet: found a table that `datasets` cannot read"):
         read(tmp_path / "a.parquet")
@@ -178,7 +178,7 @@ def test_a_name_that_is_neither_here_nor_on_the_hub_is_refused_with_both(tmp_pat
         )
 
 
-def test_what_is_on_disk_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_on_disk_has_precedence_over_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     classes().save_to_disk(Path("org") / "name")
     assert read("org/name") == (LENA, RAIN)

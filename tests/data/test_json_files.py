@@ -58,7 +58,7 @@ def test_records_are_found_however_the_file_is_laid_out(file: File, content: str
     assert [sentence.place.removeprefix(str(path)) for sentence in found] == places
 
 
-def test_all_lines_that_are_no_json_are_counted(file: File) -> None:
+def test_all_lines_with_invalid_json_are_counted(file: File) -> None:
     path = file("\n".join([json.dumps(RECORD), "{'text': 1}", json.dumps(RECORD), "[1,"]))
     with pytest.raises(InputError, match=re.escape(f"{path}:2: found 'Expecting property name") + ".*2 such places"):
         read(path)
@@ -120,13 +120,13 @@ class TestGliner:
 
 
 class TestNoText:
-    def test_a_pointer_of_git_lfs_is_named_as_what_it_is(self, file: File) -> None:
+    def test_a_git_lfs_pointer_is_refused_by_name(self, file: File) -> None:
         pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
         for name in ("train.conll", "train.jsonl"):
             with pytest.raises(InputError, match=rf"{name}: found a pointer of Git LFS to a file that was not fetched"):
                 read(file(pointer, name))
 
-    def test_archives_are_named_as_what_they_are(self, tmp_path: Path) -> None:
+    def test_archives_are_refused_by_name(self, tmp_path: Path) -> None:
         (inner := tmp_path / "a.conll").write_text("a O\n")
         with zipfile.ZipFile(tmp_path / "train.conll", "w") as archive:
             archive.write(inner)
@@ -137,6 +137,6 @@ class TestNoText:
             with pytest.raises(InputError, match=f"{name}: found a {what} archive, expected a text file of labelled"):
                 read(tmp_path / name)
 
-    def test_a_web_page_is_no_data(self, file: File) -> None:
+    def test_a_web_page_is_refused(self, file: File) -> None:
         with pytest.raises(InputError, match="found a web page, perhaps from a failed download"):
             read(file("<!DOCTYPE html>\n<html></html>", "train.conll"))

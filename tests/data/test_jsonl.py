@@ -82,7 +82,7 @@ def test_offsets_count_characters_and_not_bytes(file: File) -> None:
     assert read(file(line)) == (expected,)
 
 
-def test_white_space_at_the_ends_of_a_span_is_no_word_of_it(file: File) -> None:
+def test_white_space_at_the_ends_of_a_span_is_not_part_of_it(file: File) -> None:
     assert read(file(json.dumps({"text": " Ada  met", "label": [[0, 6, "PER"]]}))) == (
         Sentence(("Ada", "met"), (Span(0, 1, "PER"),)),
     )
@@ -153,7 +153,7 @@ def test_records_that_an_annotator_did_not_accept_are_left_out_and_counted(
         ([1, 2], "2: found [1, 2], expected a JSON object"),
     ],
 )
-def test_a_bad_record_is_named_with_what_was_found_and_expected(file: File, record: object, message: str) -> None:
+def test_a_bad_record_is_named_with_found_and_expected_values(file: File, record: object, message: str) -> None:
     path = file("\n".join([json.dumps({"text": "it rains", "label": []}), json.dumps(record)]))
     with pytest.raises(InputError, match=re.escape(message)) as raised:
         read(path)

@@ -47,7 +47,7 @@ def read_records(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("lines", [False, True])
-def test_tasks_read_as_sentences_and_what_is_no_label_is_left_alone(read_records: Any, lines: bool) -> None:
+def test_tasks_are_read_as_sentences_and_other_results_are_ignored(read_records: Any, lines: bool) -> None:
     assert read_records(task(annotation(ADA, CITY)), task(annotation(), text="it rains"), lines=lines) == (
         SPANNED,
         PLAIN,
@@ -60,7 +60,7 @@ def test_the_only_text_is_the_one_whatever_its_name(read_records: Any) -> None:
         read_records(task(annotation(), a="one", b="two"))
 
 
-def test_annotations_of_json_min_are_records_of_their_own(read_records: Any) -> None:
+def test_annotations_of_json_min_are_separate_records(read_records: Any) -> None:
     common = {"id": 1, "annotator": 2, "annotation_id": 7, "created_at": "2026-11-27", "lead_time": 3.5}
     labelled = {"text": TEXT, "ner": [value(*ADA), value(*CITY)], **common}
     assert read_records(labelled, {"text": "it rains", **common}) == (SPANNED, PLAIN)
@@ -91,7 +91,7 @@ def test_tasks_that_nobody_has_annotated_are_left_out_and_counted(
         read_records(task())
 
 
-def test_of_several_annotations_the_ground_truth_counts_and_otherwise_they_agree(read_records: Any) -> None:
+def test_among_several_annotations_the_ground_truth_counts_or_else_all_must_agree(read_records: Any) -> None:
     whole = annotation(ADA, CITY)
     assert read_records(task(annotation(ADA), annotation(ADA, CITY, ground_truth=True))) == (SPANNED,)
     assert read_records(task(whole, annotation(CITY, ADA))) == (SPANNED,)
@@ -99,7 +99,7 @@ def test_of_several_annotations_the_ground_truth_counts_and_otherwise_they_agree
         read_records(task(whole), task(whole, annotation(ADA)))
 
 
-def test_offsets_in_utf_16_units_or_in_characters_are_told_by_the_text_that_is_stated(read_records: Any) -> None:
+def test_the_stated_text_decides_between_utf_16_units_and_characters(read_records: Any) -> None:
     text = "\U0001f600 Zoë sah Zoë"
     expected = Sentence(("\U0001f600", "Zoë", "sah", "Zoë"), (Span(1, 2, "PER"),))
     assert read_records(task(annotation((3, 6, "Zoë", "PER")), text=text)) == (expected,)
@@ -152,7 +152,7 @@ def test_exports_before_version_1_are_read(read_records: Any) -> None:
     assert read_records(old, skipped) == (SPANNED,)
 
 
-def test_of_several_texts_the_one_counts_that_has_what_the_spans_state(read_records: Any) -> None:
+def test_the_text_that_agrees_with_the_spans_counts_among_several(read_records: Any) -> None:
     assert read_records(task(annotation(ADA, CITY), title="Ada", body=TEXT)) == (SPANNED,)
     minimal = {"id": 1, "Full_Text": TEXT, "ner": [value(*ADA), value(*CITY)], "annotator": 1, "annotation_id": 7}
     dates = {"created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-02T00:00:00Z", "lead_time": 2.5}
@@ -182,7 +182,7 @@ def test_a_line_break_within_a_span_may_be_stated_as_a_backslash_and_an_n(read_r
         (7, "found 7, expected a JSON object"),
     ],
 )
-def test_a_bad_task_is_named_with_what_was_found_and_expected(read_records: Any, record: object, message: str) -> None:
+def test_a_bad_task_is_named_with_found_and_expected_values(read_records: Any, record: object, message: str) -> None:
     with pytest.raises(InputError, match=r"export\.json: record 1: .*" + re.escape(message)):
         read_records(task(annotation(ADA)), record)
 
@@ -204,7 +204,7 @@ def test_an_array_of_other_records_reads_like_lines_of_them(read_records: Any) -
         ("[]", "export.json: found no records to use"),
     ],
 )
-def test_an_array_that_is_no_json_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+def test_an_invalid_json_array_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "export.json"
     path.write_text(content, "utf-8")
     with pytest.raises(InputError, match=re.escape(message)):

@@ -54,9 +54,7 @@ def records(tmp_path: Path) -> Any:
     ],
     ids=lambda record: " ".join(record),
 )  # fmt: skip
-def test_what_is_understood_is_used_and_what_is_about_something_else_is_skipped(
-    records: Any, record: dict[str, Any]
-) -> None:
+def test_known_fields_are_used_and_unrelated_ones_are_skipped(records: Any, record: dict[str, Any]) -> None:
     plain = {"tokens": ["it", "rains"], "ner_tags": ["O", "O"]}
     assert records(plain, record).sentences == (Sentence(("it", "rains")), LENA)
 
@@ -93,7 +91,7 @@ def test_what_is_understood_is_used_and_what_is_about_something_else_is_skipped(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
-def test_what_may_be_an_annotation_and_is_not_understood_is_refused(records: Any, record: object, said: str) -> None:
+def test_a_possible_annotation_that_is_not_understood_is_refused(records: Any, record: object, said: str) -> None:
     with pytest.raises(
         InputError, match=r"sample\.jsonl:2: found .*" + re.escape(said.removeprefix("found "))
     ) as raised:
@@ -144,7 +142,7 @@ def test_blanks_that_are_labelled_are_refused(records: Any, record: object, said
 
 
 class TestProdigy:
-    def test_a_span_that_was_rejected_is_none(self, records: Any) -> None:
+    def test_a_rejected_span_is_left_out(self, records: Any) -> None:
         spans = [{**SPANS[0], "answer": "accept"}, {**SPANS[1], "answer": "reject"}]
         corpus = records({"text": TEXT, "spans": spans, "answer": "accept"})
         assert corpus.sentences[0].spans == (Span(0, 1, "PER"),)

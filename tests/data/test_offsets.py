@@ -130,7 +130,7 @@ class TestRepairs:
             "notes": [{"kind": note.kind, "count": count, "first": note.first}],
         }
 
-    def test_of_spans_that_overlap_the_longest_is_kept(self, texts: Any) -> None:
+    def test_the_longest_of_overlapping_spans_is_kept(self, texts: Any) -> None:
         marks = [[0, 1, "A"], [0, 5, "B"], [4, 7, "C"], [6, 9, "D"]]
         corpus = texts(("a b c d e", marks), repairs=parse_repairs("keep-longest"))
         assert corpus.sentences[0].spans == (Span(0, 3, "B"), Span(3, 5, "D"))

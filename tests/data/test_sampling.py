@@ -93,7 +93,7 @@ def test_hold_out_parts_all_sentences_and_misses_no_type_that_any_cut_could_serv
 
 @calm
 @given(sets(), seeds, st.randoms(use_true_random=False))
-def test_what_is_held_out_does_not_depend_on_the_order_of_the_sentences(
+def test_the_hold_out_is_independent_of_the_order_of_sentences(
     sentences: list[Sentence], seed: int, generator: random.Random
 ) -> None:
     if len(words_of(sentences)) < 2:

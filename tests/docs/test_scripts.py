@@ -36,7 +36,7 @@ def test_a_path_with_spaces_is_reached_through_a_link_of_our_own(spaced: Path) -
     link.unlink()
 
 
-def test_what_another_put_in_the_links_place_is_refused(spaced: Path) -> None:
+def test_a_file_in_the_place_of_the_link_is_refused(spaced: Path) -> None:
     link = Path(printed(spaced).stdout.strip()).parents[2]
     link.unlink()
     link.mkdir()

@@ -88,7 +88,7 @@ def test_resampled_f1_is_distributed_as_where_sentences_are_drawn_one_by_one() -
             assert float(ours.quantile(level)) == pytest.approx(float(theirs.quantile(level)), abs=4 * doubt)
 
 
-def test_of_three_sentences_every_draw_is_as_frequent_as_it_must_be() -> None:
+def test_draws_of_three_sentences_have_their_exact_frequencies() -> None:
     values = torch.cat([resampled_f1([RIGHT, WRONG, RIGHT], seed=seed)[0] for seed in range(20)])
     found = Counter(round(3 * value) for value in values.tolist())
     for right in range(4):

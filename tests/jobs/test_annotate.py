@@ -58,7 +58,7 @@ class TestRows:
         (_, second) = whole(content.encode(), JSONL)
         assert second.others == {"id": 7}
 
-    def test_of_text_and_tokens_the_text_is_read_and_the_tokens_are_kept(self) -> None:
+    def test_with_text_and_tokens_the_text_is_read_and_the_tokens_are_kept(self) -> None:
         """Tokens are objects in Prodigy's records, and words in those of other tools."""
         for tokens in ([{"text": "Add", "start": 0, "end": 3, "id": 0}], ["Add", "eggs"], None):
             [row] = whole(json.dumps({"text": "Add eggs", "tokens": tokens}).encode(), JSONL)
@@ -150,7 +150,7 @@ class TestRows:
         assert rows_of(f"{one}\r{two}\r", kind) == [(1, "a", (), None), (2, "b", (), None)]
         assert len(rows_of("a\rb\nc", TEXT)) == 2
 
-    def test_the_kind_is_told_by_the_suffix(self) -> None:
+    def test_the_suffix_decides_the_kind(self) -> None:
         assert [kind_of(Path(name)) for name in ("a.JSONL", "a.txt", "a.conll")] == [JSONL, TEXT, CONLL]
         with pytest.raises(InputError, match="--format"):
             kind_of(Path("a.csv"))
@@ -188,7 +188,7 @@ def check_served(place: Place, records: list[dict[str, Any]]) -> int:
     return entities
 
 
-def test_blocks_cover_the_file_and_annotate_to_what_is_served(
+def test_blocks_cover_the_file_and_give_the_answers_of_the_service(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(annotation, "BLOCK_BYTES", 300)
@@ -293,7 +293,7 @@ def test_a_whole_file_is_checked_before_any_of_it_is_tagged(
         make_plan(request(place, source, domain=domain), place.registry)
 
 
-def test_another_version_than_the_live_one_is_used_where_it_is_asked_for(place: Place, tmp_path: Path) -> None:
+def test_a_requested_version_is_used_instead_of_the_live_one(place: Place, tmp_path: Path) -> None:
     for seed in (1, 2):
         place.publish("renewed", seed=seed)
     (source := tmp_path / "in.txt").write_text(TEXTS[0])
@@ -356,7 +356,7 @@ def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Place, t
 
 
 @pytest.mark.ray
-def test_a_killed_job_goes_on_by_the_same_command(head: local.Head, tmp_path: Path) -> None:
+def test_a_killed_job_resumes_with_the_same_command(head: local.Head, tmp_path: Path) -> None:
     place = prepare(tmp_path / "own")
     first, second = tmp_path / "first.txt", tmp_path / "second.jsonl"
     text = "\n".join(f"Ada lives in Paris and likes soup number {n}" for n in range(4000))

@@ -65,7 +65,7 @@ def edit(source: Path) -> None:
     source.write_text(source.read_text().replace("Ada", "Eve"))
 
 
-def test_what_a_row_says_by_a_name_of_the_output_is_kept_as_its_own(place: Place, tmp_path: Path) -> None:
+def test_a_rows_fields_with_names_of_the_output_are_kept_as_own_fields(place: Place, tmp_path: Path) -> None:
     gold = {"entities": [{"start": 0, "end": 3, "label": "PER"}], "windows": 9, "prompt_version": "by hand"}
     (source := tmp_path / "gold.jsonl").write_text(json.dumps({"text": "Ada lives in Paris", **gold, "id": 7}) + "\n")
     plan, target = begin(place, source)
@@ -148,7 +148,7 @@ def test_a_plan_keeps_how_the_columns_of_its_file_are_read(place: Place, tmp_pat
     assert make_plan(named, place.registry).form.columns != plan.form.columns
 
 
-def test_what_an_earlier_release_began_is_refused(place: Place, source: Path) -> None:
+def test_annotation_begun_by_an_earlier_release_is_refused(place: Place, source: Path) -> None:
     """Its plan lacks how the file is read."""
     _, target = begin(place, source)
     found = json.loads(target.plan.read_bytes())
@@ -158,7 +158,7 @@ def test_what_an_earlier_release_began_is_refused(place: Place, source: Path) ->
         annotation.read_plan(target)
 
 
-def test_what_is_wrong_in_a_worker_comes_back_as_a_value(place: Place, source: Path) -> None:
+def test_errors_in_a_worker_come_back_as_values(place: Place, source: Path) -> None:
     _, target = begin(place, source)
     item: dict[str, object] = {"output": str(target.output), "block": 0}
     answer = annotate._Worker("no such backbone", place.registry.url, False)(item)
@@ -180,13 +180,13 @@ def room_for(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=str(tmp_path / "out")), room_for(1000), whole(tmp_path / "out") as stream:
         stream.write(bytes(100_000))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_job_was_writing_is_removed_by_the_next_one(
+def test_unfinished_files_of_a_killed_job_are_removed_by_the_next_one(
     place: Place, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, target = begin(place, source)
@@ -230,7 +230,7 @@ def test_a_stop_is_one_line_and_a_status(
 
 
 @pytest.mark.ray
-def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_goes_on(
+def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_resumes(
     head: local.Head, place: Place, tmp_path: Path
 ) -> None:
     (source := tmp_path / "in.txt").write_text("\n".join(f"Ada lives in Paris, {n}" for n in range(12000)))

@@ -35,7 +35,7 @@ def test_a_gpu_that_is_not_there_is_refused_where_the_work_is_done() -> None:
     assert (answer["fault"], str(answer["said"])[:19]) == ("InputError", "--gpu: found no GPU")
 
 
-def test_a_gpu_is_used_where_there_is_one_and_not_where_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_used_only_if_present_and_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.device(gpu=False) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert devices.device(gpu=True) == torch.device("cuda")
@@ -43,7 +43,7 @@ def test_a_gpu_is_used_where_there_is_one_and_not_where_none_is_asked_for(monkey
     assert devices.device(gpu=True) == torch.device("cuda")
 
 
-def test_gpus_that_ray_only_counts_are_for_those_who_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logical_gpus_of_ray_are_used_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(devices.LOGICAL, "1")
     assert devices.device(gpu=True) == torch.device("cpu")
 

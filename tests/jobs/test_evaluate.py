@@ -36,7 +36,7 @@ def report(place: Place, seed: int) -> str:
     return text
 
 
-def test_another_version_than_the_live_one_is_scored_where_it_is_asked_for(
+def test_a_requested_version_is_scored_instead_of_the_live_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = prepare(tmp_path)

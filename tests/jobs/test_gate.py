@@ -144,14 +144,14 @@ def test_a_live_version_that_cannot_be_compared_bars_nobody() -> None:
     assert "neither be run on this backbone nor has it a score" in verdict.comparison
 
 
-def test_a_card_tells_from_how_many_sentences_its_prompt_has_learned() -> None:
+def test_a_card_shows_how_many_sentences_its_prompt_has_learned_from() -> None:
     card = live(f1=None, learned=EIGHT[:6]).card
     relabelled = replace(EIGHT[0], spans=())
     assert learned_from([relabelled, EIGHT[5], EIGHT[6], *OTHERS], card) == 2
     assert learned_from(EIGHT, replace(card, data={})) == 0, "it does not tell"
 
 
-def test_what_a_source_had_learned_is_on_the_card_of_what_started_from_it() -> None:
+def test_the_sentences_of_a_source_are_on_the_card_of_a_prompt_that_started_from_it() -> None:
     source = live(f1=0.5, learned=EIGHT[:2]).card
     found = live(f1=0.5, learned=()).card
     data = traces(EIGHT[4:5], counted(OTHERS, right=True), source)

@@ -48,7 +48,7 @@ def printed(home: Path) -> str:
     return done.stdout
 
 
-def test_trials_that_share_a_gpu_publish_what_a_cpu_can_use(printed: str, home: Path) -> None:
+def test_trials_that_share_a_gpu_publish_a_prompt_that_a_cpu_can_use(printed: str, home: Path) -> None:
     assert "published recipes v000001" in printed
     assert len(re.findall(r"^scan \[0/4 done\]", printed, re.MULTILINE)) > 1, "trials did not run side by side"
     _, artifact = Registry.open(str(home / "registry")).fetch("recipes")

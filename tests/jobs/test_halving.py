@@ -87,12 +87,12 @@ def rounds(found: halving.Halved) -> dict[str, int]:
     return {name: len(end.history) for name, end in found.ended.items()}
 
 
-def test_of_equals_the_earlier_goes_on_whoever_was_ahead_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_earlier_of_equal_trials_continues_whatever_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
     found = halved(monkeypatch, {}, {**CURVES, "a": (4, 7, 7, 7), "b": (5, 7, 7, 7)})
     assert rounds(found) == {"a": 4, "b": 2, "c": 1, "d": 1}
 
 
-def test_a_trial_that_fails_is_out_and_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_trial_is_dropped_and_named_and_the_others_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     found = halved(monkeypatch, {"b": 1})
     assert rounds(found) == {"a": 4, "c": 1, "d": 2}
     assert found.errors == {"b": "OutOfMemoryError"}
@@ -109,7 +109,7 @@ def test_a_trial_that_fails_is_out_and_named_and_the_others_go_on(monkeypatch: p
         ({}, {"a": 2, "b": 4, "c": 1, "d": 1}, set()),
     ],
 )
-def test_what_the_budget_stops_is_cut_short_and_what_lost_a_comparison_is_not(
+def test_trials_are_cut_short_by_the_budget_but_not_by_a_comparison(
     monkeypatch: pytest.MonkeyPatch, stopped: Mapping[str, int], came: Mapping[str, int], cut_short: set[str]
 ) -> None:
     found = halved(monkeypatch, {}, budget_s=60, stopped=stopped)
@@ -125,13 +125,13 @@ def test_a_budget_is_of_all_parts_together_and_begins_none_when_it_is_spent(monk
 
 
 @pytest.mark.parametrize("fails", [{"b": 4}, dict.fromkeys("abcd", 1)])
-def test_where_nothing_is_left_there_is_no_winner(monkeypatch: pytest.MonkeyPatch, fails: Mapping[str, int]) -> None:
+def test_without_remaining_trials_there_is_no_winner(monkeypatch: pytest.MonkeyPatch, fails: Mapping[str, int]) -> None:
     with pytest.raises(InputError, match=rf"scan: found {len(fails)} failed trials of 4, none left.*OutOfMemoryError"):
         halved(monkeypatch, fails)
 
 
 @pytest.mark.ray
-def test_the_better_half_goes_on_as_it_does_in_one_process(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
+def test_the_better_half_continues_as_in_one_process(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     pairs = words(place, "halved", "--lengths", "2", "3", "--rates", "0.01", "0.03", pin="slow.yaml")
     assert start(local_ray, *pairs, log=log).wait(timeout=400) == 0, log.read_text()

@@ -62,7 +62,7 @@ def source() -> SourcePrompt:
     return SourcePrompt("theirs@v000001", prompt_for(made, base), made.card)
 
 
-def test_of_a_pinned_length_or_rate_there_is_one_trial_and_what_follows_from_it_follows(tmp_path: Path) -> None:
+def test_a_pinned_length_or_rate_is_not_scanned_and_derived_settings_follow(tmp_path: Path) -> None:
     assert len(choices(tmp_path, "{}")) == 4
     shorter = [choice.plan for choice in choices(tmp_path, "{prompt_length: 3}")]
     assert [(plan.prompt_length, plan.feed_forward_slots) for plan in shorter] == [(3, 12), (3, 12)]
@@ -121,7 +121,7 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(tmp_path: Path) -> Non
     assert len(set(keys)) == len(keys)
 
 
-def test_a_run_is_the_same_whatever_else_is_asked_for(tmp_path: Path) -> None:
+def test_other_options_do_not_change_a_run(tmp_path: Path) -> None:
     write_conll(test := tmp_path / "test.conll", OTHERS)
     (elsewhere := tmp_path / "elsewhere").mkdir()
     asked = ["--test", str(test), "--seeds", "3", "--log", "mlflow", "--workers", "2", "--budget", "1", "--force"]
@@ -155,7 +155,7 @@ def test_long_texts_are_learned_in_parts_and_the_report_says_so(tmp_path: Path) 
     assert said.startswith("1 texts of more than 120 words are learned in 6 parts, cut at sentence ends, first at ")
 
 
-def test_what_the_user_says_of_a_file_is_read_so_said_and_kept_for_the_card(tmp_path: Path) -> None:
+def test_columns_and_repairs_given_by_the_user_are_applied_printed_and_kept_on_the_card(tmp_path: Path) -> None:
     rows = "".join(f"1\tada{n}\tO\tB-person\n2\tran\tO\tO\n\n" for n in range(20))
     (file := tmp_path / "four.conll").write_text(rows, encoding="utf-8")
     options = replace(tune_options(["--train", str(file), "--domain", "mine"]), test=str(file))
@@ -181,7 +181,7 @@ def test_what_the_user_says_of_a_file_is_read_so_said_and_kept_for_the_card(tmp_
     assert len(mended.read) == 1
 
 
-def test_the_card_tells_training_sets_apart_that_are_no_single_file(tmp_path: Path) -> None:
+def test_the_card_distinguishes_training_sets_that_are_not_single_files(tmp_path: Path) -> None:
     def source_of(folder: str, sentences: Sequence[Sentence]) -> Any:
         rows = {"tokens": [list(each.words) for each in sentences], "ner_tags": [["B-person", "O"] for _ in sentences]}
         Dataset.from_dict(rows).save_to_disk(tmp_path / folder)

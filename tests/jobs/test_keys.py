@@ -34,7 +34,7 @@ def test_the_order_in_which_a_description_was_made_does_not_matter() -> None:
         {"words": ["Ödön", "a", "\ud800"]},
     ],
 )
-def test_whatever_a_description_says_changes_the_key(change: dict[str, object]) -> None:
+def test_every_part_of_a_description_changes_the_key(change: dict[str, object]) -> None:
     assert key_of({**DESCRIPTION, **change}) != key_of(DESCRIPTION)  # type: ignore[dict-item]
 
 

@@ -54,7 +54,7 @@ def keep_a_state(place: Path, step: int) -> None:
     (place / "runs" / "pretrain" / f"step_{step:07d}").mkdir(parents=True)
 
 
-def test_a_run_goes_on_by_the_same_command_made_longer_and_on_other_workers(place: Path) -> None:
+def test_the_same_command_resumes_a_run_with_more_steps_and_other_workers(place: Path) -> None:
     begin(place)
     keep_a_state(place, 8)
     begin(place)
@@ -109,7 +109,7 @@ def test_a_run_is_not_made_shorter_than_it_is(place: Path) -> None:
         begin(place)
 
 
-def test_a_state_of_unknown_origin_is_not_gone_on_with(place: Path) -> None:
+def test_a_state_of_unknown_origin_is_not_resumed(place: Path) -> None:
     keep_a_state(place, 4)
     with pytest.raises(InputError, match=r"does not say in begun\.json"):
         begin(place)
@@ -151,7 +151,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def test_a_checkpoint_is_replaced_whole_and_what_is_not_of_it_stays(tmp_path: Path) -> None:
+def test_a_checkpoint_is_replaced_whole_and_other_files_stay(tmp_path: Path) -> None:
     made = checkpoint(tmp_path / "made", README__md="new", config__json="new", **{"model-1-of-1__safetensors": "new"})
     shards = {f"model-{number}-of-2__safetensors": "old" for number in (1, 2)}
     out = checkpoint(tmp_path / "out", README__md="old", default_prompt__safetensors="old", **shards)
@@ -168,7 +168,7 @@ def test_a_checkpoint_is_replaced_whole_and_what_is_not_of_it_stays(tmp_path: Pa
 
 
 @pytest.mark.parametrize("failing", ["copy", "rename"])
-def test_what_was_there_is_there_still_where_the_disk_is_full(
+def test_a_full_disk_leaves_the_old_checkpoint_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     made, out = checkpoint(tmp_path / "made", config__json="new"), checkpoint(tmp_path / "out", config__json="old")

@@ -83,7 +83,7 @@ def pretrain(folder: Path, address: str, steps: int, *more: str) -> subprocess.C
     )
 
 
-def test_a_run_is_made_from_relative_paths_and_a_longer_one_goes_on_from_it(tmp_path: Path, address: str) -> None:
+def test_a_run_with_relative_paths_is_resumed_by_a_longer_one(tmp_path: Path, address: str) -> None:
     write_material(tmp_path)
     done = pretrain(tmp_path, address, 4)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

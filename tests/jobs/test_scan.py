@@ -16,7 +16,7 @@ def test_the_best_trial_has_finished_and_ties_go_to_the_shorter_then_the_slower(
     assert shown[2].startswith("*")
 
 
-def test_of_equal_trials_one_without_a_source_is_chosen_though_it_is_longer_and_faster() -> None:
+def test_a_trial_without_a_source_wins_ties_even_if_longer_and_faster() -> None:
     sourced, bare = trial(7, source="a@v000001"), trial(7, length=16, rate=1e-2)
     assert scan.best([sourced, bare]) == scan.best([bare, sourced]) == bare
     assert scan.best([trial(6, length=16), sourced]) == sourced, "a better one is none of them"

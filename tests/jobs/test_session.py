@@ -48,7 +48,7 @@ def test_no_ray_is_started_by_a_python_in_a_folder_with_a_space(monkeypatch: pyt
         local.start()
 
 
-def test_what_must_be_done_to_the_end_cannot_be_stopped() -> None:
+def test_work_that_must_finish_cannot_be_stopped() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with session.to_the_end():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -98,7 +98,7 @@ def test_trials_that_ctrl_c_cut_off_are_not_taken_for_ended_ones(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)) == (before, signal.SIG_DFL)
 
 
-def test_a_job_passes_on_what_wandb_needs_where_it_logs_there_and_never_a_secret(
+def test_a_job_that_logs_to_wandb_passes_on_its_variables_but_no_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     joined: list[dict[str, str]] = []

@@ -62,7 +62,7 @@ def test_sources_with_most_labels_in_common_are_tried_then_those_that_learned_fr
     assert likely(registry) == ["two@v000002", "one-large@v000001"]
 
 
-def test_what_would_leak_or_does_not_fit_is_no_source(tmp_path: Path) -> None:
+def test_prompts_that_would_leak_or_do_not_fit_are_not_sources(tmp_path: Path) -> None:
     registry = Registry.open(str(tmp_path))
     published(registry, "mine", "person")
     published(registry, "same-sentences", "person", learned=[*THEIRS, Sentence(MINE[0].words, ())])

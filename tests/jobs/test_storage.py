@@ -51,19 +51,19 @@ def test_a_name_goes_before_the_query(given: str, expected: str) -> None:
     ("given", "said"),
     [("foo://b/runs", "foo"), ("s3://b/runs?schme=http", "schme"), ("{folder}/file/runs", "file")],
 )
-def test_a_storage_that_is_none_is_refused(given: str, said: str, tmp_path: Path) -> None:
+def test_an_unusable_storage_is_refused(given: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=rf"--storage: found .*{said}.*expected a folder or an address"):
         storage.check(given.format(folder=tmp_path))
 
 
-def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_check_leaves_no_files(tmp_path: Path) -> None:
     storage.check(str(tmp_path / "runs"))
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 @pytest.mark.s3
-def test_a_bucket_whose_server_stands_in_the_environment_passes_the_check(s3_url: str) -> None:
+def test_a_bucket_with_its_server_in_the_environment_passes_the_check(s3_url: str) -> None:
     storage.check(f"{s3_url}/runs")
 
 
@@ -83,7 +83,7 @@ def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path
 
 @pytest.mark.s3
 @pytest.mark.ray
-def test_an_interrupted_and_a_killed_driver_go_on_from_object_storage(
+def test_interrupted_and_killed_drivers_resume_from_object_storage(
     head: local.Head, place: Path, address: str, tmp_path: Path
 ) -> None:
     logs = [tmp_path / name for name in ("interrupted", "killed", "finished")]

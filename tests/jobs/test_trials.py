@@ -45,13 +45,13 @@ def test_a_run_asks_for_its_share_of_what_there_is(run: Run, expected: dict[str,
 
 
 @pytest.mark.parametrize(("runs", "expected"), [(4, 1), (3, 1), (2, 2), (1, 4)])
-def test_runs_side_by_side_share_the_cpus_of_a_ray_of_their_own(runs: int, expected: int) -> None:
+def test_concurrent_runs_share_the_cpus_of_the_jobs_own_ray(runs: int, expected: int) -> None:
     names = [f"run-{number}" for number in range(runs)]
     asked = _trainable("scan", {name: replace(RUN, name=name, cpus=4) for name in names})._resources
     assert asked.required_resources == {"CPU": expected}
 
 
-def test_a_mistake_is_read_where_it_was_written_and_not_from_a_copy_under_way(tmp_path: Path) -> None:
+def test_a_mistake_is_read_from_its_source_and_not_from_an_unfinished_copy(tmp_path: Path) -> None:
     class Failed:
         """A trial whose error is being copied to the storage."""
 

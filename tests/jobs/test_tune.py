@@ -42,7 +42,7 @@ def of_run(key: str) -> PromptArtifact:
         (False, False, CANDIDATE, " as candidate only: it is worse (--force lets this one go live)"),
     ],
 )
-def test_what_the_gate_holds_back_is_a_candidate_unless_it_is_forced(
+def test_a_version_that_the_gate_holds_back_is_a_candidate_unless_forced(
     registry: Registry, capsys: pytest.CaptureFixture[str], passed: bool, force: bool, alias: str, held_back: str
 ) -> None:
     pictures = {"scan.png": b"a picture"}
@@ -54,7 +54,7 @@ def test_what_the_gate_holds_back_is_a_candidate_unless_it_is_forced(
     assert capsys.readouterr().out.splitlines() == said
 
 
-def test_what_is_live_is_tuned_again_only_by_force(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_live_version_is_tuned_again_only_by_force(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     registry.publish(of_run("this"))
     live = Standing("v000001", of_run("this"))
     assert tune._is_done(registry, options(registry, force=False), live, "this")
@@ -66,7 +66,7 @@ def test_what_is_live_is_tuned_again_only_by_force(registry: Registry, capsys: p
     assert registry.aliases("movies") == {LIVE: "v000001"}
 
 
-def test_what_was_held_back_waits_until_force_lets_it_go_live(
+def test_a_held_back_version_waits_until_force_lets_it_go_live(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.publish(of_run("better"))

@@ -188,9 +188,7 @@ def test_a_plan_takes_the_lengths_of_the_prompt_that_it_starts_from(place: Path)
 
 
 @pytest.mark.ray
-def test_a_job_on_a_ray_of_its_own_starts_from_another_domains_prompt_of_other_labels(
-    place: Path, tmp_path: Path
-) -> None:
+def test_a_job_on_its_own_ray_starts_from_another_domains_prompt_of_other_labels(place: Path, tmp_path: Path) -> None:
     registry = Registry.open(str(place / "registry"))
     base = backbone.load(str(place / "tiny"))
     registry.publish(tiny_artifact(base, "ships", labels=LabelSet.of(["harbour", "person"]), length=5, slots=7))

@@ -34,7 +34,7 @@ def test_a_folder_is_loaded_as_the_backbone_that_was_saved(tmp_path: Path, famil
     assert not any(module.training for module in loaded.model.modules())
 
 
-def test_the_fingerprint_tells_weights_and_tokenizers_apart_but_not_precisions(tmp_path: Path) -> None:
+def test_the_fingerprint_differs_by_weights_and_tokenizer_but_not_by_precision(tmp_path: Path) -> None:
     original = saved(tmp_path)
     assert load(str(tmp_path), dtype=torch.bfloat16).fingerprint == original.fingerprint
     assert tiny_backbone(1).fingerprint != original.fingerprint

@@ -45,7 +45,7 @@ WORDS = st.one_of(
 @pytest.mark.parametrize("name", sorted(TOKENIZERS))
 @settings(deadline=None, max_examples=100)
 @given(sentences=st.lists(st.lists(WORDS, min_size=1, max_size=6), min_size=1, max_size=3))
-def test_every_word_has_a_first_piece_of_its_own(name: str, sentences: list[list[str]]) -> None:
+def test_every_word_has_its_own_first_piece(name: str, sentences: list[list[str]]) -> None:
     for words, example in zip(sentences, encode(TOKENIZERS[name], sentences), strict=True):
         first = example.word_first
         assert len(first) == len(words)
@@ -55,7 +55,7 @@ def test_every_word_has_a_first_piece_of_its_own(name: str, sentences: list[list
         assert (example.pieces[0], example.pieces[-1]) == (0, 2)
 
 
-def test_a_word_that_the_tokenizer_leaves_nothing_of_stands_as_the_unknown_token() -> None:
+def test_a_word_that_the_tokenizer_removes_becomes_the_unknown_token() -> None:
     tokenizer = TOKENIZERS["cleaning"]
     assert tokenizer.tokenize("\x07") == []
     (example,) = encode(tokenizer, [["ada", "\x07", "paris", "\u0301"]])

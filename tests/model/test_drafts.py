@@ -40,7 +40,7 @@ SENTENCES = [
     ],
     ids=str,
 )
-def test_a_guess_goes_on_from_what_is_written(written: list[int], guess: list[int]) -> None:
+def test_a_guess_continues_the_ids_written_so_far(written: list[int], guess: list[int]) -> None:
     assert DRAFT.follow(written, SPACE) == guess
 
 
@@ -59,7 +59,7 @@ def test_a_tagger_finds_again_what_it_learned() -> None:
     assert third.entities == ()
 
 
-def test_what_it_learns_does_not_depend_on_the_size_of_candidates() -> None:
+def test_learning_is_independent_of_the_size_of_candidates() -> None:
     generator = torch.manual_seed(3)
     words = [torch.randn(len(sentence.words), 8, generator=generator) for sentence in SENTENCES]
     tagger, same = (learn([size * each for each in words], SENTENCES, LABELS) for size in (1.0, 20.0))

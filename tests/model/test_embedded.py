@@ -48,7 +48,7 @@ def test_quantised_matrices_are_off_by_half_a_step_of_their_row_at_most() -> Non
     torch.testing.assert_close(back["vector"], tensors["vector"], rtol=2**-11, atol=1e-7)
 
 
-def test_quantising_what_was_quantised_changes_nothing() -> None:
+def test_quantising_twice_changes_nothing() -> None:
     back = dequantise(quantise(random_matrices()))
     again = dequantise(quantise(back))
     for name, tensor in back.items():
@@ -166,7 +166,7 @@ def test_no_shard_is_larger_than_16_mib(tmp_path: Path) -> None:
     assert len(stored) == len(set(stored))
 
 
-def test_a_matrix_larger_than_a_shard_has_one_of_its_own() -> None:
+def test_a_matrix_larger_than_a_shard_has_its_own_shard() -> None:
     small, wide = torch.ones(2, 2), torch.zeros(17 * 2**10, 2**10)
     parts = embedded.shards(embedded.quantise({"a": small, "shared.weight": wide, "z": small}))
     assert [sorted(part) for part in parts] == [

@@ -52,7 +52,7 @@ def test_scores_equal_the_equations_from_words_to_candidates(family: str) -> Non
 
 
 @pytest.mark.parametrize("family", ["bart", "mbart"])
-def test_rows_read_by_length_are_what_they_are_when_all_are_read_at_once(family: str) -> None:
+def test_rows_read_by_length_equal_rows_read_at_once(family: str) -> None:
     by_lengths = double_backbone(3, family)
     at_once = replace(by_lengths, sharded=True)
     assert (by_lengths.reads_by_length, at_once.reads_by_length) == (True, False)

@@ -61,6 +61,6 @@ def test_labels_of_equal_words_are_equal_until_their_residuals_part_them() -> No
     torch.testing.assert_close(verbalizer()[1] - verbalizer()[0], torch.ones(states.vectors.shape[1]).double())
 
 
-def test_what_the_backbone_makes_of_label_words_is_no_part_of_a_state() -> None:
+def test_label_states_are_not_part_of_a_verbalizers_state() -> None:
     states = read_labels(double_backbone(4), LABELS)
     assert set(Verbalizer(states.pieces, states.mask).state_dict()) == {"weights", "residual"}

@@ -61,7 +61,7 @@ def real_ids(row: Annotated, space: Space) -> set[int]:
 @pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
 @settings(deadline=None, max_examples=100)
 @given(draw=st.data())
-def test_reading_what_was_written_gives_the_spans(grammar: Grammar, draw: st.DataObject) -> None:
+def test_reading_written_spans_gives_them_back(grammar: Grammar, draw: st.DataObject) -> None:
     row = draw.draw(rows(nested=grammar.nested))
     space = Space(draw.draw(st.integers(row.labels, 6)), draw.draw(st.integers(row.words, 12)))
     ids = encode_spans(row.spans, NAMES[: row.labels], space, grammar=grammar)
@@ -105,7 +105,7 @@ def test_the_fast_grammar_equals_the_obvious_one_at_every_step(grammar: Grammar,
 
 @settings(deadline=None, max_examples=50)
 @given(batch=batches(nested=False), seed=st.integers(0, 1000))
-def test_the_loss_is_the_mean_over_real_steps_of_the_cross_entropy_over_what_is_legal(
+def test_the_loss_is_the_mean_cross_entropy_over_legal_candidates_of_real_steps(
     batch: list[Annotated], seed: int
 ) -> None:
     space = widest(batch)
@@ -154,7 +154,7 @@ def test_flat_targets_refuse_entities_that_overlap_and_nested_ones_take_them(sec
 
 
 @pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
-def test_whatever_random_weights_write_is_well_formed(grammar: Grammar) -> None:
+def test_output_of_random_weights_is_well_formed(grammar: Grammar) -> None:
     entities = 0
     for family in ("bart", "mbart"):
         backbone = double_backbone(0, family)

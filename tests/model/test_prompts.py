@@ -72,7 +72,7 @@ def test_prompts_of_one_length_are_stacked_without_a_mask() -> None:
     assert same(stacked.select(torch.tensor([2])), prompts[1])
 
 
-def test_a_single_prompt_is_shared_by_all_rows_as_it_is() -> None:
+def test_a_single_prompt_is_shared_unchanged_by_all_rows() -> None:
     prompt = tiny_guidance(tiny_backbone())
     assert stack([prompt], [0, 0, 0]) is prompt
     assert same(prompt.select(torch.tensor([2, 0])), prompt)

@@ -99,7 +99,7 @@ def test_rows_of_tuned_and_untuned_prompts_in_one_batch_are_answered_as_each_alo
     [["Person", "person"], ["C", "C++", "C#"], ["price ($)", "price (€)"], ["人", "物"], ["🍞", "👍"]],
     ids=["case", "signs", "currencies", "Chinese", "emoji"],
 )
-def test_labels_that_the_backbone_cannot_tell_apart_are_named(names: list[str]) -> None:
+def test_labels_that_the_backbone_cannot_distinguish_are_named(names: list[str]) -> None:
     backbone = tiny_backbone()
     labels = label_set([*names, "food"])
     assert labels_alike(labels, label_pieces(backbone.tokenizer, labels)) == (tuple(sorted(names)),)

@@ -39,9 +39,7 @@ def test_a_checkpoint_of_our_own_is_a_start_with_its_default_prompt(
 
 
 @pytest.mark.parametrize("family", ["bart", "mbart"])
-def test_a_checkpoint_of_a_bart_family_is_a_start_and_what_is_made_of_it_is_a_backbone(
-    tmp_path: Path, family: str
-) -> None:
+def test_a_checkpoint_of_a_bart_family_is_a_start_and_its_result_a_backbone(tmp_path: Path, family: str) -> None:
     tiny = tiny_backbone(family=family)
     tiny.model.save_pretrained(tmp_path / "theirs")
     tiny.tokenizer.save_pretrained(tmp_path / "theirs")

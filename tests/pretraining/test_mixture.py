@@ -32,7 +32,7 @@ def test_sets_are_read_by_directory_and_those_left_out_are_not(tmp_path: Path) -
     assert (found.name, len(found.filled), len(found.empty), found.labels) == ("one", 1, 1, ("LOC", "PER"))
 
 
-def test_no_set_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
+def test_a_folder_without_sets_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=str(tmp_path)):
         mixture.load_sets(tmp_path)
 
@@ -66,7 +66,7 @@ def test_openly_labelled_text_gives_way_to_sets_at_the_end() -> None:
     assert both.sources == ("open", "news")
 
 
-def test_what_is_missing_is_not_drawn() -> None:
+def test_missing_sources_are_not_drawn() -> None:
     assert {found.source for found in draws(20, source=Mixture(text=OpenText.of([PASSAGE] * 9, [])))} == {"open"}
     assert {found.source for found in draws(20)} == {"news"}
 

@@ -69,7 +69,7 @@ def test_a_folder_with_neither_file_is_refused(tmp_path: Path) -> None:
         open_text.load(tmp_path)
 
 
-def test_passages_are_asked_for_fine_coarse_and_mixed_labels_and_for_some_that_are_absent() -> None:
+def test_passages_get_fine_coarse_and_mixed_labels_and_some_absent_ones() -> None:
     passage = Passage(("Ana", "Oslo"), ((0, 1, ("chemist", "person")), (1, 2, ("capital", "location"))))
     other = Passage(("hub",), ((0, 1, ("part",)),))
     text = OpenText.of([passage] * 3 + [other], [])

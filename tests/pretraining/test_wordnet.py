@@ -114,7 +114,7 @@ def test_words_that_are_verbs_more_often_are_left_out(wordnet: WordNet) -> None:
     assert found("birds walk past the chair", wordnet) == [("birds", "bird"), ("chair", "chair")]
 
 
-def test_case_tells_a_name_from_a_common_noun(wordnet: WordNet) -> None:
+def test_case_distinguishes_a_name_from_a_common_noun(wordnet: WordNet) -> None:
     assert found("he broke china in China with a chair", wordnet) == [
         ("china", "china"),
         ("China", "China"),
@@ -158,7 +158,7 @@ def drawn(wordnet: WordNet, seeds: range) -> Iterator[tuple[set[str], set[str]]]
         yield {span.label for sentence in sentences for span in sentence.spans}, set(names)
 
 
-def test_spans_carry_only_the_names_asked_for_and_never_overlap(wordnet: WordNet) -> None:
+def test_spans_have_only_requested_names_and_never_overlap(wordnet: WordNet) -> None:
     for seed in range(50):
         sentences, names = label_sentences(BATCH, wordnet, random.Random(seed))
         for sentence in sentences:

@@ -75,7 +75,7 @@ async def test_a_new_alias_is_known_at_once_even_where_it_was_asked_for_before(p
         assert await live(client, prompt="canary") == "v000001"
 
 
-async def test_what_is_not_published_is_not_found_and_nothing_moves(place: Place) -> None:
+async def test_an_unpublished_version_is_not_found_and_nothing_moves(place: Place) -> None:
     async with serve(place) as client:
         for domain, version in (("movies", "v000009"), ("nowhere", "v000001")):
             answer = await client.put(f"/v1/domains/{domain}/alias", json={"version": version})
@@ -103,7 +103,7 @@ async def test_malformed_requests_are_refused_at_the_field_at_fault(
         assert [each["field"] for each in problem(answer, 422, "invalid-request")["errors"]] == [field]
 
 
-async def test_a_damaged_list_of_aliases_is_told_without_its_place(place: Place) -> None:
+async def test_a_damaged_list_of_aliases_is_reported_without_its_place(place: Place) -> None:
     (Path(place.registry.url) / "movies" / "aliases.json").write_text("{")
     async with serve(place) as client:
         answer = await client.put("/v1/domains/movies/alias", json={"version": "v000001"})

@@ -47,7 +47,7 @@ class TestSettings:
             ({"registry": "/r", "num_cpus": "many"}, "num_cpus"),
         ],
     )
-    def test_what_is_missing_misspelt_or_wrong_is_named(self, args: dict[str, Any], name: str) -> None:
+    def test_missing_misspelt_and_wrong_settings_are_named(self, args: dict[str, Any], name: str) -> None:
         with pytest.raises(InputError, match=rf"service: {name}: .*expected \["):
             build(args)
 
@@ -122,7 +122,7 @@ class TestConfig:
         Limits.model_validate(backbone["user_config"])
 
     @pytest.mark.parametrize("file", ["serve/config.yaml", "cluster/kuberay/base/ray-service.yaml"])
-    def test_as_it_is_the_service_says_what_to_set_and_asks_no_store(self, file: str) -> None:
+    def test_the_unchanged_configuration_names_the_setting_to_change_and_reads_no_store(self, file: str) -> None:
         document = yaml.safe_load((CHECKOUT / file).read_text())
         served = yaml.safe_load(document["spec"]["serveConfigV2"]) if "spec" in document else document
         with pytest.raises(

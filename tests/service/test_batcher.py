@@ -97,7 +97,7 @@ class Notes(Silent[str]):
         self.batches.append((list(rows), padding_share))
 
 
-async def test_the_queue_and_every_batch_are_told() -> None:
+async def test_the_queue_and_every_batch_are_reported() -> None:
     notes = Notes()
     rows = Batcher(Upper(), length=len, limits=BatchLimits(max_rows=2, max_wait_s=0.05), observer=notes)
     await rows.submit(["aaaa", "b", "cc"])

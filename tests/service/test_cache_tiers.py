@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class TestHostTier:
-    async def test_what_left_the_device_comes_back_without_the_store(self) -> None:
+    async def test_an_evicted_prompt_comes_back_without_the_store(self) -> None:
         store = Store("a", "b")
         prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE)
         first = await prompts.get("a", "live")
@@ -28,7 +28,7 @@ class TestHostTier:
         assert again.value.label_vectors.equal(first.value.label_vectors)
         assert store.fetched == {("a", "v000001"): 1, ("b", "v000001"): 1}
 
-    async def test_a_known_alias_is_not_asked_for_again_before_its_time(self) -> None:
+    async def test_a_known_alias_is_not_resolved_again_before_its_time(self) -> None:
         store = Store("a", "b")
         prompts = cache(store, max_bytes=SIZE, max_host_bytes=2 * HOST_SIZE, alias_ttl_s=60)
         for domain in "aba":
@@ -70,7 +70,7 @@ class TestPins:
         assert set(prompts.resident) == {("a", "v000001"), ("d", "v000001")}
         assert store.fetched["a", "v000001"] == 1
 
-    async def test_its_live_version_is_what_is_pinned(self) -> None:
+    async def test_the_live_version_is_pinned(self) -> None:
         store = Store("a", "b", "c")
         prompts = cache(store, max_bytes=2 * SIZE, pinned=["a"], alias_ttl_s=0.05, patience_s=5)
         await version(prompts, "a")
@@ -122,7 +122,7 @@ class Notes(Silent[object]):
         self.told.append((tier, prompts, nbytes))
 
 
-async def test_what_the_cache_does_is_told_once() -> None:
+async def test_every_event_of_the_cache_is_reported_once() -> None:
     notes = Notes()
     prompts = cache(Store("a", "b"), notes, max_bytes=SIZE, max_host_bytes=HOST_SIZE)
     await version(prompts, "a")

@@ -44,7 +44,7 @@ async def entities(client: httpx.AsyncClient, texts: object, **options: object) 
 
 
 class TestWords:
-    async def test_words_are_read_as_they_are_given(self, client: httpx.AsyncClient, place: Place) -> None:
+    async def test_words_are_read_as_given(self, client: httpx.AsyncClient, place: Place) -> None:
         prompt = prompt_for(place.artifact("movies"), place.backbone)
         given = [sentence for sentence in SENTENCES if sentence]
         offline = tag_words(place.backbone, [(prompt, tuple(sentence)) for sentence in given])

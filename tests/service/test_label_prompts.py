@@ -110,14 +110,14 @@ async def test_the_least_recently_used_make_room() -> None:
     assert notes.told[6:11] == [("hit",), ("miss",), ("load", "labels"), ("eviction", "labels"), ("labels", 2, 20)]
 
 
-async def test_what_there_is_no_room_for_is_answered_all_the_same() -> None:
+async def test_a_prompt_without_room_is_used_anyway() -> None:
     read = Reader()
     prompts = prompts_of(read, max_label_bytes=SIZE - 1)
     assert [await prompts.get(A) for _ in range(2)] == [Made(A)] * 2
     assert (prompts.nbytes, read.asked) == (0, {A: 2})
 
 
-async def test_more_than_the_limit_at_once_are_refused_and_what_is_held_or_on_its_way_is_not() -> None:
+async def test_new_sets_beyond_the_limit_are_refused_but_not_those_held_or_being_read() -> None:
     read = Reader()
     prompts = prompts_of(read, max_label_sets=1)
     await prompts.get(A)
@@ -151,7 +151,7 @@ async def test_a_reading_ends_with_the_last_request_that_waits_for_it() -> None:
     assert (read.given_up, read.asked) == (1, {A: 2})
 
 
-async def test_what_is_wrong_with_labels_is_said_and_other_failures_are_not(caplog: pytest.LogCaptureFixture) -> None:
+async def test_problems_of_labels_are_explained_and_other_failures_are_not(caplog: pytest.LogCaptureFixture) -> None:
     notes = Notes()
     prompts = prompts_of(Reader(), notes)
     refused = await prompts.get(label_set(["bad"]))

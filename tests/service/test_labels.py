@@ -119,7 +119,7 @@ class TestItems:
         [words] = await results(client, [{"labels": SETS[0], "text": TEXT.split()}])
         assert all("start_word" in each for each in words["entities"])
 
-    async def test_what_is_wrong_with_labels_is_said_at_their_items_only(
+    async def test_problems_of_labels_are_reported_only_at_their_items(
         self, client: httpx.AsyncClient, place: Place
     ) -> None:
         wrong = [["Person", "person"], {"a": "\u200b"}, ["人", "物"], ["a\u200bb"]]
@@ -198,7 +198,7 @@ class TestDomains:
             assert problem(refused, 409, "domain-exists")["domain"] == "movies"
         assert place.registry.versions("movies") == ("v000001",)
 
-    async def test_of_two_at_once_one_makes_it(self, client: httpx.AsyncClient, place: Place) -> None:
+    async def test_only_one_of_two_concurrent_calls_makes_it(self, client: httpx.AsyncClient, place: Place) -> None:
         asks = [client.post("/v1/domains", json={"domain": "new", "labels": [name]}) for name in ("person", "place")]
         answers = await asyncio.gather(*asks)
         assert sorted(answer.status_code for answer in answers) == [201, 409]
@@ -267,7 +267,7 @@ class TestFlood:
         assert not isinstance((await reading)[0], Refusal)
 
 
-async def test_no_label_is_a_label_of_a_metric(place: Place) -> None:
+async def test_labels_of_requests_never_become_labels_of_metrics(place: Place) -> None:
     replica = BackboneReplica(place.settings, lambda: MetricsObserver(Figures({})))
     async with connect(replica) as client:
         items = [{"labels": {"zebra": "a striped animal"}, "text": "a"}, {"labels": ["人", "物"], "text": "a"}]

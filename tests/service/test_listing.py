@@ -31,7 +31,7 @@ class Store:
         return list(self.names)
 
 
-async def test_many_who_ask_at_once_are_one_question() -> None:
+async def test_concurrent_callers_share_one_call() -> None:
     store = Store()
     listing = Listing(store.list)
     store.open.clear()
@@ -44,7 +44,7 @@ async def test_many_who_ask_at_once_are_one_question() -> None:
     assert store.questions == 1
 
 
-async def test_the_answer_is_known_for_a_while_and_then_asked_for_again() -> None:
+async def test_the_answer_is_cached_for_a_while_and_then_renewed() -> None:
     store = Store()
     listing = Listing(store.list)
     assert await listing.names(ttl_s=60) == ("movies",)
@@ -56,7 +56,7 @@ async def test_the_answer_is_known_for_a_while_and_then_asked_for_again() -> Non
     assert await fresh.names(ttl_s=0.0) == ()
 
 
-async def test_that_there_is_none_yet_is_not_remembered() -> None:
+async def test_an_empty_list_is_not_cached() -> None:
     store = Store()
     store.names = []
     listing = Listing(store.list)
@@ -65,7 +65,7 @@ async def test_that_there_is_none_yet_is_not_remembered() -> None:
     assert await listing.names(ttl_s=60) == ("movies",)
 
 
-async def test_a_failure_is_told_and_not_remembered() -> None:
+async def test_a_failure_is_reported_and_not_cached() -> None:
     store = Store()
     store.down = True
     listing = Listing(store.list)

@@ -41,7 +41,7 @@ class Notes(Silent[Row]):
         self.answers.append((domain, reason, texts))
 
 
-def test_only_published_domains_are_told_by_name(tmp_path: Path) -> None:
+def test_only_published_domains_are_reported_by_name(tmp_path: Path) -> None:
     place, notes = prepare(tmp_path), Notes()
     damaged = place.publish("damaged")
     place.corrupt("damaged", damaged)
@@ -77,7 +77,7 @@ def told(text: str) -> dict[str, float]:
     }
 
 
-def test_the_route_tells_what_was_asked(tmp_path: Path) -> None:
+def test_the_route_reports_the_requests(tmp_path: Path) -> None:
     async def ask() -> httpx.Response:
         replica = BackboneReplica(prepare(tmp_path).settings, lambda: MetricsObserver(Figures({"replica": "one"})))
         async with connect(replica) as client:
@@ -100,7 +100,7 @@ def test_the_route_tells_what_was_asked(tmp_path: Path) -> None:
     assert "made-up" not in answer.text
 
 
-def test_what_several_replicas_count_is_told_as_one_text() -> None:
+def test_metrics_of_several_replicas_become_one_text() -> None:
     replicas = [MetricsObserver(Figures({"replica": name})) for name in ("one", 'two "\n"')]
     for waiting, counts in enumerate(replicas):
         counts.on_queue(waiting)
@@ -151,7 +151,7 @@ def samples_of(service: Service) -> list[Sample]:
 
 
 @pytest.mark.ray
-def test_what_was_asked_is_found_at_rays_metrics_endpoint(
+def test_requests_appear_at_rays_metrics_endpoint(
     local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("counted")))

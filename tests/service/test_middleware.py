@@ -71,7 +71,7 @@ class TestBelowARootPath:
         ("root", "below"),
         [("/ner", "/ner"), ("/team/ner", "/team/ner"), ("/healthz", "/healthz"), ("/ner", ""), ("/team/ner", "")],
     )
-    async def test_what_is_open_stays_open_and_all_else_needs_the_key(self, root: str, below: str) -> None:
+    async def test_open_routes_stay_open_and_all_others_need_the_key(self, root: str, below: str) -> None:
         async with connect(Slow(), read=READ, root_path=root) as client:
             address = f"http://service{below}"
             for path in ("/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"):
@@ -82,7 +82,7 @@ class TestBelowARootPath:
             assert (await client.get(f"{address}/v1/domains", headers=bearer(READ))).status_code == 200
             assert f"'{root}/openapi.json'" in (await client.get(f"{address}/docs", headers=bearer(READ))).text
 
-    async def test_paths_outside_it_are_no_routes_and_need_the_key(self) -> None:
+    async def test_paths_outside_it_are_not_routes_and_need_the_key(self) -> None:
         async with connect(Slow(), read=READ, root_path="/ner") as client:
             for path in ("/nerd", "/ner-healthz", "/nerhealthz", "/x/healthz"):
                 problem(await client.get(path), 401, "unauthorized")
@@ -167,7 +167,7 @@ class TestAdminKey:
             assert (await client.get("/v1/domains")).status_code == (401 if read else 200)
 
     @pytest.mark.parametrize("read", [READ, None])
-    async def test_where_none_is_set_administration_is_refused_and_never_open(self, read: str | None) -> None:
+    async def test_without_an_admin_key_administration_is_refused(self, read: str | None) -> None:
         async with connect(Slow(), read=read) as client:
             for key in (READ, ADMIN) if read is None else (READ,):
                 for answer in await administer(client, key):
@@ -198,7 +198,7 @@ class TestLimits:
             assert [(await task).status_code for task in in_hand] == [200, 200]
             assert (await client.post(ENTITIES, json={"texts": ["a"]})).status_code == 200
 
-    async def test_a_request_that_goes_away_or_fails_leaves_its_place(self) -> None:
+    async def test_a_cancelled_or_failed_request_frees_its_place(self) -> None:
         reader = Slow()
         async with connect(reader, limits=RequestLimits(max_at_once=1)) as client:
             gone = asyncio.create_task(client.post(ENTITIES, json={"texts": ["a"]}))

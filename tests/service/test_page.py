@@ -233,7 +233,7 @@ class TestStates:
             expect(page.locator("#result")).to_be_visible()
             expect(page.locator("#notice")).to_be_hidden()
 
-    def test_a_service_that_goes_away(self, page: Page, reader: BackboneReplica) -> None:
+    def test_a_service_that_stops(self, page: Page, reader: BackboneReplica) -> None:
         with listening(app_of(reader)) as url:
             page.goto(url)
             expect(page.get_by_role("button", name="Find entities")).to_be_visible()

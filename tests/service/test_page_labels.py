@@ -100,7 +100,7 @@ class TestBesideDomains:
         find(page, TEXT)
         expect(page.locator("#summary")).to_contain_text("version v000001")
 
-    def test_what_is_copied_asks_for_the_same_labels(self, page: Page, url: str) -> None:
+    def test_the_copied_request_has_the_same_labels(self, page: Page, url: str) -> None:
         page.goto(url)
         page.get_by_role("button", name="Type labels instead").click()
         page.get_by_label("Labels").fill('person, __proto__: it\'s "a" place')
@@ -126,7 +126,7 @@ class TestBesideDomains:
             (": a city", "A label has no name: before the colon in : a city"),
         ],
     )
-    def test_labels_that_are_amiss_are_not_asked_for(self, page: Page, url: str, typed: str, said: str) -> None:
+    def test_invalid_labels_are_not_sent(self, page: Page, url: str, typed: str, said: str) -> None:
         page.goto(url)
         page.get_by_role("button", name="Type labels instead").click()
         watched = Watched(page)
@@ -136,7 +136,7 @@ class TestBesideDomains:
         assert page.evaluate("document.activeElement.id") == "labels"
         assert watched.addresses == []
 
-    def test_what_the_service_says_of_labels_is_shown(self, page: Page, url: str, keep: Any) -> None:
+    def test_the_services_problem_with_labels_is_shown(self, page: Page, url: str, keep: Any) -> None:
         page.goto(url)
         page.get_by_role("button", name="Type labels instead").click()
         page.get_by_label("Labels").fill("C, C++, person")

@@ -80,7 +80,7 @@ async def test_a_slow_load_blocks_no_other_prompt_warm_or_cold() -> None:
     assert await slow == "v000001"
 
 
-async def test_a_request_that_goes_away_stops_no_load() -> None:
+async def test_a_cancelled_request_does_not_stop_a_load() -> None:
     store = Store("a")
     store.held = {"a"}
     prompts = cache(store)
@@ -131,7 +131,7 @@ async def test_a_prompt_larger_than_the_cache_answers_and_evicts_nothing() -> No
     assert prompts.resident == (("a", "v000001"),)
 
 
-async def test_an_unknown_domain_is_asked_for_once_in_a_while(clock: Clock) -> None:
+async def test_an_unknown_domain_is_looked_up_only_once_in_a_while(clock: Clock) -> None:
     store = Store("a")
     prompts = cache(store, refusal_ttl_s=10)
     assert [await reason(prompts, "nowhere") for _ in range(5)] == [Reason.UNKNOWN_PROMPT] * 5
@@ -188,7 +188,7 @@ async def test_a_moved_alias_is_noticed_and_the_old_version_answers_until_then(c
     assert store.fetched == {("a", "v000001"): 1, ("a", "v000002"): 1}
 
 
-async def test_who_asks_for_a_version_before_it_is_published_takes_nothing_from_the_others(clock: Clock) -> None:
+async def test_a_request_for_a_version_before_its_publication_does_not_harm_later_ones(clock: Clock) -> None:
     store = Store("a")
     prompts = cache(store, alias_ttl_s=10, refusal_ttl_s=100, patience_s=10)
     await version(prompts, "a")
@@ -245,7 +245,7 @@ async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request
     assert await version(prompts, "a") == "v000002", "kept for as long as an alias is, although it had moved before"
 
 
-async def test_who_waits_in_vain_for_a_new_version_hides_no_move(clock: Clock) -> None:
+async def test_a_request_that_waits_in_vain_for_a_new_version_hides_no_move(clock: Clock) -> None:
     store = Store("a")
     prompts = cache(store, alias_ttl_s=10, patience_s=0.3)
     await version(prompts, "a")
@@ -261,7 +261,7 @@ async def test_who_waits_in_vain_for_a_new_version_hides_no_move(clock: Clock) -
     assert await version(prompts, "a") == "v000002"
 
 
-async def test_the_store_is_asked_for_few_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_names_are_looked_up_in_the_store_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompt_cache, "PARALLEL_LOOKUPS", 3)
     store = Store("a")
     prompts = cache(store)
@@ -296,7 +296,7 @@ async def test_while_a_new_version_loads_slowly_the_old_one_answers(clock: Clock
     assert await version(prompts, "a") == "v000002"
 
 
-async def test_a_new_version_that_is_no_good_leaves_the_old_one_in_service(clock: Clock) -> None:
+async def test_an_unusable_new_version_leaves_the_old_one_in_service(clock: Clock) -> None:
     store = Store("a")
     prompts = cache(store, alias_ttl_s=10, patience_s=10)
     await version(prompts, "a")

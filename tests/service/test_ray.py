@@ -211,7 +211,7 @@ def test_after_a_kill_of_the_replica_every_request_is_answered(service: Service)
             assert answer.json()["results"][0]["entities"] == expected[domain]
 
 
-def test_what_nobody_waits_for_any_more_is_not_read(service: Service) -> None:
+def test_texts_that_nobody_waits_for_are_not_read(service: Service) -> None:
     """The last test, since it replaces the service."""
     service.config["applications"][0]["args"]["requests"]["timeout_s"] = 1.5
     service.limits["batch"]["max_queue_rows"] = 10**6

@@ -43,7 +43,7 @@ def check_equal(place: Place, asks: list[Ask], outcomes: list[Answer | Refusal])
     return entities
 
 
-async def test_what_is_served_equals_what_is_computed_offline(place: Place) -> None:
+async def test_served_answers_equal_offline_ones(place: Place) -> None:
     replica = BackboneReplica(place.settings)
     texts: tuple[Text, ...] = (*TEXTS, *(tuple(text.split()) for text in TEXTS), ("New York", "\u200b", "Rome"))
     asks = [Ask(domain, texts) for domain in DOMAINS]
@@ -122,7 +122,7 @@ async def test_texts_that_cannot_be_read_do_not_make_a_replica_unhealthy(
     check_equal(place, [Ask(domain, ("Ada",)) for domain in DOMAINS], answers)
 
 
-async def test_a_pinned_version_is_read_beside_the_live_one(place: Place) -> None:
+async def test_a_pinned_version_is_read_next_to_the_live_one(place: Place) -> None:
     assert place.publish("movies", seed=2) == "v000002"
     replica = BackboneReplica(place.settings)
     pinned, live = await replica.tag([Ask("movies", TEXTS, "v000001"), Ask("movies", TEXTS)])
@@ -132,7 +132,7 @@ async def test_a_pinned_version_is_read_beside_the_live_one(place: Place) -> Non
     assert live.texts != pinned.texts  # type: ignore[union-attr]
 
 
-async def test_cards_and_domains_are_told(place: Place) -> None:
+async def test_cards_and_domains_are_returned(place: Place) -> None:
     replica = BackboneReplica(place.settings)
     assert await replica.domains() == sorted(DOMAINS)
     found = await replica.describe("movies", None)
@@ -170,7 +170,7 @@ async def test_domains_are_preloaded_before_the_first_request(place: Place) -> N
     assert await replica.record_routing_stats() == {HELD_DOMAINS: ["movies", "recipes"]}
 
 
-def test_a_backbone_or_registry_that_is_no_good_stops_the_start(tmp_path: Path) -> None:
+def test_an_unusable_backbone_or_registry_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="backbone"):
         BackboneReplica(Settings(registry=str(tmp_path), backbone=str(tmp_path / "nothing")))
     with pytest.raises(InputError, match="registry"):

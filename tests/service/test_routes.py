@@ -106,7 +106,7 @@ class TestEntities:
         assert await scores(middle) == [score for score in every if score >= middle] != every
         assert await scores(1) == []
 
-    async def test_a_problem_of_one_domain_is_told_at_its_items_only(
+    async def test_a_problem_of_one_domain_is_reported_only_at_its_items(
         self, client: httpx.AsyncClient, place: Place
     ) -> None:
         domains = ["damaged", "movies", "nowhere", "tickets"]
@@ -125,7 +125,7 @@ class TestDomains:
     async def test_domains_are_listed(self, client: httpx.AsyncClient) -> None:
         assert (await client.get("/v1/domains")).json() == {"domains": sorted([*DOMAINS, "damaged"])}
 
-    async def test_a_card_says_what_a_prompt_finds(self, client: httpx.AsyncClient) -> None:
+    async def test_a_card_has_the_labels_of_its_prompt(self, client: httpx.AsyncClient) -> None:
         for path in ("/v1/domains/recipes", "/v1/domains/recipes?prompt=v000001"):
             found = (await client.get(path)).json()
             assert (found["domain"], found["prompt_version"]) == ("recipes", "v000001")
@@ -146,7 +146,7 @@ class TestErrors:
             answer = await client.post("/v1/domains/movies/entities", json={"texts": ["a"], "prompt": prompt})
             problem(answer, 404, "unknown-prompt")
 
-    async def test_a_damaged_prompt_is_named_and_nothing_internal_is_told(
+    async def test_a_damaged_prompt_is_named_without_internal_details(
         self, client: httpx.AsyncClient, place: Place
     ) -> None:
         answer = await client.post("/v1/domains/damaged/entities", json={"texts": ["a"]})
@@ -215,13 +215,13 @@ class TestErrors:
                 refused = await client.post("/v1/entities", content=untouched(), headers=headers)
                 problem(refused, 401, "unauthorized")
 
-    async def test_what_is_not_there_is_a_problem_too(self, client: httpx.AsyncClient) -> None:
+    async def test_unknown_routes_and_methods_are_problems_too(self, client: httpx.AsyncClient) -> None:
         problem(await client.get("/v2"), 404, "not-found")
         answer = await client.get("/v1/entities")
         problem(answer, 405, "method-not-allowed")
         assert answer.headers["allow"] == "POST"
 
-    async def test_overload_is_told_with_the_time_to_come_back(self, place: Place) -> None:
+    async def test_overload_is_reported_with_the_time_to_retry(self, place: Place) -> None:
         replica = BackboneReplica(place.settings)
         await replica.reconfigure({"batch": {"max_queue_rows": 1, "max_wait_s": 0.2}})
         async with connect(replica) as client:
@@ -234,14 +234,14 @@ class TestErrors:
         assert problem(answer, 503, "overloaded")["domain"] in DOMAINS
         assert int(answer.headers["retry-after"]) > 0
 
-    async def test_a_body_of_another_content_type_is_told_so(self, client: httpx.AsyncClient) -> None:
+    async def test_another_content_type_is_named_in_the_answer(self, client: httpx.AsyncClient) -> None:
         form = {"content-type": "application/x-www-form-urlencoded"}
         answer = await client.post("/v1/domains/movies/entities", content='{"texts": ["a"]}', headers=form)
         [error] = problem(answer, 422, "invalid-request")["errors"]
         assert error["field"] == "body"
         assert error["message"] == f"Content type should be application/json, found '{form['content-type']}'"
 
-    async def test_a_failure_is_logged_and_told_without_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_failure_is_logged_and_reported_without_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
         async with connect(Broken(), admin="admin") as client:
             answer = await client.post("/v1/domains/movies/entities", json={"texts": ["a"]})
             problem(answer, 500, "failed")

@@ -81,7 +81,7 @@ def test_a_replica_that_has_not_reported_yet_and_none_at_all() -> None:
 
 
 @pytest.mark.ray
-def test_of_two_replicas_the_one_that_has_the_prompt_is_asked(
+def test_requests_go_to_the_one_of_two_replicas_that_has_the_prompt(
     local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("routed")))

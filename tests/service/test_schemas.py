@@ -109,7 +109,7 @@ def test_words_count_as_the_text_that_they_make() -> None:
     assert faults(EntitiesRequest, {"texts": [*texts, ["a"]]}) == [("texts",)]
 
 
-def test_an_alias_is_no_version_and_a_version_is_one() -> None:
+def test_an_alias_cannot_look_like_a_version() -> None:
     assert AliasRequest.model_validate({"version": "v000001"}) == AliasRequest(alias="live", version="v000001")
     assert faults(AliasRequest, {"version": "live"}) == [("version",)]
     assert faults(AliasRequest, {"version": "v1"}) == [("version",)]

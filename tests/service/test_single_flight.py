@@ -12,7 +12,7 @@ from lightner.service.single_flight import Shared
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_failure_reaches_all_who_wait_and_nobody_after_them() -> None:
+async def test_a_failure_reaches_all_waiting_callers_and_no_later_one() -> None:
     shared, open_ = Shared[int](), asyncio.Event()
 
     async def fail() -> int:
@@ -29,7 +29,7 @@ async def test_a_failure_reaches_all_who_wait_and_nobody_after_them() -> None:
     assert await shared.join(answer) == 7
 
 
-async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_that_nobody_waits_for_causes_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     shared, open_ = Shared[int](), asyncio.Event()
 
     async def fail() -> int:

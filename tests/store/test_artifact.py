@@ -111,7 +111,7 @@ def artifacts(draw: st.DrawFn) -> PromptArtifact:
 
 @settings(deadline=None, max_examples=50)
 @given(artifacts())
-def test_what_is_written_is_read_back(artifact: PromptArtifact) -> None:
+def test_written_values_are_read_back(artifact: PromptArtifact) -> None:
     files = to_files(artifact)
     back = from_files(files, where="here")
     assert_equal(back, artifact)
@@ -130,7 +130,7 @@ def test_tensors_are_rounded_once() -> None:
     assert np.array_equal(back.tensors[VECTORS], vectors.numpy())
 
 
-def test_the_artefact_holds_no_views_of_what_was_learned() -> None:
+def test_the_artefact_holds_no_views_of_learned_tensors() -> None:
     whole = tiny_guidance(BACKBONE, length=6)
     part = whole.map(lambda tensor: tensor.half()[..., :3, :] if tensor.dim() == 5 else tensor)
     artifact = artifact_of(ARTIFACT.card, {**part.tensors(), **ANSWER_SPACE})
@@ -268,7 +268,7 @@ def test_forged_tensors_are_refused_with_their_name(change: Callable[[dict[str, 
     ],
     ids=["empty", "pickle", "endless-header", "no-json"],
 )
-def test_what_is_no_safetensors_is_refused(content: bytes, message: str) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(content: bytes, message: str) -> None:
     files = sealed({**to_files(ARTIFACT), TENSORS: content})
     with pytest.raises(InputError, match=f"^here/prompt.safetensors: .*{message}"):
         from_files(files, where="here")
@@ -313,7 +313,7 @@ def test_a_saved_folder_is_loaded_and_never_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["movies"]
 
 
-def test_of_many_that_save_into_one_folder_one_succeeds_and_nothing_else_remains(tmp_path: Path) -> None:
+def test_only_one_of_many_saves_into_a_folder_succeeds_and_leaves_no_other_files(tmp_path: Path) -> None:
     seeds = range(6)
     ready, saved, refused = threading.Barrier(len(seeds)), list[int](), list[str]()
 
@@ -346,7 +346,7 @@ def test_a_folder_without_a_prompt_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "movies")
 
 
-def test_a_prompt_is_what_was_learned_in_the_precision_of_the_backbone() -> None:
+def test_a_prompt_has_the_learned_values_in_the_precision_of_the_backbone() -> None:
     prompt = prompt_for(ARTIFACT, BACKBONE)
     assert prompt.labels == ARTIFACT.card.label_set
     for name, tensor in prompt.guidance.tensors().items():

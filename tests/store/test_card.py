@@ -70,7 +70,7 @@ def test_the_readme_says_on_what_scores_were_measured_and_how_sure_they_are() ->
     assert "Measured on" not in readme(replace(CARD, metrics=metrics))
 
 
-def test_the_readme_has_the_scan_as_a_table_and_who_came_furthest_first() -> None:
+def test_the_readme_has_the_scan_as_a_table_with_the_longest_trials_first() -> None:
     trial = {"prompt_length": 8, "learning_rate": 0.01, "rounds": 2, "best_round": 2, "f1": 0.75, "seconds": 1.0}
     winner = {**trial, "learning_rate": 0.03, "rounds": 8, "best_round": 6, "f1": 0.6}
     text = readme(replace(CARD, tuning={"steps": 120, "scan": [trial, winner]}))

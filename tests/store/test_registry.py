@@ -75,7 +75,7 @@ def flip(store: LocalStore | S3Store, path: str, position: int) -> None:
 
 
 class TestOnAnyStore:
-    def test_what_is_published_is_live_and_read_back_bit_by_bit(self, registry: Registry) -> None:
+    def test_a_published_prompt_is_live_and_read_back_bit_by_bit(self, registry: Registry) -> None:
         original = artifact(7)
         files = to_files(original)
         published = registry.publish(original)
@@ -162,7 +162,7 @@ class TestOnAnyStore:
         assert registry.versions("movies") == ("v000001",)
         assert registry.fetch("movies.v2")[1].card.domain == "movies.v2"
 
-    def test_what_does_not_exist_is_named(self, registry: Registry) -> None:
+    def test_missing_domains_and_versions_are_named(self, registry: Registry) -> None:
         registry.publish(artifact())
         cases: list[tuple[Callable[[], object], str]] = [
             (lambda: registry.resolve("music"), "no alias 'live' of domain 'music'"),
@@ -358,7 +358,7 @@ class TestOnAnyStore:
         with pytest.raises(UnknownPrompt, match="no version 'v000001'"):
             asyncio.run(registry.afetch("movies", "v000001"))
 
-    def test_garbage_is_what_nobody_names(self, registry: Registry) -> None:
+    def test_garbage_collection_keeps_versions_that_an_alias_or_a_rollback_needs(self, registry: Registry) -> None:
         for seed in range(6):
             registry.publish(artifact(seed))
         registry.set_alias("movies", "canary", "v000002")

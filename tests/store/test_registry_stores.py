@@ -102,7 +102,7 @@ def test_an_address_of_no_known_store_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("more", ["?sig=secret", "#b/secret"])
 @pytest.mark.parametrize("scheme", ["file", "az", "s3"])
-def test_what_follows_an_address_is_refused_and_not_repeated(scheme: str, more: str, tmp_path: Path) -> None:
+def test_a_query_after_an_address_is_refused_and_not_repeated(scheme: str, more: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"and \? or # after it, expected a folder") as caught:
         Registry.open(f"{scheme}://{tmp_path}{more}")
     assert "secret" not in str(caught.value)

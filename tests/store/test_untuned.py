@@ -39,7 +39,7 @@ def made(domain: str = "movies") -> PromptArtifact:
     return untuned_artifact(domain, LABELS, BACKBONE)
 
 
-def test_what_is_loaded_is_the_prompt_to_the_last_bit(tmp_path: Path) -> None:
+def test_a_loaded_prompt_is_equal_to_the_last_bit(tmp_path: Path) -> None:
     registry = Registry.open(str(tmp_path / "prompts"))
     registry.publish(made())
     version, fetched = registry.fetch("movies")
@@ -74,7 +74,7 @@ def test_its_card_says_that_nothing_was_learned_or_measured() -> None:
     assert not cards.Card("a", ("b",), (("b",),), "c", "0" * 64, 0, 0).untuned
 
 
-def test_the_gate_lets_it_tag_what_a_tuned_version_was_measured_on() -> None:
+def test_the_gate_lets_it_tag_the_sentences_of_a_tuned_version() -> None:
     prompt = label_prompt(BACKBONE, LABELS)
     found = tag_words(BACKBONE, [(prompt, words) for words in WORDS])
     # Their gold entities are those that the untuned prompt finds: a prompt that finds nothing is worse.
@@ -117,14 +117,14 @@ class TestCreating:
                 look(made())
         assert (registry.versions("movies"), registry.aliases("movies")) == (("v000001",), {"candidate": "v000001"})
 
-    def test_who_is_overtaken_does_not_move_the_alias(self, tmp_path: Path) -> None:
+    def test_an_overtaken_publisher_does_not_move_the_alias(self, tmp_path: Path) -> None:
         registry = Crowded.open(str(tmp_path))
         with pytest.raises(DomainExists, match="found domain 'movies' made by another meanwhile"):
             registry.create(made())
         assert registry.resolve("movies") == "v000002"
 
     @pytest.mark.parametrize("number", range(3))
-    def test_of_several_at_once_one_succeeds(self, tmp_path: Path, number: int) -> None:
+    def test_only_one_of_several_concurrent_calls_succeeds(self, tmp_path: Path, number: int) -> None:
         registry, together = Registry.open(str(tmp_path)), threading.Barrier(4)
 
         def create(_: int) -> str | None:

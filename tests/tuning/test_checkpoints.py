@@ -32,7 +32,7 @@ def saved(folder: Path) -> tuple[nn.Linear, torch.optim.AdamW]:
     return layer, optimizer
 
 
-def test_a_loaded_state_goes_on_as_the_saved_one_does(tmp_path: Path) -> None:
+def test_a_loaded_state_continues_like_the_saved_one(tmp_path: Path) -> None:
     layer, optimizer = saved(tmp_path)
     other, fresh = stepped(1)
     weights, counters = load_state(tmp_path, fresh)

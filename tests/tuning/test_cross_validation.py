@@ -90,7 +90,7 @@ def test_a_fold_learns_in_turns_what_it_learns_alone_and_scores_are_pooled(tmp_p
     assert sum(history[-1].sentences, Scores()).micro == sum(scores, Scores()).micro
 
 
-def test_folds_that_stopped_after_a_round_go_on_as_if_they_had_not(tmp_path: Path) -> None:
+def test_folds_resume_after_a_round_as_if_never_stopped(tmp_path: Path) -> None:
     whole, state = validated(tmp_path / "whole")
     rest, resumed = validated(tmp_path / "rest", resume=tmp_path / "whole" / "2")
     assert rest == whole[2:]

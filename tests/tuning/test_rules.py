@@ -39,7 +39,7 @@ def test_every_plan_has_whole_rounds_and_warms_up_before_it_ends(count: int) -> 
     assert 120 <= found.steps <= 1200
 
 
-def test_passes_get_fewer_where_there_are_many_sentences() -> None:
+def test_many_sentences_get_fewer_passes() -> None:
     passes = {count: planned(count).steps * planned(count).batch_size / count for count in (64, 200, 300, 600)}
     assert passes[64] == pytest.approx(32, abs=0.5)
     assert passes[200] == pytest.approx(32, abs=0.5)
@@ -68,7 +68,7 @@ def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
         ({"rounds": 150, "batch_size": 2}, "rounds", 150),
     ],
 )
-def test_what_follows_from_a_pinned_setting_follows_the_pin(pins: dict[str, Any], name: str, value: int) -> None:
+def test_settings_derived_from_a_pinned_one_follow_the_pin(pins: dict[str, Any], name: str, value: int) -> None:
     made = plan([Sentence(("ada",))] * 10, prompt_length=8, learning_rate=2e-3, pins=pins)
     assert getattr(made, name) == value
     assert {key: getattr(made, key) for key in pins} == pins

@@ -187,7 +187,7 @@ def test_the_same_seed_gives_the_same_prompt_and_another_seed_another() -> None:
     assert all(not torch.equal(other[name], tensor) for name, tensor in parameters(first).items())
 
 
-def test_every_pass_takes_each_sentence_once_in_an_order_of_its_own() -> None:
+def test_every_pass_takes_each_sentence_once_in_a_new_order() -> None:
     watched = watched_fit(tiny_backbone(), SHORT)
     assert [len(batch) for batch in watched.batches] == [3, 5] * 6
     passes = [sum(watched.batches[start : start + 2], ()) for start in range(0, 12, 2)]
@@ -388,7 +388,7 @@ def test_labels_whose_words_are_equal_are_learned_apart() -> None:
     assert evaluate(backbone, tuned.fold(), pairs).micro.f1 == 1.0
 
 
-def test_what_is_learned_on_a_files_own_words_is_found_in_text() -> None:
+def test_entities_learned_on_a_files_words_are_found_in_text() -> None:
     """`v1.2` is one word of a treebank and three of a text."""
     backbone = tiny_backbone()
     labels = LabelSet.of(["version"])
