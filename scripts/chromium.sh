@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs Debian's Chromium for the tests of the web page, where that is possible; where it is not they are skipped
-# and say so. Never fails.
+# Installs Debian's Chromium for the tests of the web page, if possible; otherwise they are skipped
+# with a message. Never fails.
 for name in chromium chromium-browser google-chrome; do
     command -v "$name" >/dev/null && exit 0
 done

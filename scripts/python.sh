@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the path of the virtual environment's Python. Ray starts its processes by unquoted paths, so where the
-# checkout's path has a space that is a path through a link without one.
+# Prints the path of the virtual environment's Python. Ray starts its processes by unquoted paths, so if the
+# checkout's path has a space it is a path through a link without one.
 case "$PWD" in
 *" "*)
     link=/tmp/lightner-$(printf %s "$PWD" | cksum | cut -d" " -f1)
