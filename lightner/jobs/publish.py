@@ -48,7 +48,7 @@ def make(
     final = outcome.final
     (everything,) = (fold.train for fold in final.folds)
     mentions = Counter(span.label for sentence in everything for span in sentence.spans)
-    made = bare(
+    return bare(
         domain,
         backbone,
         final.labels,
@@ -68,7 +68,6 @@ def make(
             **{name: version(name) for name in _PACKAGES},
         },
     )
-    return with_drafts(backbone, made, everything)
 
 
 def bare(

@@ -11,8 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from lightner.evaluation import reports
-from lightner.evaluation.scoring import predict
-from lightner.jobs import command, dry_run, progress, publish, sources
+from lightner.jobs import command, dry_run, finish, progress, publish, sources
 from lightner.jobs.choices import Choice, choices_of, run_key
 from lightner.jobs.gate import CANDIDATE, Opponents, Verdict, judge
 from lightner.jobs.inputs import Material, material_of
@@ -24,7 +23,6 @@ from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.model.verbalizer import label_pieces, labels_alike
 from lightner.store.artifact import PromptArtifact, to_files
-from lightner.store.loading import prompt_for
 from lightner.store.registry import ANY, LIVE, AliasMoved, Registry
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import held_in
@@ -74,10 +72,12 @@ def tune_domain(options: TuneOptions) -> None:
     outcome = _tune(options, material, choices, base=base, key=key, live=live)
     data = {**material.source, "warnings": warnings}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
+    finished = finish.finish(made, outcome.final, material.test, base)
     if material.test:
-        found = predict(base, prompt_for(made, base), material.test)
-        say(f"test: {options.test}\n{reports.report([sentence.spans for sentence in material.test], found)}")
-    _publish(registry, options, made, partial(_judged, registry, options, made, outcome, base), outcome.pictures)
+        spans = [sentence.spans for sentence in material.test]
+        say(f"test: {options.test}\n{reports.report(spans, finished.found)}")
+    judged = partial(_judged, registry, options, made, outcome, base)
+    _publish(registry, options, finished.artifact, judged, outcome.pictures)
 
 
 def _judged(

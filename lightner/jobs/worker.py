@@ -147,8 +147,7 @@ def _work(config: Mapping[str, Any]) -> None:
 
 
 def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> None:
-    base = _loaded(task.backbone, devices.device(gpu=task.gpu), shard=task.shard)
-    _check_same(base, task)
+    base = backbone_of(task)
     clock, processor = time.perf_counter(), time.process_time()
 
     def on_round(history: History, save: Saver) -> None:
@@ -171,13 +170,19 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
     )
 
 
-def _check_same(base: Backbone, task: Run) -> None:
-    """Raise InputError if the backbone's name leads to another model here than on the node where the job runs."""
+def backbone_of(task: Run) -> Backbone:
+    """The run's backbone on this process's device.
+
+    Raises InputError if there is no such device, or if the backbone's name leads to another model here than where the
+    job began.
+    """
+    base = _loaded(task.backbone, devices.device(gpu=task.gpu), shard=task.shard)
     if base.fingerprint != task.fingerprint:
         raise InputError(
             f"backbone {base.name!r}: found fingerprint {base.fingerprint[:12]} on node {platform.node()}, expected"
             f" {task.fingerprint[:12]} as where the job runs: the same model under this name on every node"
         )
+    return base
 
 
 @functools.lru_cache(maxsize=1)

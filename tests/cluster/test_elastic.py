@@ -48,7 +48,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 def _words(folder: Path) -> tuple[str, ...]:
     options = {
-        "train": "train.conll", "backbone": "tiny", "registry": "registry", "storage": "runs", "pin": "pin.yaml",
+        "train": "train.conll", "test": "train.conll", "backbone": "tiny", "registry": "registry", "storage": "runs",
+        "pin": "pin.yaml",
     }  # fmt: skip
     paths = [word for name, path in options.items() for word in (f"--{name}", str(folder / path))]
     return ("tune", "--domain", "houses", *paths, "--lengths", "2", "--rates", "0.01")
@@ -85,6 +86,11 @@ def test_a_tuning_job_brings_its_node_and_the_node_goes_with_it(running: Elastic
     assert Registry.open(place.registry).domains() == ("houses",)
     assert found["most_nodes"] >= 1
     assert running.gpu_nodes() == 0
+    # The head has no GPU: test sentences are read where the prompt learned.
+    assert f"test: {place.backbone.removesuffix('tiny')}train.conll" in found["log"]
+    tasks = running.ask("/api/v0/tasks", limit="1000", detail="1").json()["data"]["result"]["result"]
+    [last] = [task for task in tasks if task["name"] == "_on_gpu"]
+    assert (last["state"], last["required_resources"]) == ("FINISHED", {"CPU": 1.0, "GPU": 1.0})
 
 
 def test_the_service_brings_nodes_with_its_load_and_none_stays(running: Elastic, place: Place) -> None:
