@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 # Logical CPUs: enough for a service, or for two trials of one worker each, on any number of real ones.
 CPUS = 4
 OBJECT_STORE_BYTES = 200 * 2**20
-ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "OMP_NUM_THREADS": "1",
+    # Tests know no hub; without this a name that is nowhere is sought there for a minute.
+    "HF_HUB_OFFLINE": "1",
+}
 
 # Warnings of Ray itself at import or while it runs.
 RAY_WARNINGS = (
@@ -42,7 +48,8 @@ class LocalRay:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Ray reads these when it is imported; without the first, a local start would write a token into the home folder.
+    # Ray and the hub's client read these when they are imported; without the first, a local start would write a token
+    # into the home folder.
     os.environ.update(ENVIRONMENT)
     # A shell makes its background processes ignore Ctrl-C, and all processes started here would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
