@@ -43,7 +43,7 @@ _GROWING = f".{'[0-9a-f]' * 16}.part"
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FileBlock:
     """Bytes `[start, end)` of a file, the number of the first line in them, and how many rows they hold."""
 
     start: int
@@ -75,7 +75,7 @@ class AnnotationPlan:
     request: Request
     form: RowFormat
     versions: Mapping[str, str]
-    blocks: tuple[Block, ...]
+    blocks: tuple[FileBlock, ...]
 
     @property
     def rows(self) -> int:
@@ -110,7 +110,7 @@ def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
         OSError: the file cannot be read.
     """
     size = max(BLOCK_BYTES, request.size // MOST_BLOCKS)
-    blocks: list[Block] = []
+    blocks: list[FileBlock] = []
     versions: dict[str, str] = {}
     begin, line, rows = 0, 1, 0
     with _opened(request) as stream:
@@ -124,10 +124,10 @@ def make_plan(request: Request, registry: Registry) -> AnnotationPlan:
             _carried(row, request)
             rows += 1
             if row.end - begin >= size:
-                blocks.append(Block(begin, row.end, line, rows))
+                blocks.append(FileBlock(begin, row.end, line, rows))
                 begin, line, rows = row.end, row.next_line, 0
         if row is not None and rows:
-            blocks.append(Block(begin, row.end, line, rows))
+            blocks.append(FileBlock(begin, row.end, line, rows))
     return AnnotationPlan(request, form, versions, tuple(blocks))
 
 
@@ -146,7 +146,7 @@ def read_plan(target: Target) -> AnnotationPlan:
             f"{target.state}: found what an earlier release began, expected that this folder and its output are "
             "removed, or another --out"
         )
-    blocks = tuple(Block(**each) for each in found["blocks"])
+    blocks = tuple(FileBlock(**each) for each in found["blocks"])
     return AnnotationPlan(Request(**found["request"]), RowFormat.from_dict(found["form"]), found["versions"], blocks)
 
 

@@ -24,7 +24,7 @@ from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, STATE
 from lightner.model import backbone, embedded
 from lightner.model.embedded import Checkpoint
 from lightner.pretraining import convert, mixture, open_text, raw, wordnet
-from lightner.pretraining.loop import Report, Settings, Workers, pretrain, zero_shot_f1
+from lightner.pretraining.loop import PretrainSettings, Report, Workers, pretrain, zero_shot_f1
 from lightner.pretraining.mixture import Mixture, Recipe
 from lightner.pretraining.objective import Pretrainer
 from lightner.tuning.training import Saver
@@ -47,7 +47,7 @@ def worker(config: dict[str, Any]) -> None:
     base = backbone.prepare("pretrained", begin.model, begin.tokenizer, device=device, default=begin.default)
     source, kept_out = material(options)
     pretrainer = Pretrainer(base, source.sources).to(base.device)
-    settings = Settings(
+    settings = PretrainSettings(
         steps=options.steps,
         rate=options.rate,
         constant=options.constant,

@@ -31,7 +31,7 @@ _PROMPT_RATE = 10.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class PretrainSettings:
     """Steps and learning rates: `rate` is the decoder's; the encoder's is 0.4 times as high, the prompts' ten times.
 
     The rate warms up over the first `warm_up` steps, stays constant until the share `constant` of the steps, and falls
@@ -97,7 +97,7 @@ def trainable(pretrainer: Pretrainer) -> list[dict[str, object]]:
 def pretrain(
     pretrainer: Pretrainer,
     draw_at: Callable[[int], Draw],
-    settings: Settings,
+    settings: PretrainSettings,
     *,
     workers: Workers,
     resume: Path | None,
@@ -143,7 +143,7 @@ def _developed(pretrainer: Pretrainer, develop: Callable[[], Mapping[str, float]
 
 
 def _step(
-    module: nn.Module, optimizer: torch.optim.Optimizer, draw: Draw, settings: Settings, *, step: int, rank: int
+    module: nn.Module, optimizer: torch.optim.Optimizer, draw: Draw, settings: PretrainSettings, *, step: int, rank: int
 ) -> float:
     for group in optimizer.param_groups:
         group["lr"] = settings.rate * rate_share(settings, step) * group["share"]
@@ -161,7 +161,7 @@ def _step(
     return float(loss.detach())
 
 
-def rate_share(settings: Settings, step: int) -> float:
+def rate_share(settings: PretrainSettings, step: int) -> float:
     """The factor on the learning rate at `step`, counted from 1."""
     falling = (settings.steps - step + 1) / max(1.0, (1 - settings.constant) * settings.steps)
     return min(1.0, step / max(1, settings.warm_up), falling)

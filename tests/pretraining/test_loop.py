@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lightner.model.starts import untuned_prompt
 from lightner.pretraining import mixture, objective
-from lightner.pretraining.loop import Report, Settings, Workers, pretrain, rate_share, zero_shot_f1
+from lightner.pretraining.loop import PretrainSettings, Report, Workers, pretrain, rate_share, zero_shot_f1
 from lightner.pretraining.mixture import LabelledSet, Mixture, Recipe
 from lightner.tagger import tag_words
 from lightner.tuning.checkpoints import TENSORS
@@ -30,7 +30,10 @@ RECIPE = Recipe(batch_size=6, weak_share=0.0)
 Keep = Callable[[Report, Saver | None], None]
 
 
-def run(settings: Settings, report: Keep, *, resume: Path | None = None, workers: Workers = Workers()) -> nn.Module:  # noqa: B008
+ALONE = Workers()
+
+
+def run(settings: PretrainSettings, report: Keep, *, resume: Path | None = None, workers: Workers = ALONE) -> nn.Module:
     torch.manual_seed(0)
     pretrainer = objective.Pretrainer(tiny_backbone(), ["news"])
 
@@ -48,24 +51,24 @@ def nothing(line: Report, save: Saver | None) -> None:
 
 
 def test_the_rate_warms_up_stays_and_falls_from_the_constant_part_on() -> None:
-    settings = Settings(steps=1000, warm_up=100)
+    settings = PretrainSettings(steps=1000, warm_up=100)
     assert rate_share(settings, 50) == 0.5
     assert {rate_share(settings, step) for step in range(100, 401)} == {1.0}
     assert rate_share(settings, 701) == pytest.approx(0.5)
     assert rate_share(settings, 1000) == pytest.approx(1 / 600)
-    longer = Settings(steps=2000, warm_up=100)
+    longer = PretrainSettings(steps=2000, warm_up=100)
     assert [rate_share(longer, step) for step in (20, 300, 400)] == [rate_share(settings, s) for s in (20, 300, 400)]
 
 
 def test_states_are_kept_only_where_all_workers_have_one() -> None:
     with pytest.raises(InputError, match="found save_every 10, expected a multiple of 4"):
-        Settings(steps=40, save_every=10, report_every=20, average_every=4)
+        PretrainSettings(steps=40, save_every=10, report_every=20, average_every=4)
 
 
 def test_the_loss_falls_and_backbone_prompts_and_word_labels_learn() -> None:
     reports: list[Report] = []
     before = objective.Pretrainer(tiny_backbone(), ["news"]).state_dict()
-    settings = Settings(steps=50, rate=3e-3, report_every=25, save_every=25)
+    settings = PretrainSettings(steps=50, rate=3e-3, report_every=25, save_every=25)
     after = run(settings, lambda line, _: reports.append(line)).state_dict()
     assert [line.step for line in reports] == [25, 50]
     assert reports[1].loss < reports[0].loss
@@ -82,7 +85,7 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(tmp_pat
         if save is not None:
             save(tmp_path / str(line.step))
 
-    settings = Settings(steps=40, rate=3e-3, report_every=10, save_every=20, average_every=5)
+    settings = PretrainSettings(steps=40, rate=3e-3, report_every=10, save_every=20, average_every=5)
     whole = run(settings, keep).state_dict()
     again = run(settings, nothing, resume=tmp_path / "20").state_dict()
     for name, tensor in whole.items():
@@ -104,7 +107,7 @@ def _worker(rank: int, folder: str, averages: bool) -> None:
         return DistributedDataParallel(module, find_unused_parameters=True)
 
     workers = Workers(rank, 2, averages=averages) if averages else Workers(rank, 2, wrap=exchanged)
-    settings = Settings(steps=60, rate=2e-3, report_every=20, save_every=20, average_every=5)
+    settings = PretrainSettings(steps=60, rate=2e-3, report_every=20, save_every=20, average_every=5)
     made = run(settings, keep, workers=workers)
     weights = {name: tensor.clone() for name, tensor in made.state_dict().items()}
     torch.save({"losses": losses, "weights": weights}, f"{folder}/{rank}.pt")

@@ -13,7 +13,7 @@ from lightner.data.formats import prodigy, spacy
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._items import by_item, has_offsets, mark_of
 from lightner.data.formats._spans import Mark, Marked
-from lightner.data.formats._tags import OUTSIDE, Tagged, is_tag, loosely
+from lightner.data.formats._tags import OUTSIDE, TaggedWords, is_tag, loosely
 from lightner.data.formats._values import is_strings, string, strings
 from lightner.data.formats.options import Columns
 
@@ -31,7 +31,9 @@ _DEPTH = 4  # to which an unknown field is searched
 _BY_NAME = "name the fields that count by --columns word=...,tag=... or --columns text=...,spans=..."
 
 
-def annotation_of(record: Mapping[str, Any], place: str, *, wanted: Columns, findings: Findings) -> Marked | Tagged:
+def annotation_of(
+    record: Mapping[str, Any], place: str, *, wanted: Columns, findings: Findings
+) -> Marked | TaggedWords:
     """The words and tags of a record, or its text and marks. Raises FormatError."""
     fields = {name: by_item(value) for name, value in record.items()}
     missing = [each for each in wanted.names if each not in fields]
@@ -132,7 +134,9 @@ def _carries(value: object, words: int | None, depth: int = _DEPTH) -> bool:
     return has_offsets(value) or (depth > 0 and any(_carries(each, words, depth - 1) for each in value))
 
 
-def _agreed_tags(fields: Mapping[str, Any], words_at: str | None, names: Sequence[str], *, place: str) -> Tagged | None:
+def _agreed_tags(
+    fields: Mapping[str, Any], words_at: str | None, names: Sequence[str], *, place: str
+) -> TaggedWords | None:
     """The words and their tags; fields of tags must agree."""
     if words_at is None or not names:
         return None
@@ -143,7 +147,7 @@ def _agreed_tags(fields: Mapping[str, Any], words_at: str | None, names: Sequenc
     if len(words) != len(layers[0]):
         said = f"found {len(words)} {words_at} and {len(layers[0])} {names[0]}, expected one tag per token"
         raise FormatError(place, said, kind="records without one tag per word")
-    return Tagged(words, layers[0], place, 0, names[0])
+    return TaggedWords(words, layers[0], place, 0, names[0])
 
 
 def _marks(items: Sequence[object], place: str, findings: Findings) -> tuple[Mark, ...]:
@@ -151,7 +155,7 @@ def _marks(items: Sequence[object], place: str, findings: Findings) -> tuple[Mar
     return tuple(mark_of(item, where) for item, where in found if prodigy.counts(item, where, findings))
 
 
-def _agree(tagged: Tagged, marks: Sequence[Mark], text: str) -> bool:
+def _agree(tagged: TaggedWords, marks: Sequence[Mark], text: str) -> bool:
     """Whether the tags and the labelled spans of a text agree."""
     spans = loosely(tagged.tags)
     if spans is None:

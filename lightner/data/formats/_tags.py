@@ -24,7 +24,7 @@ CLOSED_SCHEMES = {  # prefixes of: begin, inside, end, single
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
+class TaggedWords:
     """A sentence whose tags are not decoded yet; `place` is where it begins, `number` counts the sentences."""
 
     words: tuple[str, ...]
@@ -35,7 +35,7 @@ class Tagged:
     """In a record: the field that holds the tags."""
 
 
-Place = Callable[[Tagged, int], str]
+Place = Callable[[TaggedWords, int], str]
 """The place of a sentence's tag by index, as a message begins: `train.conll:12`."""
 
 
@@ -50,7 +50,7 @@ def is_plain_label(tag: str) -> bool:
     return _DECORATED.search(tag) is None and _LETTER.search(tag) is not None
 
 
-def decode(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
+def decode(rows: Sequence[TaggedWords], place: Place, findings: Findings) -> dict[int, Sentence]:
     """Sentences with spans, by the number of their row, decoded by the one scheme that all rows follow.
 
     IOB1, IOB2 and IO use `B-` and `I-`; a scheme of CLOSED_SCHEMES is recognised by its other prefixes; tags without a
@@ -111,7 +111,9 @@ _LETTER = re.compile(r"[^\W\d_]")
 _DECORATED = re.compile(r"^[BIESLUMWOo][_:./|]|[-_:./|][BIESLUMW]$|^[bi]-|^[oO]$|-$|^[A-Z]-|^\W")
 
 
-def _well_shaped(rows: Sequence[Tagged], distinct: set[str], *, place: Place, findings: Findings) -> Sequence[Tagged]:
+def _well_shaped(
+    rows: Sequence[TaggedWords], distinct: set[str], *, place: Place, findings: Findings
+) -> Sequence[TaggedWords]:
     """The rows whose tags all have a known shape; the others are faults."""
     bad = {tag for tag in distinct if not is_tag(tag)}
     if not bad:
@@ -129,7 +131,7 @@ def _well_shaped(rows: Sequence[Tagged], distinct: set[str], *, place: Place, fi
     return good
 
 
-def _second_scheme(rows: Sequence[Tagged], place: Place) -> InputError:
+def _second_scheme(rows: Sequence[TaggedWords], place: Place) -> InputError:
     """The error for mixed schemes, at the first tag that fits no scheme of the tags before it."""
     possible = set(CLOSED_SCHEMES)
     for row in rows:
@@ -142,7 +144,7 @@ def _second_scheme(rows: Sequence[Tagged], place: Place) -> InputError:
     raise AssertionError("some scheme has all prefixes")
 
 
-def _plain(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
+def _plain(rows: Sequence[TaggedWords], place: Place, findings: Findings) -> dict[int, Sentence]:
     """Decode tags without a prefix: adjacent words with the same label are one entity."""
     kind = "words whose tag has no prefix (adjacent words with the same label are read as one entity)"
     for row in rows:
@@ -153,10 +155,10 @@ def _plain(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int
     return {row.number: _sentence(row, _runs(tags)) for row, tags in zip(rows, inside, strict=True)}
 
 
-def _open(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int, Sentence]:
+def _open(rows: Sequence[TaggedWords], place: Place, findings: Findings) -> dict[int, Sentence]:
     """Decode IOB1, IOB2 and IO, which read alike."""
     sentences: dict[int, Sentence] = {}
-    orphans: list[tuple[Tagged, int]] = []
+    orphans: list[tuple[TaggedWords, int]] = []
     begun = False  # whether some B- begins an entity that I- could have begun in IOB1
     for row in rows:
         tags = row.tags
@@ -173,7 +175,7 @@ def _open(rows: Sequence[Tagged], place: Place, findings: Findings) -> dict[int,
     return sentences
 
 
-def _closed(rows: Sequence[Tagged], scheme: _Scheme, *, place: Place, findings: Findings) -> dict[int, Sentence]:
+def _closed(rows: Sequence[TaggedWords], scheme: _Scheme, *, place: Place, findings: Findings) -> dict[int, Sentence]:
     sentences: dict[int, Sentence] = {}
     for row in rows:
         try:
@@ -198,7 +200,7 @@ def _opened(tags: Sequence[str], scheme: _Scheme) -> list[str]:
     return opened
 
 
-def _sentence(row: Tagged, spans: tuple[Span, ...]) -> Sentence:
+def _sentence(row: TaggedWords, spans: tuple[Span, ...]) -> Sentence:
     return Sentence(row.words, spans, row.place)
 
 
@@ -217,7 +219,7 @@ def _runs(tags: Sequence[str]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _closed_spans(row: Tagged, scheme: _Scheme, place: Place) -> Iterator[Span]:
+def _closed_spans(row: TaggedWords, scheme: _Scheme, place: Place) -> Iterator[Span]:
     begin, inside, end, single = scheme
     start: int | None = None
     for index, tag in enumerate(row.tags):
@@ -236,7 +238,7 @@ def _closed_spans(row: Tagged, scheme: _Scheme, place: Place) -> Iterator[Span]:
         raise _unfinished(row, len(row.tags), scheme=scheme, place=place)
 
 
-def _unfinished(row: Tagged, index: int, *, scheme: _Scheme, place: Place) -> FormatError:
+def _unfinished(row: TaggedWords, index: int, *, scheme: _Scheme, place: Place) -> FormatError:
     """The fault of an entity that is open before `index` and not continued there."""
     _, inside, end, _ = scheme
     last = row.tags[index - 1]

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lightner.data.formats._columns import Quotes
 from lightner.data.formats._findings import Findings
-from lightner.data.formats._tags import OUTSIDE, Tagged, decode, encode
+from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode
 from lightner.data.formats._text import write_text
 from lightner.data.formats.conll_layout import describe, layout_of
-from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, DOCUMENT_MARK, Block, Layout, Line, blocks, quoted
+from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, DOCUMENT_MARK, Layout, Line, SentenceRows, blocks, quoted
 from lightner.data.formats.options import Columns
 from lightner.types import InputError, Sentence
 
@@ -36,13 +36,13 @@ def parse_conll(
         raise InputError(f"{name}:{layout.example}: found one column, expected a word and a tag")
     tag = _tag_column(lines, layout, name=name, findings=findings)
     numbers: list[Sequence[int]] = []
-    rows: list[Tagged] = []
+    rows: list[TaggedWords] = []
     for block in blocks(_numbered(lines), layout, name, tag=tag):
         if block.faults:
             findings.refuse(block.faults)
             continue
         first, count = block.numbers[0], len(block.words)
-        rows.append(Tagged(tuple(block.words), tuple(block.tags), f"{name}:{first}", len(numbers)))
+        rows.append(TaggedWords(tuple(block.words), tuple(block.tags), f"{name}:{first}", len(numbers)))
         unbroken = block.numbers[-1] - first + 1 == count
         numbers.append(range(first, first + count) if unbroken else block.numbers)
     if not rows:
@@ -117,7 +117,7 @@ def _is_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
     return (True, False) not in pairs and (False, True) in pairs
 
 
-def _note_inner(found: Sequence[Block], column: int, *, name: str, findings: Findings) -> None:
+def _note_inner(found: Sequence[SentenceRows], column: int, *, name: str, findings: Findings) -> None:
     begins = [
         number for block in found for number, tag in zip(block.numbers, block.tags, strict=True) if tag[:2] == "B-"
     ]

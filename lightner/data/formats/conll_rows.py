@@ -74,7 +74,7 @@ class Layout:
 
 
 @dataclass(slots=True)
-class Block:
+class SentenceRows:
     """The rows of one sentence: words, tags, line numbers; where they end; the faults among its lines.
 
     `end` and `next_line` are where reading may resume with the same layout.
@@ -88,14 +88,14 @@ class Block:
     next_line: int = 0
 
 
-def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None = None) -> Iterator[Block]:
+def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None = None) -> Iterator[SentenceRows]:
     """Sentences of the file called `name` (for faults), starting at any line between two of them.
 
     Tags are collected from column `tag`, if one is given. Each block has a word or a fault.
     """
     split, word_at, tag_at = layout.splitter(), layout.word, layout.word if tag is None else tag
     rows: dict[str, list[str]] = {}  # columns of lines that are rows in any context: most lines recur
-    block, before, end, number = Block(), None, 0, 0
+    block, before, end, number = SentenceRows(), None, 0, 0
     for number, line_end, text in lines:
         columns, kind = rows.get(text), _Kind.ROW
         if columns is None:
@@ -107,7 +107,7 @@ def blocks(lines: Iterable[Line], layout: Layout, name: str, *, tag: int | None 
         if (kind is _Kind.END or kind is _Kind.FIRST) and (block.words or block.faults):
             block.end, block.next_line = (line_end, number + 1) if kind is _Kind.END else (end, number)
             yield block
-            block = Block()
+            block = SentenceRows()
         if kind is _Kind.ROW or kind is _Kind.FIRST:
             block.words.append(columns[word_at])
             block.tags.append(columns[tag_at])

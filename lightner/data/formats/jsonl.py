@@ -17,7 +17,7 @@ from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._json import Record, records_of
 from lightner.data.formats._layers import annotation_of
 from lightner.data.formats._spans import Marked, count_characters, sentence_of
-from lightner.data.formats._tags import OUTSIDE, Tagged, decode, encode
+from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode
 from lightner.data.formats._text import write_text
 from lightner.data.formats._values import blank, quote
 from lightner.data.formats.options import Columns
@@ -75,7 +75,7 @@ def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
     write_text(path, "".join(lines))
 
 
-_Found = Sentence | Tagged | Marked
+_Found = Sentence | TaggedWords | Marked
 
 
 def _read(record: Any, place: str, *, wanted: Columns, findings: Findings) -> Iterator[_Found]:
@@ -112,7 +112,7 @@ def _read(record: Any, place: str, *, wanted: Columns, findings: Findings) -> It
 def _sentences(found: Sequence[_Found], findings: Findings) -> list[Sentence]:
     """Finish sentences by what all records show: the scheme of their tags, and what their offsets count."""
     ready: dict[int, Sentence] = {}
-    tagged: list[Tagged] = []
+    tagged: list[TaggedWords] = []
     marked: dict[int, Marked] = {}
     for number, each in enumerate(found):
         if isinstance(each, Sentence):
@@ -132,7 +132,7 @@ def _sentences(found: Sequence[_Found], findings: Findings) -> list[Sentence]:
 _INSIDE = ("I-", "M-")
 
 
-def _without_blanks(row: Tagged, findings: Findings) -> Tagged | None:
+def _without_blanks(row: TaggedWords, findings: Findings) -> TaggedWords | None:
     """The row without blank words; None if no words are left, or if a blank word is tagged (a fault)."""
     if not row.words:
         findings.note("blank texts left out", row.place)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightner.data.formats._findings import FormatError
-from lightner.data.formats._tags import Tagged
+from lightner.data.formats._tags import TaggedWords
 from lightner.data.formats._values import quote, string
 
 _KIND = "documents of spaCy that cannot be understood"
@@ -28,7 +28,7 @@ def is_document(record: Mapping[str, Any]) -> bool:
     return isinstance(record.get("paragraphs"), list)
 
 
-def sentences_of(record: Mapping[str, Any], place: str) -> Iterator[Tagged]:
+def sentences_of(record: Mapping[str, Any], place: str) -> Iterator[TaggedWords]:
     """The sentences of such a document. Raises FormatError."""
     for number, paragraph in enumerate(record["paragraphs"]):
         where = f"{place}: paragraphs[{number}]"
@@ -39,7 +39,7 @@ def sentences_of(record: Mapping[str, Any], place: str) -> Iterator[Tagged]:
             yield _sentence(sentence, f"{where}.sentences[{index}]")
 
 
-def _sentence(sentence: object, place: str) -> Tagged:
+def _sentence(sentence: object, place: str) -> TaggedWords:
     tokens = sentence.get("tokens") if isinstance(sentence, dict) else None
     if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
         raise FormatError(place, f"found {quote(sentence)}, expected an object with 'tokens'", kind=_KIND)
@@ -52,4 +52,4 @@ def _sentence(sentence: object, place: str) -> Tagged:
             said = f"found {tag!r}, expected a tag: {_MISSING!r} says that it is missing"
             raise FormatError(f"{where}.ner", said, kind=_KIND)
         tags.append(tag)
-    return Tagged(tuple(words), tuple(tags), place, 0, "ner")
+    return TaggedWords(tuple(words), tuple(tags), place, 0, "ner")
