@@ -13,6 +13,7 @@ from lightner.cli import values
 from lightner.data.formats.options import Repair, parse_columns, parse_repairs
 from lightner.jobs import command
 from lightner.jobs.options import LIVE
+from lightner.labels import parse_labels
 from lightner.types import InputError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -158,6 +159,19 @@ def json_option(function: Decorated) -> Decorated:
 def file_option(*names: str, **given: Any) -> Callable[[Decorated], Decorated]:
     """An option that names a file, which the shell completes."""
     return click.option(*names, type=click.Path(), metavar="FILE", **given)
+
+
+def labels_option(**given: Any) -> Callable[[Decorated], Decorated]:
+    """`--labels`: their names on the command line."""
+    return click.option("--labels", type=Parsed(parse_labels), metavar="NAME,...", **given)
+
+
+def label_files_options(function: Decorated) -> Decorated:
+    """`--label-words` and `--descriptions`: what labels mean, where their names say too little."""
+    words = file_option("--label-words", help='JSON: {"label": ["word", ...]} (default: from the label names)')
+    return words(
+        file_option("--descriptions", help='JSON: {"label": "what it is"}, in place of --label-words')(function)
+    )
 
 
 def example(*lines: str) -> str:

@@ -14,6 +14,7 @@ import click
 
 import lightner
 from lightner.cli.annotate import annotate
+from lightner.cli.create import create
 from lightner.cli.data import data
 from lightner.cli.doctor import doctor
 from lightner.cli.evaluate import evaluate
@@ -56,7 +57,7 @@ def group() -> None:
     """Few-shot named-entity recognition by prompt tuning of one frozen encoder-decoder, tuned and served on Ray."""
 
 
-for _command in (tune, tag, serve, evaluate, annotate, prompts, data, doctor, pretrain):
+for _command in (create, tune, tag, serve, evaluate, annotate, prompts, data, doctor, pretrain):
     group.add_command(_command)
 
 

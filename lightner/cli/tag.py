@@ -5,24 +5,36 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO, TypeAlias
 
 import click
 
-from lightner.cli.parameters import Command, backbone_option, example, json_option, reference_option, registry_option
+from lightner.cli.parameters import (
+    Command,
+    backbone_option,
+    example,
+    json_option,
+    label_files_options,
+    labels_option,
+    reference_option,
+    registry_option,
+)
 from lightner.jobs import command, rows
-from lightner.types import InputError, TaggedText
+from lightner.jobs.label_files import labels_given
+from lightner.jobs.options import LIVE
+from lightner.types import InputError, LabelSet, TaggedText
 
 _AT_ONCE = 64
 _PATIENCE_S = 10.0
 _STDIN = "-"
 _KEY = "LIGHTNER_READ_KEY"
 _FIELDS = ("start", "end", "text", "label", "score")
-# Texts to the version of the prompt that read each, and what it found.
-_Reader: TypeAlias = Callable[[Sequence[str]], list[tuple[str, TaggedText]]]
+# Texts to the version of the prompt that read each, which labels have not, and what it found.
+_Reader: TypeAlias = Callable[[Sequence[str]], list[tuple[str | None, TaggedText]]]
 
 
 @click.command(
@@ -30,10 +42,13 @@ _Reader: TypeAlias = Callable[[Sequence[str]], list[tuple[str, TaggedText]]]
     epilog=example(
         'lightner tag --domain recipes "Whisk 150 g of sugar."',
         "lightner tag --domain recipes --file notes.txt --json > notes.jsonl",
+        'lightner tag --labels "dish, ingredient" "Whisk 150 g of sugar."',
     ),
 )
 @click.argument("texts", nargs=-1, metavar="[TEXT...]")
-@click.option("--domain", required=True, metavar="NAME", help="whose prompt reads the texts")
+@click.option("--domain", metavar="NAME", help="whose prompt reads the texts")
+@labels_option(help="in place of a domain: names between commas, perhaps each with a description after a colon")
+@label_files_options
 @click.option(
     "--file",
     type=click.Path(allow_dash=True),
@@ -49,56 +64,104 @@ _Reader: TypeAlias = Callable[[Sequence[str]], list[tuple[str, TaggedText]]]
     help=f"ask the service at this address instead of loading a prompt; its key is in {_KEY}",
 )
 @json_option
-def tag(texts: tuple[str, ...], domain: str, file: str | None, url: str | None, as_json: bool, **given: Any) -> int:
-    """Print the entities of texts.
+def tag(
+    texts: tuple[str, ...],
+    file: str | None,
+    url: str | None,
+    as_json: bool,
+    labels: Mapping[str, str | None] | None,
+    label_words: str | None,
+    descriptions: str | None,
+    **given: Any,
+) -> int:
+    """Print the entities of texts, by a domain's prompt or by labels for which nothing was tuned.
 
     Each text is followed by its entities, a line each: label, characters from..to, words, probability. With --json a
     text is one line, an object like those of `lightner annotate`.
     """
     if bool(texts) == bool(file):
         raise click.UsageError("found both texts and --file, expected one" if texts else "found no text and no --file")
+    _check_choice(labels, label_words or descriptions, **given)
 
     def work() -> None:
-        reader = _service(domain, url, **given) if url else _here(domain, **given)
+        named = None if labels is None else labels_given(labels, label_words=label_words, descriptions=descriptions)
+        choice = _Choice(labels=named, **given)
         shown = _as_json if as_json else _as_lines
-        with reader as read:
+        with _service(choice, url) if url else nullcontext(_here(choice)) as read:
             lines = iter(texts) if file is None else _lines(file)
             while portion := list(islice(lines, _AT_ONCE)):
                 for text, (version, tagged) in zip(portion, read(portion), strict=True):
-                    click.echo(shown(domain, text, version, tagged))
+                    click.echo(shown(choice.domain, text, version, tagged))
 
     return command.exit_status(work)
 
 
-@contextmanager
-def _here(domain: str, *, reference: str, backbone: str | None, registry: str) -> Iterator[_Reader]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """What reads the texts: a domain's prompt, or labels; and where that and the backbone are."""
+
+    domain: str | None
+    labels: LabelSet | None
+    reference: str
+    registry: str
+    backbone: str | None
+
+    @property
+    def words_by_label(self) -> dict[str, tuple[str, ...]]:
+        assert self.labels is not None, "only asked where there are labels"
+        return dict(zip(self.labels.names, self.labels.words, strict=True))
+
+
+def _check_choice(labels: object, file: str | None, *, domain: str | None, reference: str, **_: Any) -> None:
+    if (domain is None) == (labels is None):
+        found = "neither --domain nor --labels" if labels is None else "both --domain and --labels"
+        raise click.UsageError(f"found {found}, expected one")
+    if labels is None and file is not None:
+        raise click.UsageError(f"found {file} beside --domain, whose prompt has label words; expected it with --labels")
+    if labels is not None and reference != LIVE:
+        raise click.UsageError(f"found --prompt {reference} beside --labels, which have no versions")
+
+
+def _here(choice: _Choice) -> _Reader:
     from lightner.model import backbone as backbones
+    from lightner.model.untuned import label_prompt
     from lightner.store.loading import prompt_for
     from lightner.store.registry import Registry
     from lightner.tagger import tag_texts
 
-    version, artifact = Registry.open(registry).must_exist().fetch(domain, reference)
-    base = backbones.load(backbone)
-    prompt = prompt_for(artifact, base)
-    yield lambda texts: [(version, tagged) for tagged in tag_texts(base, [(prompt, text) for text in texts])]
+    if choice.labels is not None:
+        version, base = None, backbones.load(choice.backbone)
+        prompt = label_prompt(base, choice.labels)
+    else:
+        assert choice.domain is not None, "one of the two was given"
+        version, artifact = Registry.open(choice.registry).must_exist().fetch(choice.domain, choice.reference)
+        base = backbones.load(choice.backbone)
+        prompt = prompt_for(artifact, base)
+    return lambda texts: [(version, tagged) for tagged in tag_texts(base, [(prompt, text) for text in texts])]
 
 
 @contextmanager
-def _service(domain: str, url: str, *, reference: str, **_: Any) -> Iterator[_Reader]:
+def _service(choice: _Choice, url: str) -> Iterator[_Reader]:
     from lightner.client import Client, ClientError, ProblemError
 
     with Client(url, key=os.environ.get(_KEY) or None, patience_s=_PATIENCE_S, texts_per_request=_AT_ONCE) as client:
 
-        def read(texts: Sequence[str]) -> list[tuple[str, TaggedText]]:
+        def asked(texts: Sequence[str]) -> list[tuple[str | None, TaggedText]]:
+            if choice.domain is None:
+                return [(None, each) for each in client.tag_labels(choice.words_by_label, texts)]
+            found = client.tag(choice.domain, texts, prompt=choice.reference)
+            return [(each.prompt_version, TaggedText(each.entities, each.windows)) for each in found]
+
+        def read(texts: Sequence[str]) -> list[tuple[str | None, TaggedText]]:
             try:
-                found = client.tag(domain, texts, prompt=reference)
+                return asked(texts)
             except ProblemError as error:
                 if 400 <= error.problem.status < 500:
-                    raise InputError(f"{url}, domain {domain!r}: {error}") from error
+                    where = url if choice.domain is None else f"{url}, domain {choice.domain!r}"
+                    raise InputError(f"{where}: {error}") from error
                 raise OSError(f"{url}: {error}") from error
             except ClientError as error:
                 raise OSError(str(error)) from error
-            return [(each.prompt_version, TaggedText(each.entities, each.windows)) for each in found]
 
         yield read
 
@@ -119,13 +182,13 @@ def _rows(stream: BinaryIO, name: str) -> Iterator[str]:
     return (row.text or "" for row in rows.read_rows(stream, name, rows.RowFormat(rows.TEXT)))
 
 
-def _as_json(domain: str, text: str, version: str, tagged: TaggedText) -> str:
+def _as_json(domain: str | None, text: str, version: str | None, tagged: TaggedText) -> str:
     entities = [{name: getattr(each, name) for name in _FIELDS} for each in tagged.entities]
-    row = {"domain": domain, "prompt_version": version, "text": text, "entities": entities, "windows": tagged.windows}
-    return json.dumps(row, ensure_ascii=False)
+    read_by = {"domain": domain} if version is None else {"domain": domain, "prompt_version": version}
+    return json.dumps({**read_by, "text": text, "entities": entities, "windows": tagged.windows}, ensure_ascii=False)
 
 
-def _as_lines(_domain: str, text: str, _version: str, tagged: TaggedText) -> str:
+def _as_lines(_domain: str | None, text: str, _version: str | None, tagged: TaggedText) -> str:
     places = [f"{each.start}..{each.end}" for each in tagged.entities]
     wide = max((len(each.label) for each in tagged.entities), default=0)
     room = max(map(len, places), default=0)

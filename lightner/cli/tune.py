@@ -17,6 +17,7 @@ from lightner.cli.parameters import (
     columns_option,
     example,
     file_option,
+    label_files_options,
     registry_option,
     repair_option,
 )
@@ -54,7 +55,7 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
     help="start from the prompt of another domain, whatever its labels; its lengths are not scanned;"
     f" '{AUTO}': scan label words alone and at most {MOST_SOURCES} live prompts (docs/rules.md)",
 )
-@file_option("--label-words", help='JSON: {"label": ["word", ...]} (default: from the label names)')
+@label_files_options
 @click.option(
     "--lengths",
     type=Several(Parsed(values.at_least(0))),

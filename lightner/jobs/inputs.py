@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -15,6 +14,7 @@ import yaml
 from lightner.data import inspection
 from lightner.data.formats import Corpus, labels_of, read_corpus
 from lightner.data.inspection import DataReport
+from lightner.jobs.label_files import described, read_text
 from lightner.jobs.options import TuneOptions
 from lightner.store import lineage
 from lightner.store.card import JSON
@@ -61,7 +61,7 @@ def material_of(options: TuneOptions) -> Material:
     report = inspection.inspect(everything, dev, test)
     if report.errors:
         raise InputError(f"{options.train}: " + " ".join(report.errors))
-    words = {} if options.label_words is None else _label_words(options.label_words)
+    words = described(label_words=options.label_words, descriptions=options.descriptions)
     labels = LabelSet.of(labels_of([*everything, *dev]), words)
     pins = {} if options.pin is None else _pins(options.pin)
     scheme, folds = _scheme(options, everything, dev, pins)
@@ -121,22 +121,9 @@ def _scheme(
     return replace(scheme, workers=options.workers or scheme.workers), folds
 
 
-def _label_words(file: str) -> dict[str, list[str]]:
-    try:
-        found = json.loads(_text(file))
-    except ValueError as error:
-        raise InputError(f"{file}: found no JSON ({error}), expected an object of lists of words") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: found {type(found).__name__}, expected an object of lists of words")
-    for name, words in found.items():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            raise InputError(f"{file}: found {words!r} for label {name!r}, expected a list of words")
-    return found
-
-
 def _pins(file: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(_text(file))
+        found = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:
         raise InputError(f"{file}: found no YAML ({error}), expected a mapping of settings") from error
     if not isinstance(found, dict):
@@ -146,10 +133,3 @@ def _pins(file: str) -> dict[str, Any]:
             f"{file}: found settings {sorted(map(str, unknown))}, expected some of {sorted(_OF_SCHEME | _OF_PLAN)}"
         )
     return found
-
-
-def _text(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: found no readable text ({error}), expected a UTF-8 file") from error

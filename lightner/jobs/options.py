@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class TuneOptions:
     source: str | None = None
     """The domain to start from, as `domain` or `domain@reference`, or `AUTO`."""
     label_words: str | None = None
+    descriptions: str | None = None
+    """In place of the label words."""
     lengths: tuple[int, ...] = rules.PROMPT_LENGTHS
     rates: tuple[float, ...] = rules.LEARNING_RATES
     pin: str | None = None
@@ -50,6 +53,20 @@ class TuneOptions:
     """What reading may mend of all files."""
     dry_run: bool = False
     force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateOptions:
+    """Of `create`."""
+
+    domain: str
+    labels: Mapping[str, str | None]
+    """Names, each perhaps with a description."""
+    registry: str
+    label_words: str | None = None
+    descriptions: str | None = None
+    backbone: str | None = None
+    as_json: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,10 +42,13 @@ def find(registry: Registry, reference: str, base: Backbone, *, sentences: Seque
     """The prompt that `domain` or `domain@version-or-alias` names, for trials that are measured on `sentences`.
 
     Raises:
-        InputError: no such prompt, a prompt tuned on another backbone, or one with fewer slots than labels.
+        InputError: no such prompt, a prompt tuned on another backbone, one with fewer slots than labels, or one made
+            from label names alone.
     """
     domain, _, ref = reference.partition("@")
     version, artifact = registry.fetch(domain, ref or LIVE)
+    if artifact.card.untuned:
+        raise InputError(f"--from {reference}: found a prompt made from label names alone, expected one that was tuned")
     known = len(sentences) - sum(unseen(sentences, artifact.card))
     source = SourcePrompt(f"{domain}@{version}", prompt_for(artifact, base), artifact.card, known)
     if source.lengths["prompt_length"] < 0:
@@ -69,7 +72,7 @@ def likely(
 ) -> tuple[SourcePrompt, ...]:
     """At most MOST_SOURCES live prompts of other domains, likeliest first, by the rule in docs/rules.md.
 
-    Only prompts of the same backbone that learned from none of `sentences`: sentences that a fold holds out must be new
+    Only tuned prompts of the same backbone that learned from none of `sentences`: sentences that a fold holds out must be new
     to its starting prompt.
     """
     ranked = heapq.nsmallest(
@@ -95,7 +98,7 @@ def _usable(
             continue
         card = artifact.card
         fits = card.backbone_fingerprint == base.fingerprint and card.length >= len(card.labels)
-        if fits and all(unseen(sentences, card)):
+        if fits and not card.untuned and all(unseen(sentences, card)):
             yield version, artifact
 
 

@@ -129,6 +129,53 @@ def test_a_service_is_asked_with_its_key_and_gives_the_same_answers(
     assert "401" in capsys.readouterr().err
 
 
+LABELS = "food: soup, person, place: a city of the group"
+GIVEN = {"food": "soup", "person": None, "place": "a city of the group"}
+
+
+def by_labels(place: Place, text: str) -> dict[str, Any]:
+    tagged = place.offline_labels(GIVEN, text)
+    return {"domain": None, "text": text, "entities": entities_of(tagged), "windows": tagged.windows}
+
+
+def test_labels_in_place_of_a_domain_tag_here_and_by_a_service(
+    place: Place, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected_rows = [by_labels(place, text) for text in TEXTS]
+    assert sum(len(row["entities"]) for row in expected_rows) > 1
+    assert main(["tag", "--labels", LABELS, "--backbone", str(place.folder), "--json", *TEXTS]) == 0
+    assert rows_of(capsys.readouterr().out) == expected_rows
+    monkeypatch.setenv("LIGHTNER_READ_KEY", KEY)
+    assert main(["tag", "--labels", LABELS, "--url", url, "--json", *TEXTS]) == 0
+    assert rows_of(capsys.readouterr().out) == expected_rows
+    assert main(["tag", "--labels", "C, C++", "--url", url, "a"]) == 2
+    assert "found equal label words for 'C', 'C++'" in capsys.readouterr().err
+
+
+def test_descriptions_of_labels_come_from_a_file(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "texts.json").write_text(json.dumps({name: text for name, text in GIVEN.items() if text}))
+    words = ["tag", "--labels", ",".join(GIVEN), "--descriptions", str(file), "--backbone", str(place.folder)]
+    assert main([*words, "--json", TEXTS[3]]) == 0
+    assert rows_of(capsys.readouterr().out) == [by_labels(place, TEXTS[3])]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "found neither --domain nor --labels, expected one"),
+        (["--labels", "a", "--domain", "movies"], "found both --domain and --labels, expected one"),
+        (["--domain", "movies", "--label-words", "w.json"], "found w.json beside --domain"),
+        (["--labels", "a", "--prompt", "v000001"], "found --prompt v000001 beside --labels, which have no versions"),
+        (["--labels", "a, a"], "--labels: found 'a' twice, expected distinct names"),
+    ],
+)
+def test_one_of_a_domain_and_labels_reads(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tag", *words, "a text"]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_service_that_is_not_there_is_a_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

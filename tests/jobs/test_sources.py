@@ -17,9 +17,10 @@ from lightner.store.artifact import PromptArtifact
 from lightner.store.card import JSON
 from lightner.store.lineage import Measured, traces
 from lightner.store.registry import Registry
+from lightner.store.untuned import untuned_artifact
 from lightner.tuning import rules
 from lightner.tuning.training import fit, folded_tensors
-from lightner.types import LabelSet, Sentence, Span
+from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.conftest import LocalRay
 from tests.support.jobs import start, words
 from tests.support.tiny import tiny_artifact, tiny_backbone
@@ -60,6 +61,15 @@ def test_sources_with_most_labels_in_common_are_tried_then_those_that_learned_fr
     assert likely(registry) == ["two@v000001", "one-large@v000001"]
     published(registry, "two", "person", "tool")
     assert likely(registry) == ["two@v000002", "one-large@v000001"]
+
+
+def test_a_prompt_that_has_learned_nothing_is_not_a_source(tmp_path: Path) -> None:
+    registry = Registry.open(str(tmp_path))
+    registry.create(untuned_artifact("begun", LABELS, BASE))
+    published(registry, "tuned", "harbour")
+    assert likely(registry) == ["tuned@v000001"]
+    with pytest.raises(InputError, match="--from begun: found a prompt made from label names alone, expected one that"):
+        sources.find(registry, "begun", BASE, sentences=MINE)
 
 
 def test_prompts_that_would_leak_or_do_not_fit_are_not_sources(tmp_path: Path) -> None:
