@@ -257,10 +257,13 @@ def infer(backbone: Backbone, work: Work) -> Inferred:
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
-    """Scored spans of each row in the caller's order, in the words of that row."""
-    return [
-        inferred.decoded[place].spans(work.rows[place].prompt.labels.names, inferred.space) for place in work.places
-    ]
+    """Spans of each row in the caller's order, in the words of that row, with calibrated scores."""
+    return [_calibrated(inferred.decoded[place], work.rows[place].prompt, inferred.space) for place in work.places]
+
+
+def _calibrated(decoded: Decoded, prompt: Prompt, space: Space) -> ScoredSpans:
+    probability = prompt.calibration.probability
+    return [(span, probability(score)) for span, score in decoded.spans(prompt.labels.names, space)]
 
 
 def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> ScoredSpans:

@@ -6,6 +6,7 @@ A span is in words, end exclusive, everywhere except at the edges; characters ex
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -126,6 +127,42 @@ class Reach:
 
     words: int = MOST_WORDS
     sentences: int = 0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes probabilities of a prompt's raw scores, and below which an entity is better left out.
+
+    `sigmoid(logit(score) / temperature + offset)`; the default changes no score. `threshold` is that of labels that
+    `thresholds` does not name. Raises InputError for values that cannot be these.
+    """
+
+    temperature: float = 1.0
+    offset: float = 0.0
+    threshold: float = 0.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.temperature < math.inf and math.isfinite(self.offset)):
+            found = f"temperature {self.temperature} and offset {self.offset}"
+            raise InputError(f"calibration: found {found}, expected a number above 0 and a finite one")
+        for value in (self.threshold, *self.thresholds.values()):
+            if not 0 <= value <= 1:
+                raise InputError(f"calibration: found threshold {value}, expected a number from 0 to 1")
+
+    def probability(self, score: float) -> float:
+        """The probability that an entity of this raw score is right."""
+        if (self.temperature, self.offset) == (1.0, 0.0) or not 0 < score < 1:
+            return score
+        logit = math.log(score) - math.log1p(-score)
+        return 1 / (1 + math.exp(-max(-_MOST_LOGIT, logit / self.temperature + self.offset)))
+
+    def least(self, label: str) -> float:
+        """The threshold of a label."""
+        return self.thresholds.get(label, self.threshold)
+
+
+_MOST_LOGIT = 700.0  # beyond it the exponential overflows
 
 
 def alike(names: Iterable[str], keys: Iterable[Hashable]) -> tuple[tuple[str, ...], ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from lightner.evaluation.calibration import Guess
 from lightner.evaluation.metrics import score
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
@@ -16,10 +18,26 @@ def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) 
     return pooled(evaluate_each(backbone, prompt, sentences), prompt.labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Scores on each sentence, and all predicted entities with what they were sure of."""
+
+    scores: tuple[Scores, ...]
+    guesses: tuple[Guess, ...]
+
+
+def evaluate_guesses(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Evaluated:
+    """What a prompt finds in each sentence, as counts and as guesses that are right or wrong."""
+    tagged = tag_words(backbone, [(prompt, sentence.words) for sentence in sentences])
+    pairs = list(zip(sentences, tagged, strict=True))
+    scores = (score([sentence.spans], [[span for span, _ in found]]) for sentence, found in pairs)
+    guesses = (Guess(span.label, sure, span in sentence.spans) for sentence, found in pairs for span, sure in found)
+    return Evaluated(tuple(scores), tuple(guesses))
+
+
 def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> tuple[Scores, ...]:
     """Strict entity-level scores of a prompt on each sentence; their sum equals the result of `evaluate`."""
-    found = predict(backbone, prompt, sentences)
-    return tuple(score([sentence.spans], [spans]) for sentence, spans in zip(sentences, found, strict=True))
+    return evaluate_guesses(backbone, prompt, sentences).scores
 
 
 def predict(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> list[list[Span]]:

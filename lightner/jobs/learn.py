@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from lightner.evaluation import reports
+from lightner.evaluation.calibration import Calibrated, calibrate
 from lightner.evaluation.intervals import f1_interval
 from lightner.jobs import command, other_seeds, plot, scan
 from lightner.jobs.choices import Choice, milestones_of
@@ -29,14 +30,15 @@ say = partial(print, flush=True)  # a job's log is a file: every line must be in
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Results of a job: the scan and its pictures, F1 of the chosen trial with other seeds; the final run with its
-    cost and tensors, and the card of the prompt that it started from."""
+    """Results of a job: the scan, the pictures, F1 of the chosen trial with other seeds and how its scores are
+    calibrated; the final run, the card of what it started from, its cost and tensors."""
 
     scan: Scan
     pictures: Mapping[str, bytes]
     chosen: Trial
     folds: tuple[Fold, ...]
     repeats: tuple[float, ...]
+    calibrated: Calibrated | None
     final: Run
     source: Card | None
     cost: Cost
@@ -91,8 +93,24 @@ def learn(
     final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
     [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
+    calibrated = _calibrated(chosen)
+    if calibrated is not None:
+        pictures[plot.CALIBRATION] = plot.calibration_picture(calibrated)
     source = choice.source.card if choice.source else None
-    return Outcome(scanned, pictures, chosen, material.folds, again, final, source, end.cost, learned(end))
+    return Outcome(scanned, pictures, chosen, material.folds, again, calibrated, final, source, end.cost, learned(end))
+
+
+def _calibrated(chosen: Trial) -> Calibrated | None:
+    """The calibration by the entities that the folds of the chosen trial found; says how good it is."""
+    done = chosen.chosen
+    found = calibrate(done.guesses, gold=(done.scores or Scores()).micro.gold)
+    if found is not None:
+        say(
+            f"calibrated on {found.guesses} entities: expected calibration error {100 * found.error_before:.1f} before,"
+            f" {100 * found.error_after:.1f} after; f1 {100 * found.f1:.1f}, with tuned thresholds"
+            f" {100 * found.f1_tuned:.1f}"
+        )
+    return found
 
 
 def _report(options: TuneOptions, material: Material, scanned: Scan, chosen: Trial, *, where: str) -> None:

@@ -1,4 +1,7 @@
-"""F1 of every trial by round as a picture, a page and a table, in the run's storage and next to the prompt."""
+"""Pictures of a tuning job: F1 of every trial by round, as a picture, a page and a table, and the calibration.
+
+In the run's storage and next to the prompt.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lightner.evaluation.calibration import Calibrated
 from lightner.jobs import scan
 from lightner.jobs.on_ray import storage
 from lightner.jobs.scan import Trial
 
 PICTURE, PAGE, TABLE = "scan.png", "scan.html", "scan.txt"
+CALIBRATION = "calibration.png"
 _STYLE = "body{font-family:sans-serif;margin:2em}svg{max-width:100%;height:auto}pre{overflow-x:auto}"
 
 
@@ -42,6 +47,31 @@ def picture(trials: Sequence[Trial], chosen: Trial) -> bytes:
     """A PNG with a line for every trial; the chosen one is thick, with a mark at its best round."""
     file = io.BytesIO()
     _figure(trials, chosen).savefig(file, format="png", dpi=120, metadata={"Software": None})
+    return file.getvalue()
+
+
+def calibration_picture(found: Calibrated) -> bytes:
+    """A PNG: how often entities of a score are right, before and after calibration; precision and recall by threshold.
+
+    Marks are as large as their bins have entities.
+    """
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(ncols=2)
+    left.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":")
+    both = (("before", found.error_before, found.bins_before), ("after", found.error_after, found.bins_after))
+    for name, error, bins in both:
+        scores, shares = [each.score for each in bins], [each.right for each in bins]
+        [line] = left.plot(scores, shares, label=f"{name}: expected error {100 * error:.1f} %", linewidth=1.2)
+        left.scatter(scores, shares, s=[20 + 200 * each.count / found.guesses for each in bins], color=line.get_color())
+    left.set(xlabel="score", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    for name in ("precision", "recall"):
+        right.plot([each.threshold for each in found.curve], [getattr(each, name) for each in found.curve], label=name)
+    right.axvline(found.calibration.threshold, color="grey", linestyle=":", label="tuned threshold")
+    right.set(xlabel="threshold", xlim=(0, 1), ylim=(0, 1))
+    for axes in (left, right):
+        axes.legend(fontsize="small")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
     return file.getvalue()
 
 

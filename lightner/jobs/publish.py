@@ -22,6 +22,8 @@ from lightner.jobs.scan import Trial
 from lightner.jobs.worker import Cost
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact
+from lightner.store.calibration import KEY as CALIBRATION
+from lightner.store.calibration import calibration_json
 from lightner.store.card import JSON, Card, metrics_of
 from lightner.store.lineage import traces
 from lightner.store.loading import artifact_of, prompt_for, with_draft_tagger
@@ -177,6 +179,8 @@ def _metrics(outcome: Outcome) -> dict[str, JSON]:
         },
         "measured_on": measured_on(outcome.folds),
     }
+    if outcome.calibrated is not None:
+        found[CALIBRATION] = calibration_json(outcome.calibrated)
     if again := outcome.repeats:
         found["other_seeds"] = {
             "f1": again,

@@ -72,8 +72,8 @@ def likely(
 ) -> tuple[SourcePrompt, ...]:
     """At most MOST_SOURCES live prompts of other domains, likeliest first, by the rule in docs/rules.md.
 
-    Only tuned prompts of the same backbone that learned from none of `sentences`: sentences that a fold holds out must be new
-    to its starting prompt.
+    Only tuned prompts of the same backbone that learned from none of `sentences`: sentences that a fold holds out must
+    be new to its starting prompt.
     """
     ranked = heapq.nsmallest(
         MOST_SOURCES,

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightner.types import LabelSet, Reach
+from lightner.types import Calibration, LabelSet, Reach
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Prompt:
     """All that one domain adds to the backbone, on one device: guidance (B = 1) and label vectors `v_c` [K, D].
 
     Texts are read in parts of its `reach`. A `draft_tagger` [1 + 2 K, D + 1] (`lightner.model.drafts`) saves passes of
-    decoding and changes no output.
+    decoding and changes no output. Raw scores become probabilities by its `calibration`.
     """
 
     labels: LabelSet
@@ -101,6 +101,7 @@ class Prompt:
     label_vectors: Tensor
     draft_tagger: Tensor | None = None
     reach: Reach = Reach()  # noqa: RUF009 a frozen value
+    calibration: Calibration = Calibration()  # noqa: RUF009 a frozen value
 
     @property
     def nbytes(self) -> int:

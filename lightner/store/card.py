@@ -12,7 +12,18 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, InputError, LabelSet, Reach, Scores, check_name
+from lightner.store.calibration import calibration_in, calibration_section
+from lightner.types import (
+    DISTRIBUTION,
+    EMBEDDED,
+    MOST_WORDS,
+    Calibration,
+    InputError,
+    LabelSet,
+    Reach,
+    Scores,
+    check_name,
+)
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -65,6 +76,12 @@ class Card:
         LabelSet(self.labels, self.label_words)
         for name in _OBJECTS:
             object.__setattr__(self, name, _plain_json(getattr(self, name), name))
+        calibration_in(self.metrics)  # answers depend on it
+
+    @property
+    def calibration(self) -> Calibration:
+        """How raw scores become probabilities; a card of an earlier package has none, which changes no score."""
+        return calibration_in(self.metrics)
 
     @property
     def label_set(self) -> LabelSet:
@@ -163,6 +180,7 @@ def readme(card: Card) -> str:
         _UNTUNED_REMARK if card.untuned else "",
         f"- backbone fingerprint: `{card.backbone_fingerprint}`\n- created: {card.created}",
         _scores_table(card),
+        calibration_section(card.metrics),
         _scan_table(card.tuning.get("scan")),
         *(_section(title, getattr(card, name)) for title, name in _SECTIONS),
     ]

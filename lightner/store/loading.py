@@ -73,7 +73,8 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     tagger = artifact.tensors.get(DRAFT_TAGGER)
     moved_tagger = None if tagger is None else torch.from_numpy(tagger).to(device, dtype)
     vectors = _label_vectors(artifact, backbone).to(device, dtype)
-    return Prompt(card.label_set, guidance_of(artifact).to(device, dtype), vectors, moved_tagger, card.reach)
+    guidance = guidance_of(artifact).to(device, dtype)
+    return Prompt(card.label_set, guidance, vectors, moved_tagger, card.reach, card.calibration)
 
 
 def _way_out(card: Card) -> str:

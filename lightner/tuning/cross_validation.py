@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightner.data.sampling import Sentences, folds, hold_out
+from lightner.evaluation.calibration import Guess
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
 from lightner.tuning import rules
@@ -126,6 +127,7 @@ def pool(rounds: Sequence[Round]) -> Round:
         sum(each.loss for each in rounds) / len(rounds),
         sum(scores, Scores()) if scores else None,
         tuple(scores for each in rounds for scores in each.sentences),
+        tuple(guess for each in rounds for guess in each.guesses),
     )
 
 
@@ -147,7 +149,9 @@ def read_history(folder: Path) -> History:
 def _plain(done: Round) -> dict[str, Any]:
     types = None if done.scores is None else _plain_scores(done.scores)
     sentences = [_plain_scores(each) for each in done.sentences]
-    return {"epoch": done.epoch, "step": done.step, "loss": done.loss, "types": types, "sentences": sentences}
+    guesses = [astuple(guess) for guess in done.guesses]
+    plain = {"epoch": done.epoch, "step": done.step, "loss": done.loss, "types": types, "sentences": sentences}
+    return {**plain, "guesses": guesses}
 
 
 def _plain_scores(scores: Scores) -> dict[str, tuple[int, ...]]:
@@ -161,4 +165,6 @@ def _scores(types: Mapping[str, Sequence[int]]) -> Scores:
 def _round(row: dict[str, Any]) -> Round:
     types = row["types"]
     scores = None if types is None else _scores(types)
-    return Round(row["epoch"], row["step"], row["loss"], scores, tuple(_scores(each) for each in row["sentences"]))
+    sentences = tuple(_scores(each) for each in row["sentences"])
+    guesses = tuple(Guess(*each) for each in row.get("guesses", ()))  # of an earlier package's state there are none
+    return Round(row["epoch"], row["step"], row["loss"], scores, sentences, guesses)

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lightner.evaluation.scoring import evaluate_each, pooled
+from lightner.evaluation.calibration import Guess
+from lightner.evaluation.scoring import evaluate_guesses, pooled
 from lightner.model.backbone import Backbone, step_precision
 from lightner.model.batching import Example, collate
 from lightner.model.batching import encode as encode_words
@@ -38,7 +39,7 @@ _CLIP = 1.0
 class Round:
     """Progress after one round: mean loss per step since the last, and scores on the development sentences.
 
-    `sentences` has the scores of each development sentence.
+    `sentences` has the scores of each development sentence, `guesses` all entities that were predicted there.
     """
 
     epoch: int
@@ -46,6 +47,7 @@ class Round:
     loss: float
     scores: Scores | None
     sentences: tuple[Scores, ...] = ()
+    guesses: tuple[Guess, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,8 @@ class Tuning:
         if not self._dev or (self._worker.rank != 0 and not self._backbone.sharded):
             return Round(number, self._done, loss, None)
         prompt = self.tuned.fold()
-        each = evaluate_each(self._backbone, prompt, self._dev)
-        return Round(number, self._done, loss, pooled(each, prompt.labels), tuple(each))
+        found = evaluate_guesses(self._backbone, prompt, self._dev)
+        return Round(number, self._done, loss, pooled(found.scores, prompt.labels), found.scores, found.guesses)
 
 
 def fit(

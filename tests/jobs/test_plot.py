@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
+from lightner.evaluation.calibration import Guess, calibrate
 from lightner.jobs import plot, scan
 from tests.support.scans import trial
 
@@ -31,6 +32,16 @@ def test_the_picture_shows_every_trial() -> None:
     alone = matplotlib.image.imread(io.BytesIO(plot.picture(TRIALS[:1], TRIALS[0])))
     assert pixels.shape == alone.shape
     assert pixels.shape[0] > 400
+    assert (pixels != alone).any()
+
+
+def test_the_calibration_is_drawn_before_and_after(tmp_path: Path) -> None:
+    guesses = [Guess("dish", 0.5 + number / 200, number % 3 > 0) for number in range(100)]
+    found = calibrate(guesses, gold=100)
+    assert found is not None
+    pixels = matplotlib.image.imread(io.BytesIO(plot.calibration_picture(found)))
+    alone = matplotlib.image.imread(io.BytesIO(plot.calibration_picture(replace(found, bins_after=()))))
+    assert pixels.shape == alone.shape
     assert (pixels != alone).any()
 
 

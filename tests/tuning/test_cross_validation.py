@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,3 +126,16 @@ def test_a_damaged_history_is_refused(tmp_path: Path, content: str | None) -> No
         (tmp_path / HISTORY).write_text(content)
     with pytest.raises(InputError, match=r"checkpoint .*: found no readable history\.json"):
         read_history(tmp_path)
+
+
+def test_every_predicted_entity_of_the_held_sentences_is_a_guess_that_counts(tmp_path: Path) -> None:
+    history, state = validated(tmp_path)
+    for done in history:
+        assert done.scores is not None
+        assert len(done.guesses) == done.scores.micro.predicted
+        assert sum(guess.right for guess in done.guesses) == done.scores.micro.true_positives
+    assert any(done.guesses for done in history)
+    rows = json.loads((state / HISTORY).read_text(encoding="utf-8"))
+    earlier = [{name: value for name, value in row.items() if name != "guesses"} for row in rows]
+    (state / HISTORY).write_text(json.dumps(earlier), encoding="utf-8")
+    assert [done.guesses for done in read_history(state)] == [()] * len(history), "a state of an earlier package"
