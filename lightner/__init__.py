@@ -3,12 +3,13 @@
 The rooms, from the ground up; each uses only those above it in this list (docs/tour.md walks through them):
 
     types, texts    values that travel between layers; texts as callers give them
+    thresholds      which entities are kept, by their scores
     words           raw text to words and sentences, and back
     labels          label names and their words as callers give them
     data            file formats, sampling, inspection of a data set
     model           backbone, prompts, forward pass, decoding
     tagger          texts to entities: what service, annotation and evaluation all call
-    evaluation      scores, intervals, confusions
+    evaluation      scores, intervals, calibration, confusions
     tuning          rules, training, cross-validation
     store           prompts on object storage: artefact, card, registry, lineage
     pretraining     how the embedded backbone is made

@@ -8,7 +8,7 @@ computed offline.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from os import PathLike
@@ -27,6 +27,7 @@ from lightner.model.pointers import Space
 from lightner.model.prompts import Guidance, Prompt, stack
 from lightner.model.untuned import label_prompt
 from lightner.texts import Text, checked_texts
+from lightner.thresholds import GivenThreshold, Thresholds
 from lightner.types import Entity, InputError, Reach, Span, TaggedText
 from lightner.words import (
     ReadWords,
@@ -160,14 +161,30 @@ class Tagger:
         loaded = backbones.load(backbone, device=device, dtype=dtype)
         return cls(loaded, label_prompt(loaded, named))
 
-    def tag(self, texts: Iterable[str | Sequence[str]]) -> list[list[Entity]]:
+    def tag(
+        self,
+        texts: Iterable[str | Sequence[str]],
+        *,
+        threshold: GivenThreshold = 0.0,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> list[list[Entity]]:
         """Entities of each text, in order of position, with character offsets; a text may be given as its words.
 
+        Entities whose score is below `threshold` are left out, or below their label's own one in `thresholds`.
+        "tuned" takes the thresholds that were fitted with the prompt; where none were, all entities stay.
+
         Raises:
-            InputError: `texts` are no texts; the message names the first place and what was found there.
+            InputError: `texts` are no texts; the message names the first place and what was found there. A threshold
+                is not a number from 0 to 1, or is that of an unknown label.
         """
+        least = Thresholds.of(threshold, thresholds)
+        least.check_labels(self.prompt.labels.names)
         pairs = [(self.prompt, text) for text in checked_texts(texts)]
-        return [list(tagged.entities) for tagged in tag_texts(self.backbone, pairs)]
+        fitted = self.prompt.calibration
+        return [
+            [entity for entity in tagged.entities if least.keeps(entity, fitted)]
+            for tagged in tag_texts(self.backbone, pairs)
+        ]
 
 
 def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[TaggedText]:

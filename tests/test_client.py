@@ -6,7 +6,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -120,6 +120,19 @@ class TestTagging:
         named = [("v000001", 1), (None, 2), ("before", 1), ("v000002", 2), ("v000001", 1)]
         found = client.tag_mixed([Item("reviews", TEXTS[0], prompt) for prompt, _ in named])
         assert found == [expected(place, "reviews", TEXTS[0], version) for _, version in named]
+
+    def test_thresholds_may_be_those_that_were_fitted_or_of_one_label(self, client: Client) -> None:
+        def places(found: Sequence[Any]) -> list[list[tuple[int, int, str]]]:
+            return [[(each.start, each.end, each.label) for each in tagged.entities] for tagged in found]
+
+        everything = places(client.tag("movies", TEXTS))
+        assert places(client.tag("movies", TEXTS, threshold="tuned")) == everything, "none were fitted"
+        kept = [[place for place in found if place[-1] != "LOC"] for found in everything]
+        assert kept != everything
+        assert places(client.tag("movies", TEXTS, thresholds={"LOC": 1.0})) == kept
+        assert places(client.tag_mixed([Item("movies", TEXTS[0])], thresholds={"LOC": 1.0})) == kept[:1]
+        with pytest.raises(ProblemError, match="found no such label"):
+            client.tag("movies", TEXTS, thresholds={"city": 0.5})
 
     def test_a_threshold_may_be_named(self, client: Client) -> None:
         (every,) = client.tag("movies", [TEXTS[-1]])

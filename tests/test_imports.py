@@ -18,16 +18,17 @@ INSTALLED = {"types", "words"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "texts": {"types"},
+    "thresholds": {"types"},
     "words": {"types"},
     "labels": {"types", "words"},
     "data": {"types", "words"},
     "model": {"types", "words"},
-    "tagger": {"types", "texts", "words", "labels", "model"},
+    "tagger": {"types", "texts", "thresholds", "words", "labels", "model"},
     "evaluation": {"types", "words", "data", "model", "tagger"},
     "tuning": {"types", "words", "data", "model", "tagger", "evaluation"},
     "store": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
     "pretraining": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
-    "client": {"types", "texts"},
+    "client": {"types", "texts", "thresholds"},
 }
 _LIBRARY = set(MAY_IMPORT) - {"client"}
 MAY_IMPORT |= {"jobs": _LIBRARY, "service": _LIBRARY, "cli": {*_LIBRARY, "client", "jobs", "service"}}

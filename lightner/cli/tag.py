@@ -7,14 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, BinaryIO, TypeAlias
 
 import click
 
+from lightner.cli import values
 from lightner.cli.parameters import (
     Command,
+    Parsed,
+    Several,
     backbone_option,
     example,
     json_option,
@@ -26,7 +29,8 @@ from lightner.cli.parameters import (
 from lightner.jobs import command, rows
 from lightner.jobs.label_files import labels_given
 from lightner.jobs.options import LIVE
-from lightner.types import InputError, LabelSet, TaggedText
+from lightner.thresholds import Thresholds
+from lightner.types import Calibration, InputError, LabelSet, TaggedText
 
 _AT_ONCE = 64
 _PATIENCE_S = 10.0
@@ -59,6 +63,21 @@ _Reader: TypeAlias = Callable[[Sequence[str]], list[tuple[str | None, TaggedText
 @backbone_option
 @registry_option
 @click.option(
+    "--threshold",
+    type=Parsed(values.threshold),
+    default=0.0,
+    metavar="NUMBER|tuned",
+    help="leave out entities with a lower score; tuned: by the thresholds that were fitted with the prompt",
+)
+@click.option(
+    "--thresholds",
+    type=Several(Parsed(values.label_threshold)),
+    default=(),
+    metavar="LABEL=NUMBER...",
+    callback=lambda _, __, found: dict(found),
+    help="lowest scores of single labels, in place of --threshold",
+)
+@click.option(
     "--url",
     metavar="URL",
     help=f"ask the service at this address instead of loading a prompt; its key is in {_KEY}",
@@ -70,6 +89,8 @@ def tag(
     url: str | None,
     as_json: bool,
     labels: Mapping[str, str | None] | None,
+    threshold: float | str,
+    thresholds: Mapping[str, float],
     label_words: str | None,
     descriptions: str | None,
     **given: Any,
@@ -85,7 +106,7 @@ def tag(
 
     def work() -> None:
         named = None if labels is None else labels_given(labels, label_words=label_words, descriptions=descriptions)
-        choice = _Choice(labels=named, **given)
+        choice = _Choice(labels=named, least=Thresholds.of(threshold, thresholds), **given)
         shown = _as_json if as_json else _as_lines
         with _service(choice, url) if url else nullcontext(_here(choice)) as read:
             lines = iter(texts) if file is None else _lines(file)
@@ -98,13 +119,14 @@ def tag(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """What reads the texts: a domain's prompt, or labels; and where that and the backbone are."""
+    """What reads the texts: a domain's prompt, or labels; where that and the backbone are; which entities are kept."""
 
     domain: str | None
     labels: LabelSet | None
     reference: str
     registry: str
     backbone: str | None
+    least: Thresholds
 
     @property
     def words_by_label(self) -> dict[str, tuple[str, ...]]:
@@ -137,7 +159,17 @@ def _here(choice: _Choice) -> _Reader:
         version, artifact = Registry.open(choice.registry).must_exist().fetch(choice.domain, choice.reference)
         base = backbones.load(choice.backbone)
         prompt = prompt_for(artifact, base)
-    return lambda texts: [(version, tagged) for tagged in tag_texts(base, [(prompt, text) for text in texts])]
+    choice.least.check_labels(prompt.labels.names)
+
+    def read(texts: Sequence[str]) -> list[tuple[str | None, TaggedText]]:
+        found = tag_texts(base, [(prompt, text) for text in texts])
+        return [(version, _kept(tagged, choice.least, prompt.calibration)) for tagged in found]
+
+    return read
+
+
+def _kept(tagged: TaggedText, least: Thresholds, fitted: Calibration) -> TaggedText:
+    return replace(tagged, entities=tuple(each for each in tagged.entities if least.keeps(each, fitted)))
 
 
 @contextmanager
@@ -145,11 +177,12 @@ def _service(choice: _Choice, url: str) -> Iterator[_Reader]:
     from lightner.client import Client, ClientError, ProblemError
 
     with Client(url, key=os.environ.get(_KEY) or None, patience_s=_PATIENCE_S, texts_per_request=_AT_ONCE) as client:
+        least = choice.least.plain
 
         def asked(texts: Sequence[str]) -> list[tuple[str | None, TaggedText]]:
             if choice.domain is None:
-                return [(None, each) for each in client.tag_labels(choice.words_by_label, texts)]
-            found = client.tag(choice.domain, texts, prompt=choice.reference)
+                return [(None, each) for each in client.tag_labels(choice.words_by_label, texts, **least)]
+            found = client.tag(choice.domain, texts, prompt=choice.reference, **least)
             return [(each.prompt_version, TaggedText(each.entities, each.windows)) for each in found]
 
         def read(texts: Sequence[str]) -> list[tuple[str | None, TaggedText]]:

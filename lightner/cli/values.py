@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightner.jobs.command import SUBMITTED
+from lightner.thresholds import TUNED
 from lightner.types import InputError
 
 MAX_SEED = 2**32 - 1
@@ -72,6 +73,19 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise InputError(f"found {text!r}, expected a number from 0 to 1")
     return number
+
+
+def threshold(text: str) -> float | str:
+    """A lowest score, or the word for those that were fitted."""
+    return text if text == TUNED else share(text)
+
+
+def label_threshold(text: str) -> tuple[str, float]:
+    """A label and its lowest score, as in `dish=0.5`."""
+    label, equals, number = text.rpartition("=")
+    if not equals or not label:
+        raise InputError(f"found {text!r}, expected a label and a number, as in dish=0.5")
+    return label, share(number)
 
 
 def _number(text: str) -> float:

@@ -35,11 +35,11 @@ from lightner.client._requests import (
     characters_of,
     checked_labels,
     checked_prompt,
-    checked_threshold,
     portions,
     sendable,
 )
 from lightner.texts import checked_list, checked_texts
+from lightner.thresholds import GivenThreshold, Thresholds
 from lightner.types import Entity, InputError, TaggedText, check_key, check_name
 
 LIVE = "live"
@@ -164,16 +164,25 @@ class Client:
         self._http.close()
 
     def tag(
-        self, domain: str, texts: Iterable[str | Sequence[str]], *, threshold: float = 0.0, prompt: str | None = None
+        self,
+        domain: str,
+        texts: Iterable[str | Sequence[str]],
+        *,
+        threshold: GivenThreshold = 0.0,
+        thresholds: Mapping[str, float] | None = None,
+        prompt: str | None = None,
     ) -> list[Tagged]:
-        """Entities of each text, in the order of the texts.
+        """Entities of each text, in the order of the texts; those below a threshold are left out.
+
+        `thresholds` of labels are in place of `threshold`. "tuned" takes those that were fitted with the prompt; where
+        none were, all entities stay.
 
         Long lists take several requests, one after another. If an alias moves meanwhile, each `Tagged` says which
         version it is of.
         """
         path = f"/v1/domains/{check_name(domain, 'domain')}/entities"
         given = checked_texts(texts)
-        options = {"threshold": checked_threshold(threshold), "prompt": checked_prompt(prompt, "prompt")}
+        options = {**Thresholds.of(threshold, thresholds).plain, "prompt": checked_prompt(prompt, "prompt")}
         sizes = [Size(characters_of(text, f"texts[{place}]")) for place, text in enumerate(given)]
         found: list[Tagged] = []
         for start, end in portions(sizes, self._most):
@@ -184,7 +193,12 @@ class Client:
         return found
 
     def tag_labels(
-        self, labels: Labels, texts: Iterable[str | Sequence[str]], *, threshold: float = 0.0
+        self,
+        labels: Labels,
+        texts: Iterable[str | Sequence[str]],
+        *,
+        threshold: GivenThreshold = 0.0,
+        thresholds: Mapping[str, float] | None = None,
     ) -> list[TaggedText]:
         """Entities of each text by labels that nothing was tuned for, in the order of the texts.
 
@@ -193,22 +207,28 @@ class Client:
         given = checked_labels(labels, "labels")
         items = [Item(text=text, labels=given) for text in checked_texts(texts)]
         found: list[TaggedText] = []
-        for each in self.tag_mixed(items, threshold=threshold):
+        for each in self.tag_mixed(items, threshold=threshold, thresholds=thresholds):
             if isinstance(each, Problem):
                 raise ProblemError(each, retry_after_s=None, passing=each.status in _PASSING)
             found.append(TaggedText(each.entities, each.windows))
         return found
 
-    def tag_mixed(self, items: Iterable[Item], *, threshold: float = 0.0) -> list[Tagged | TaggedText | Problem]:
+    def tag_mixed(
+        self,
+        items: Iterable[Item],
+        *,
+        threshold: GivenThreshold = 0.0,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> list[Tagged | TaggedText | Problem]:
         """Entities of texts of any domains or with labels of their own, read together.
 
         What was read by labels is of no domain. A text that could not be read has a problem in its place.
         """
         given = [sendable(item, f"items[{place}]") for place, item in enumerate(checked_list(items, "items"))]
-        least = checked_threshold(threshold)
+        least = Thresholds.of(threshold, thresholds).plain
         found: list[Tagged | TaggedText | Problem] = []
         for start, end in portions([each.size for each in given], self._most):
-            body = {"items": [each.body for each in given[start:end]], "threshold": least}
+            body = {"items": [each.body for each in given[start:end]], **least}
             answer = self._asked("POST", "/v1/entities", json=body)
             with _expected():
                 found += map(_result, answer["results"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, TypeAlias
 
 from lightner.texts import checked_list, checked_text, has_lone_surrogate
@@ -83,12 +82,6 @@ def checked_labels(labels: object, where: str) -> list[str] | dict[str, str | li
 
 def checked_prompt(prompt: str | None, where: str) -> str | None:
     return None if prompt is None else check_name(prompt, where)
-
-
-def checked_threshold(threshold: object) -> float:
-    if not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
-        raise InputError(f"threshold: found {threshold!r}, expected a number from 0 to 1")
-    return float(threshold)
 
 
 def characters_of(text: str | Sequence[str], where: str) -> int:

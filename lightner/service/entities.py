@@ -24,9 +24,11 @@ from lightner.service.schemas import (
     LabelsItem,
     MixedRequest,
     MixedResponse,
+    ProblemField,
     TextResult,
     content_of,
 )
+from lightner.thresholds import Thresholds
 from lightner.types import Entity, InputError, LabelSet, TaggedText
 
 Given: TypeAlias = str | list[str]
@@ -50,11 +52,12 @@ def router(reader: Reader) -> APIRouter:
         """Entities of texts of one domain."""
         (outcome,) = await reader.tag([Ask(domain, tuple(map(_frozen, request.texts)), request.prompt)])
         answer = answered(outcome)
+        _check_thresholds(request, [answer])
         assert answer.version is not None, "a domain is read by a version of its prompt"
         results = []
         for place, reading in enumerate(answer.texts):
             read = answered(reading, field=f"body.texts.{place}")
-            results.append(TextResult(entities=_entities(read, request), windows=read.windows))
+            results.append(TextResult(entities=_entities(read, answer, request), windows=read.windows))
         return EntitiesResponse(domain=domain, prompt_version=answer.version, results=results)
 
     @routes.post("/v1/entities", responses=documented(401, 413, 422, 429, 503, 504), response_model_exclude_unset=True)
@@ -67,6 +70,7 @@ def router(reader: Reader) -> APIRouter:
         answers = iter(await reader.tag(asks) if asks else ())
         outcomes = [part.refusal or next(answers) for part in parts]
         _check_whole(outcomes)
+        _check_thresholds(request, outcomes)
         results: dict[int, ItemResult | ItemProblem] = {}
         for part, outcome in zip(parts, outcomes, strict=True):
             results.update(zip(part.places, _item_results(outcome, part.places, request), strict=True))
@@ -114,6 +118,18 @@ def _check_whole(outcomes: Sequence[Answer | Refusal]) -> None:
             raise ProblemError(problems.of_refusal(refusal))
 
 
+def _check_thresholds(request: EntitiesRequest | MixedRequest, outcomes: Sequence[Answer | Refusal]) -> None:
+    """Raise a problem about thresholds of labels that no prompt of the request finds, where all prompts are known."""
+    answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    if len(answers) < len(outcomes):
+        return
+    known = {label for answer in answers for label in answer.labels}
+    if unknown := Thresholds(own=request.thresholds).unknown(known):
+        said = f"found no such label, expected some of {', '.join(sorted(known))}"
+        fields = [ProblemField(field=f"body.thresholds.{label}", message=said) for label in unknown]
+        raise ProblemError(problems.of_fields(fields[: problems.MAX_ERRORS]))
+
+
 def _frozen(text: Given) -> str | tuple[str, ...]:
     return text if isinstance(text, str) else tuple(text)
 
@@ -129,7 +145,7 @@ def _item_results(
     return [
         _item_problem(reading, place, request.items[place])
         if isinstance(reading, Refusal)
-        else ItemResult(**named, entities=_entities(reading, request), windows=reading.windows)
+        else ItemResult(**named, entities=_entities(reading, outcome, request), windows=reading.windows)
         for place, reading in zip(places, outcome.texts, strict=True)
     ]
 
@@ -141,8 +157,11 @@ def _item_problem(refusal: Refusal, place: int, item: Item | LabelsItem) -> Item
     return ItemProblem(domain=refusal.domain, problem=problem)
 
 
-def _entities(tagged: TaggedText, request: EntitiesRequest | MixedRequest) -> list[FoundEntity] | list[GroupedEntity]:
-    kept = [each for each in tagged.entities if each.score >= request.threshold]
+def _entities(
+    tagged: TaggedText, answer: Answer, request: EntitiesRequest | MixedRequest
+) -> list[FoundEntity] | list[GroupedEntity]:
+    least = Thresholds(request.threshold, request.thresholds)
+    kept = [each for each in tagged.entities if least.keeps(each, answer.calibration)]
     return list(map(_grouped, kept)) if request.output == "entity_group" else list(map(_found, kept))
 
 

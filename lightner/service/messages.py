@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from lightner.texts import Text
-from lightner.types import LabelSet, TaggedText
+from lightner.types import Calibration, LabelSet, TaggedText
 
 HELD_DOMAINS = "domains"
 """The key of a replica's routing statistics under which Ray's router finds the domains that it holds."""
@@ -57,11 +57,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Each text of an `Ask`, tagged or refused, all by the same version of the prompt; labels have no version."""
+    """Each text of an `Ask`, tagged or refused, all by the same version of the prompt; labels have no version.
+
+    `labels` are those that the prompt finds, `calibration` has the thresholds that were fitted with it.
+    """
 
     domain: str | None
     version: str | None
     texts: tuple[TaggedText | Refusal, ...]
+    labels: tuple[str, ...] = ()
+    calibration: Calibration = Calibration()  # noqa: RUF009 a frozen value
 
 
 @dataclass(frozen=True, slots=True)

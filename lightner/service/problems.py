@@ -76,6 +76,12 @@ def of_status(status: HTTPStatus, detail: str, *, kind: str = "") -> Problem:
     return _problem(kind or status.phrase.lower().replace(" ", "-").replace("'", ""), status, detail)
 
 
+def of_fields(fields: Sequence[ProblemField]) -> Problem:
+    """The problem document of a request some fields of which are wrong."""
+    detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
+    return _problem("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=list(fields))
+
+
 def response(problem: Problem) -> Response:
     """The document as a response, with `Retry-After` if trying again may help."""
     headers = {}
@@ -149,8 +155,7 @@ async def _on_status(_: Request, error: Exception) -> Response:
 
 
 def _invalid(fields: list[ProblemField]) -> Response:
-    detail = "; ".join(f"{each.field}: {each.message}" for each in fields[:3])
-    return response(_problem("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=fields))
+    return response(of_fields(fields))
 
 
 def _problem(kind: str, status: HTTPStatus, detail: str, **members: Any) -> Problem:

@@ -216,7 +216,7 @@ class BackboneReplica:
             rows = tuple(row for text in texts for row in text.rows(prompt))
         except Exception:
             return _failed(ask.domain, version)
-        return _Planned(ask.domain, version, texts, rows)
+        return _Planned(ask.domain, version, prompt, texts, rows)
 
     async def _prompt(self, ask: Ask) -> tuple[str | None, Prompt] | Refusal:
         """The prompt that an ask needs, and its version (None for labels)."""
@@ -257,10 +257,11 @@ class BackboneReplica:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An ask whose prompt is loaded: the prompt's version, the texts and their rows."""
+    """An ask whose prompt is loaded: the prompt and its version, the texts and their rows."""
 
     domain: str | None
     version: str | None
+    prompt: Prompt
     texts: Sequence[WindowedText]
     rows: tuple[Row, ...]
 
@@ -274,6 +275,8 @@ def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answ
             _tagged(text, list(islice(outcomes, len(text.windows))), planned.domain, planned.version)
             for text in planned.texts
         ),
+        planned.prompt.labels.names,
+        planned.prompt.calibration,
     )
 
 

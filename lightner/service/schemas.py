@@ -33,7 +33,7 @@ VERSION_PATTERN = r"^v[0-9]{6,40}$"
 # No white space around it. Regular expressions disagree on whether these two code points are white space.
 WORD_PATTERN = r"^[^\s\u0085\ufeff]([\s\S]*[^\s\u0085\ufeff])?$"
 # pydantic adds these to the location of an error; they are not part of the request.
-FORMS = TEXT, WORDS, NAME_ALONE, NAMES, DESCRIBED, DOMAIN_ITEM, LABELS_ITEM = (
+FORMS = TEXT, WORDS, NAME_ALONE, NAMES, DESCRIBED, DOMAIN_ITEM, LABELS_ITEM, NUMBER, FITTED = (
     "<text>",
     "<words>",
     "<name alone>",
@@ -41,6 +41,8 @@ FORMS = TEXT, WORDS, NAME_ALONE, NAMES, DESCRIBED, DOMAIN_ITEM, LABELS_ITEM = (
     "<described>",
     "<domain>",
     "<labels>",
+    "<number>",
+    "<fitted>",
 )
 
 
@@ -103,6 +105,10 @@ def _item_form(item: object) -> str:
 
 def _words_form(words: object) -> str | None:
     return NAME_ALONE if words is None else _form(words)
+
+
+def _threshold_form(threshold: object) -> str:
+    return FITTED if isinstance(threshold, str) else NUMBER
 
 
 def _form(text: object) -> str | None:
@@ -174,7 +180,20 @@ Output: TypeAlias = Literal["entities", "entity_group"]
 _OUTPUT: Any = Field(
     default="entities", description="`entity_group`: entities as transformers' token-classification pipeline names them"
 )
-_THRESHOLD = Field(default=0.0, description="entities with a lower score are left out")
+Threshold = Annotated[
+    Annotated[Probability, Tag(NUMBER)] | Annotated[Literal["tuned"], Tag(FITTED)], Discriminator(_threshold_form)
+]
+_THRESHOLD: Any = Field(
+    default=0.0,
+    description="entities with a lower score are left out; `tuned`: the thresholds that were fitted with each prompt, "
+    "0 where none were",
+)
+_THRESHOLDS: Any = Field(
+    default_factory=dict,
+    max_length=MAX_LABELS,
+    description="thresholds of single labels, in place of `threshold`",
+    examples=[{}],
+)
 _PROMPT = Field(default=None, description="alias or version of the prompt; nothing: the live one", examples=[None])
 
 
@@ -186,7 +205,8 @@ class EntitiesRequest(_Message):
     """Texts of one domain."""
 
     texts: list[Text] = Field(min_length=1, max_length=MAX_TEXTS, examples=[["Ada lives in Paris."]])
-    threshold: Probability = _THRESHOLD
+    threshold: Threshold = _THRESHOLD
+    thresholds: dict[str, Probability] = _THRESHOLDS
     output: Output = _OUTPUT
     prompt: Name | None = _PROMPT
 
@@ -221,7 +241,8 @@ class MixedRequest(_Message):
     """Texts that each name a domain or bring labels, read together."""
 
     items: list[AnyItem] = Field(min_length=1, max_length=MAX_TEXTS)
-    threshold: Probability = _THRESHOLD
+    threshold: Threshold = _THRESHOLD
+    thresholds: dict[str, Probability] = _THRESHOLDS
     output: Output = _OUTPUT
 
     @field_validator("items")

@@ -17,6 +17,10 @@ from lightner.service.middleware import Keys
 from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
+from lightner.store.loading import prompt_for
+from lightner.tagger import Tagger
+from lightner.types import TaggedText
+from tests.support.fitted import with_calibration
 from tests.support.served import listening
 from tests.support.serving import TEXTS, Place, entities_of, prepare
 
@@ -182,3 +186,47 @@ def test_a_service_that_is_not_there_is_a_failure(
     monkeypatch.setattr(lightner.cli.tag, "_PATIENCE_S", 0.1)
     assert main(["tag", "--domain", "movies", "--url", "http://127.0.0.1:1", "a"]) == 1
     assert "error: POST http://127.0.0.1:1/v1/domains/movies/entities" in capsys.readouterr().err
+
+
+def test_thresholds_leave_entities_out_here_and_by_a_service(
+    place: Place, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_calibration(
+        place.artifact("fitted"), temperature=2.0, offset=-1.0, threshold=0.2, thresholds={"PER": 0.3}
+    )
+    place.registry.publish(made)
+    tagger = Tagger(place.backbone, prompt_for(made, place.backbone))
+    monkeypatch.setenv("LIGHTNER_READ_KEY", KEY)
+    words = ["--domain", "fitted", "--json", *TEXTS]
+    given: list[tuple[list[str], dict[str, Any]]] = [
+        ([], {}),
+        (["--threshold", "tuned"], {"threshold": "tuned"}),
+        (
+            ["--threshold", "0.3", "--thresholds", "PER=0", "LOC=0.4"],
+            {"threshold": 0.3, "thresholds": {"PER": 0, "LOC": 0.4}},
+        ),
+    ]
+    counts = set()
+    for more, options in given:
+        expected_ones = [entities_of(TaggedText(tuple(each), 1)) for each in tagger.tag(TEXTS, **options)]
+        counts.add(sum(map(len, expected_ones)))
+        for read_by in (["--registry", place.registry.url, "--backbone", str(place.folder)], ["--url", url]):
+            assert main(["tag", *words, *read_by, *more]) == 0
+            assert [row["entities"] for row in rows_of(capsys.readouterr().out)] == expected_ones
+    assert len(counts) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--threshold", "half"], "--threshold: found 'half', expected a number from 0 to 1"),
+        (["--thresholds", "PER"], "--thresholds: found 'PER', expected a label and a number, as in dish=0.5"),
+        (["--thresholds", "PER=2"], "--thresholds: found '2', expected a number from 0 to 1"),
+        (["--thresholds", "city=0.5"], "thresholds: found labels ['city'], expected some of ['LOC', 'PER']"),
+    ],
+)
+def test_what_is_no_threshold_is_refused(
+    place: Place, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*here(place, "a text"), *words]) == 2
+    assert said in capsys.readouterr().err

@@ -15,11 +15,11 @@ from lightner.store.card import from_json, readme, to_json
 from lightner.store.loading import prompt_for
 from lightner.tagger import tag_texts
 from lightner.types import Calibration, InputError
+from tests.support.fitted import BY
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
 BACKBONE = tiny_backbone()
 MADE = tiny_artifact(BACKBONE)
-BY = {"temperature": 2.5, "offset": -0.5, "threshold": 0.3, "thresholds": {"PER": 0.4}}
 TEXTS = ("ada lives in paris and mary in rome", "emil likes soup and bread of oslo", "the group on monday")
 
 
