@@ -47,6 +47,17 @@ BATCH_SIZE = 32
 ScoredSpans = list[tuple[Span, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in a text, as scored spans in its words, and the mean log-probability of the steps that wrote it.
+
+    Of several windows the mean of the one that is least sure; 0 of a text without words.
+    """
+
+    spans: ScoredSpans
+    mean_log_p: float
+
+
 @dataclass(frozen=True)
 class Row:
     """One window of words and the prompt that reads it."""
@@ -205,19 +216,30 @@ def tag_words(
 def find_spans(
     backbone: Backbone, texts: Sequence[tuple[Prompt, WindowedText]], *, batch_size: int = BATCH_SIZE
 ) -> list[ScoredSpans]:
-    """Scored spans in the words of each text, each read with its own prompt, in the order of the texts.
+    """Scored spans in the words of each text, each read with its own prompt, in the order of the texts."""
+    return [reading.spans for reading in read_texts(backbone, texts, batch_size=batch_size)]
 
-    Rows of about one length share a batch.
-    """
+
+def read_texts(
+    backbone: Backbone, texts: Sequence[tuple[Prompt, WindowedText]], *, batch_size: int = BATCH_SIZE
+) -> list[Reading]:
+    """What each text's own prompt finds in it, in the order of the texts; rows of about one length share a batch."""
     rows = [row for prompt, text in texts for row in text.rows(prompt)]
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].words))
-    spans: dict[int, ScoredSpans] = {}
+    read: dict[int, Reading] = {}
     for begin in range(0, len(order), batch_size):
         indices = order[begin : begin + batch_size]
         work = prepare(backbone, [rows[index] for index in indices])
-        spans.update(zip(indices, finish(work, infer(backbone, work)), strict=True))
-    found = iter([spans[index] for index in range(len(rows))])
-    return [text.spans(list(islice(found, len(text.windows)))) for _, text in texts]
+        inferred = infer(backbone, work)
+        means = [inferred.decoded[place].mean_log_p for place in work.places]
+        read.update(zip(indices, map(Reading, finish(work, inferred), means), strict=True))
+    found = iter([read[index] for index in range(len(rows))])
+    return [_together(text, list(islice(found, len(text.windows)))) for _, text in texts]
+
+
+def _together(text: WindowedText, windows: Sequence[Reading]) -> Reading:
+    mean_log_p = min((window.mean_log_p for window in windows), default=0.0)
+    return Reading(text.spans([window.spans for window in windows]), mean_log_p)
 
 
 def cut(text: str, words: Sequence[Word], reach: Reach) -> tuple[tuple[int, int], ...]:

@@ -21,7 +21,7 @@ from lightner.jobs import rows
 from lightner.jobs.options import AnnotateOptions
 
 
-def _columns(text: str) -> str:
+def columns_as_given(text: str) -> str:
     """The text itself, checked: the job stores it with its state."""
     parse_columns(text)
     return text
@@ -40,7 +40,7 @@ def _columns(text: str) -> str:
 @click.option("--format", "kind", type=OneOf(rows.KINDS), help="(default: by the suffix; .txt is plain text)")
 @click.option(
     "--columns",
-    type=Parsed(_columns),
+    type=Parsed(columns_as_given),
     metavar="NAME=COLUMN,...",
     help="what is read of CoNLL columns, such as word=2 (default: found by content; docs/formats.md)",
 )

@@ -21,6 +21,7 @@ from lightner.cli.evaluate import evaluate
 from lightner.cli.pretrain import pretrain
 from lightner.cli.prompts import prompts
 from lightner.cli.serve import serve
+from lightner.cli.suggest import suggest
 from lightner.cli.tag import tag
 from lightner.cli.tune import tune
 from lightner.jobs.command import MISTAKE
@@ -57,7 +58,7 @@ def group() -> None:
     """Few-shot named-entity recognition by prompt tuning of one frozen encoder-decoder, tuned and served on Ray."""
 
 
-for _command in (create, tune, tag, serve, evaluate, annotate, prompts, data, doctor, pretrain):
+for _command in (create, tune, tag, serve, evaluate, annotate, suggest, prompts, data, doctor, pretrain):
     group.add_command(_command)
 
 

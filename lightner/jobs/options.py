@@ -102,6 +102,25 @@ class AnnotateOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestOptions:
+    """Of `suggest`."""
+
+    domain: str
+    texts: str
+    """A file of texts, as `annotate` reads them."""
+    registry: str
+    n: int = 20
+    to: str = "jsonl"
+    """For which tool, of `lightner.data.formats.preannotated.TOOLS`."""
+    out: str | None = None
+    """None: standard output."""
+    kind: str | None = None
+    columns: str | None = None
+    reference: str = LIVE
+    backbone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainOptions:
     """Options of `pretrain`; all paths are absolute, since every node reads them."""
 

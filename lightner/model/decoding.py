@@ -26,10 +26,19 @@ GUESSED_IDS = 24
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One row's candidate ids without eos, and the log-probability of each step under the grammar."""
+    """One row's candidate ids without eos, and the log-probability of each step under the grammar.
+
+    `end_log_p` is that of eos; 0 where there was no room for it, or nothing else that could be written.
+    """
 
     ids: tuple[int, ...]
     log_p: tuple[float, ...]
+    end_log_p: float = 0.0
+
+    @property
+    def mean_log_p(self) -> float:
+        """The normalised log-probability of the row: the mean over its steps, the one that ends it among them."""
+        return (sum(self.log_p) + self.end_log_p) / (len(self.log_p) + 1)
 
     def spans(self, names: Sequence[str], space: Space) -> list[tuple[Span, float]]:
         """Spans with their score: the probability of the entity's three steps."""
@@ -112,6 +121,7 @@ def greedy_reference(
         alone, own = encoded.select(index), guidance.select(index)
         ids: list[int] = []
         log_p: list[float] = []
+        end_log_p = 0.0
         while len(ids) < _most_steps(backbone, encoded, grammar):
             previous = torch.tensor([[START, *ids]], device=index.device)
             scores = decode(backbone, alone, own, previous)[:, -1]
@@ -119,10 +129,11 @@ def greedy_reference(
             allowed[0, sorted(legal(ids, alone.space, grammar))] = True
             best_p, best = log_probabilities(scores, allowed & alone.real).max(dim=-1)
             if int(best) == EOS:
+                end_log_p = float(best_p)
                 break
             ids.append(int(best))
             log_p.append(float(best_p))
-        decoded.append(Decoded(tuple(ids), tuple(log_p)))
+        decoded.append(Decoded(tuple(ids), tuple(log_p), end_log_p))
     return decoded
 
 
@@ -134,8 +145,9 @@ def _most_steps(backbone: Backbone, encoded: Encoded, grammar: Grammar) -> int:
 
 
 def _decoded(row: _DecodingRow) -> Decoded:
-    count = len(row.ids) - (row.ids[-1:] == [EOS])
-    return Decoded(tuple(row.ids[:count]), tuple(row.log_p[:count]))
+    ended = row.ids[-1:] == [EOS]
+    count = len(row.ids) - ended
+    return Decoded(tuple(row.ids[:count]), tuple(row.log_p[:count]), row.log_p[-1] if ended else 0.0)
 
 
 def _allowed(encoded: Encoded, written: Sequence[list[int]], guesses: Sequence[list[int]], grammar: Grammar) -> Tensor:

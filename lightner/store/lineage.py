@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 from lightner.store.card import JSON, Card
@@ -79,6 +79,17 @@ def learned_from(sentences: Sequence[Sentence], card: Card) -> int:
     return sum(_mark(sentence) in seen for sentence in sentences)
 
 
+def has_record(card: Card) -> bool:
+    """Whether the card says which sentences its prompt has learned from."""
+    return _learned_marks(card) is not None
+
+
+def recogniser(cards: Iterable[Card]) -> Callable[[Sequence[str]], bool]:
+    """Says of the words of a sentence whether one of the cards' prompts has learned from it, as far as they record."""
+    known = frozenset[str]().union(*(_learned_marks(card) or () for card in cards))
+    return lambda words: _mark_of(words) in known
+
+
 def measured_alike(measured: Measured, card: Card) -> bool:
     """Whether the card's version was measured on the same sentences, labels included."""
     return card.data.get("measured_on_sha256") == digest_of(measured.sentences)
@@ -138,4 +149,8 @@ def _learned_marks(card: Card) -> frozenset[str] | None:
 
 def _mark(sentence: Sentence) -> str:
     """Of its words alone: whoever corrects a label has still learned from the sentence."""
-    return hashlib.sha256("\n".join(sentence.words).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return _mark_of(sentence.words)
+
+
+def _mark_of(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

@@ -16,7 +16,14 @@ from lightner.cli import main
 from lightner.cli.program import EXTRAS, group
 from lightner.data.formats import write_conll
 from lightner.data.formats.options import Columns, Repair
-from lightner.jobs.options import AnnotateOptions, EvaluateOptions, PretrainOptions, TuneOptions
+from lightner.jobs.options import (
+    AnnotateOptions,
+    CreateOptions,
+    EvaluateOptions,
+    PretrainOptions,
+    SuggestOptions,
+    TuneOptions,
+)
 from lightner.tuning import rules
 from lightner.types import Sentence, Span
 from tests.support.options import annotate_options, pretrain_options, tune_options
@@ -30,7 +37,9 @@ TUNE = ["--train", "a.conll", "--domain", "x"]
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("create", CreateOptions),
         ("tune", TuneOptions),
+        ("suggest", SuggestOptions),
         ("evaluate", EvaluateOptions),
         ("annotate", AnnotateOptions),
         ("pretrain", PretrainOptions),
@@ -181,12 +190,15 @@ def test_a_missing_extra_is_one_line_that_says_how_to_install_it() -> None:
 def test_commands_of_the_base_need_no_extra(tmp_path: Path) -> None:
     place = prepare(tmp_path)
     write_conll(file := tmp_path / "test.conll", [Sentence(("ada", "likes", "soup"), (Span(0, 1, "PER"),))] * 2)
+    (notes := tmp_path / "notes.txt").write_text("Ada likes soup.\n")
     # Packages that transformers and datasets bring are not only in the extras.
     brought = ("httpx", "tokenizers", "tqdm", "yaml")
     before = f"sys.modules.update(dict.fromkeys({sorted(set(EXTRAS) - {*brought})!r}))"
     at = ["--registry", place.registry.url]
     for words in (
         ["tag", "--domain", "movies", "--backbone", str(place.folder), *at, "Ada likes soup."],
+        ["create", "begun", "--labels", "person, city", "--backbone", str(place.folder), *at],
+        ["suggest", "--domain", "begun", "--texts", str(notes), "--backbone", str(place.folder), *at],
         ["evaluate", "--domain", "movies", "--backbone", str(place.folder), *at, "--test", str(file)],
         ["prompts", "verify", *at],
         ["data", "kshot", str(file), "--k", "1", "--out", str(tmp_path / "one.conll")],

@@ -6,17 +6,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightner.cli import main
 from lightner.jobs.on_ray import local
 from lightner.model import backbone
+from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_texts
 from tests.support.jobs import words
 from tests.support.paths import CHECKOUT
+from tests.support.serving import SCORE_TOLERANCE
 
 TEXT = "Ana saw the red house"
 
@@ -43,4 +46,21 @@ def test_tuning_makes_the_second_version_through_the_gate(head: local.Head, plac
     assert untuned.card.untuned
     base = backbone.load(str(place / "tiny"))
     pairs = [(prompt_for(each, base), TEXT) for each in (untuned, tuned)]
-    assert tag_texts(base, pairs) == [tag_texts(base, [pair])[0] for pair in pairs], "versions of both kinds mix"
+    alone = [tag_texts(base, [pair])[0].entities for pair in pairs]
+    mixed = [tagged.entities for tagged in tag_texts(base, pairs)]
+    assert [[e.text for e in each] for each in mixed] == [[e.text for e in each] for each in alone]
+    scores = [each.score for entities in alone for each in entities]
+    assert [each.score for entities in mixed for each in entities] == pytest.approx(scores, abs=SCORE_TOLERANCE)
+    assert_calibrated(place, tuned)
+
+
+def assert_calibrated(place: Path, tuned: PromptArtifact) -> None:
+    """Its card has what was fitted on what its folds found."""
+    metrics: Any = tuned.card.metrics
+    found = metrics["calibration"]
+    assert tuned.card.calibration.temperature == found["temperature"] != 1.0
+    assert set(found["thresholds"]) <= {"building", "person"}
+    assert sum(row["count"] for row in found["reliability"]["before"]) == found["entities"] > 0
+    beside = place / "registry" / "begun" / "versions" / "v000002"
+    assert (beside / "calibration.png").read_bytes().startswith(b"\x89PNG")
+    assert "## Calibration" in (beside / "README.md").read_text(encoding="utf-8")

@@ -60,6 +60,8 @@ def test_cached_decoding_equals_the_slow_reference(family: str, grammar: Grammar
     assert [row.ids for row in fast] == [row.ids for row in slow]
     for mine, its in zip(fast, slow, strict=True):
         assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)
+        assert mine.end_log_p == pytest.approx(its.end_log_p, abs=TOLERANCE)
+    assert any(row.end_log_p < 0 for row in fast)
     if not grammar.nested:  # rows finish at different steps, so some left the batch while others continued
         assert len({len(row.ids) for row in fast}) >= 3
 
@@ -205,6 +207,11 @@ def test_spans_of_a_row_carry_names_and_scores() -> None:
     spans, scores = zip(*decoded.spans(["food", "place"], space), strict=True)
     assert spans == (Span(0, 2, "place"), Span(3, 4, "food"))
     assert scores == pytest.approx((math.exp(-1), math.exp(-2)))
+
+
+def test_the_step_that_ends_a_row_counts_in_its_mean() -> None:
+    assert Decoded((3, 4, 2), (-0.5, -0.25, -0.25), -3.0).mean_log_p == pytest.approx(-1.0)
+    assert Decoded((), (), -3.0).mean_log_p == -3.0
 
 
 def taggers(backbone: Backbone, rows: Sequence[Row], *, seed: int = 0) -> list[torch.Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightner.data.formats import _json, brat, hugging_face, list_table
 from lightner.data.formats._findings import Findings, FormatError, Note
-from lightner.data.formats._text import check_content, read_text
+from lightner.data.formats._text import check_content, read_text, write_text
 from lightner.data.formats.conll import parse_conll, write_conll
 from lightner.data.formats.jsonl import parse_json, parse_records, write_jsonl
 from lightner.data.formats.options import Columns, Repair, parse_columns, parse_repairs
@@ -19,7 +19,7 @@ from lightner.types import InputError, Sentence
 
 __all__ = [
     "Columns", "Corpus", "Note", "Repair", "check_content", "labels_of", "parse_columns", "parse_repairs", "read",
-    "read_corpus", "write_conll", "write_jsonl",
+    "read_corpus", "write_conll", "write_jsonl", "write_text",
 ]  # fmt: skip
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")

@@ -59,10 +59,15 @@ def write_conll(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
     empty word, space around a word or label, a word `-DOCSTART-`, a byte order mark before any but the first word,
     overlapping spans.
     """
+    write_text(path, conll_text(sentences, os.fspath(path)))
+
+
+def conll_text(sentences: Iterable[Sentence], name: str) -> str:
+    """What `write_conll` writes into a file called `name` (for messages). Raises InputError as that does."""
     written: list[list[tuple[str, str]]] = []
     quotes = Quotes()
     for index, sentence in enumerate(sentences):
-        where = f"{os.fspath(path)}: sentence {index}"
+        where = f"{name}: sentence {index}"
         _check(sentence, where)
         rows = list(zip(sentence.words, encode(sentence, where), strict=True))
         written.append(rows)
@@ -70,12 +75,12 @@ def write_conll(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
             if any('"' in cell for cell in row):
                 quotes.add(row)
     if not written:
-        raise InputError(f"{os.fspath(path)}: found no sentences to write, expected at least one")
+        raise InputError(f"{name}: found no sentences to write, expected at least one")
     cell = quoted if quotes.decided else str  # words that all look quoted would lose their quotes
     blocks = ("".join(f"{cell(word)}\t{cell(tag)}\n" for word, tag in rows) for rows in written)
     # A reader drops a U+FEFF before a sentence as the mark of a joined file: write a second one for it to drop.
     text = "\n".join(BYTE_ORDER_MARK + block if block.startswith(BYTE_ORDER_MARK) else block for block in blocks)
-    write_text(path, BYTE_ORDER_MARK + text if text.startswith(BYTE_ORDER_MARK) else text)
+    return BYTE_ORDER_MARK + text if text.startswith(BYTE_ORDER_MARK) else text
 
 
 def _check(sentence: Sentence, where: str) -> None:
