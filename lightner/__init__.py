@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lightner.tagger import Tagger as Tagger
     from lightner.types import InputError as InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["InputError", "Tagger", "__version__", "load"]
 
 _HOMES = {"InputError": "lightner.types", "Tagger": "lightner.tagger", "load": "lightner.store.loading"}
