@@ -15,16 +15,10 @@ from lightner.cli.parameters import (
     example,
     reference_option,
     registry_option,
+    text_columns_option,
 )
-from lightner.data.formats.options import parse_columns
 from lightner.jobs import rows
 from lightner.jobs.options import AnnotateOptions
-
-
-def columns_as_given(text: str) -> str:
-    """The text itself, checked: the job stores it with its state."""
-    parse_columns(text)
-    return text
 
 
 @click.command(cls=Command, epilog=example("lightner annotate notes.txt tickets.jsonl --out tagged --domain recipes"))
@@ -38,12 +32,7 @@ def columns_as_given(text: str) -> str:
 )
 @click.option("--domain", metavar="NAME", help="of rows that name none")
 @click.option("--format", "kind", type=OneOf(rows.KINDS), help="(default: by the suffix; .txt is plain text)")
-@click.option(
-    "--columns",
-    type=Parsed(columns_as_given),
-    metavar="NAME=COLUMN,...",
-    help="what is read of CoNLL columns, such as word=2 (default: found by content; docs/formats.md)",
-)
+@text_columns_option
 @reference_option
 @backbone_option
 @registry_option

@@ -138,6 +138,21 @@ def columns_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def text_columns_option(function: Decorated) -> Decorated:
+    """`--columns` of a command that reads texts without labels; stays text, since a job stores it with its state."""
+    return click.option(
+        "--columns",
+        type=Parsed(_columns_as_given),
+        metavar="NAME=COLUMN,...",
+        help="what is read of CoNLL columns, such as word=2 (default: found by content; docs/formats.md)",
+    )(function)
+
+
+def _columns_as_given(text: str) -> str:
+    parse_columns(text)
+    return text
+
+
 def repair_option(function: Decorated) -> Decorated:
     """`--repair`: what of a file may be mended."""
     return click.option(

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from lightner.cli import values
-from lightner.cli.annotate import columns_as_given
 from lightner.cli.parameters import (
     Command,
     OneOf,
@@ -17,6 +16,7 @@ from lightner.cli.parameters import (
     file_option,
     reference_option,
     registry_option,
+    text_columns_option,
 )
 from lightner.data.formats.preannotated import JSONL, TOOLS
 from lightner.jobs import rows
@@ -33,12 +33,7 @@ from lightner.jobs.options import SuggestOptions
 @click.option("--to", type=OneOf(TOOLS), default=JSONL, help=f"for which tool (default: {JSONL})")
 @file_option("--out", help="where they are written (default: standard output)")
 @click.option("--format", "kind", type=OneOf(rows.KINDS), help="of --texts (default: by the suffix)")
-@click.option(
-    "--columns",
-    type=Parsed(columns_as_given),
-    metavar="NAME=COLUMN,...",
-    help="what is read of CoNLL columns, such as word=2 (default: found by content; docs/formats.md)",
-)
+@text_columns_option
 @reference_option
 @backbone_option
 @registry_option
