@@ -3,10 +3,10 @@
     python -m benchmarks.paragraphs NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 2 --out FILE
 
 A prompt per set and seed, by the rules (prompt length 8, rate 0.01, no scan). The test sentences are joined in their
-order to texts of 1, 2, 4, 8 and all sentences, and of all sentences once more without sentence ends: lower-cased,
-without punctuation. Each text is read in the windows that the prompt learned, and in windows of 120 words regardless of
-sentences. "given words": single sentences in the file's words, answered in these words. Entities are compared in
-characters.
+order to texts of 1, 2, 4, 8 and all sentences: raw text as the file has it, else its words with spaces. Texts of one
+and of all sentences are read twice more: without the marks that end a sentence, and so in lower case. Each text is read
+in the windows that the prompt learned, and in windows of 120 words regardless of sentences. "given words": single
+sentences in the file's words, answered in these words. Entities are compared in characters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks import report
 from lightner.data.formats import labels_of, read
@@ -27,10 +27,15 @@ from lightner.model.prompts import Prompt
 from lightner.tagger import tag_texts
 from lightner.tuning import rules
 from lightner.tuning.training import fit
-from lightner.types import Counts, LabelSet, Reach, Sentence, Span
+from lightner.types import Counts, LabelSet, Reach, Sentence
+from lightner.words import placed_words
 
 TOGETHER = (1, 2, 4, 8, 0)
 """Sentences of a text; 0: all."""
+
+Entities: TypeAlias = set[tuple[int, int, str]]
+"""Characters `[start, end)` of a text, and the label."""
+Labelled: TypeAlias = tuple[str, Entities]
 
 
 def main() -> None:
@@ -57,38 +62,54 @@ def measure(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence],
     learned = fit(base, labels, train, (), plan).fold()
     whole = replace(learned, reach=Reach())
     found = {"given words": evaluate(base, learned, test).micro.f1}
-    for count in TOGETHER:
-        texts = list(joined(test, count or len(test)))
-        found[f"{count or 'all'} a text"] = f1(base, learned, texts)
-        found[f"{count or 'all'} a text, windows of 120"] = f1(base, whole, texts)
-    bare = list(joined([without_ends(sentence) for sentence in test], len(test)))
-    found["all, no sentence ends"] = f1(base, learned, bare)
-    found["all, no sentence ends, windows of 120"] = f1(base, whole, bare)
+    for name, texts in conditions([written(sentence) for sentence in test]):
+        found[name] = f1(base, learned, texts)
+        found[f"{name}, windows of 120"] = f1(base, whole, texts)
     return {name: round(100 * value, 1) for name, value in found.items()} | {"reach": str(learned.reach)}
 
 
-def joined(sentences: Sequence[Sentence], count: int) -> Iterator[tuple[str, set[tuple[int, int, str]]]]:
-    """Texts of `count` sentences each, and their entities in characters."""
-    for begin in range(0, len(sentences), count):
-        text, entities = "", set()
-        for sentence in sentences[begin : begin + count]:
-            text += " " if text else ""
-            starts = [*accumulate((len(word) + 1 for word in sentence.words), initial=len(text))]
-            entities |= {(starts[s.start], starts[s.end] - 1, s.label) for s in sentence.spans}
-            text += " ".join(sentence.words)
-        yield text, entities
+def conditions(texts: Sequence[Labelled]) -> Iterator[tuple[str, list[Labelled]]]:
+    """The texts in which the sentences are read, by the name of the condition."""
+    for count in TOGETHER:
+        yield f"{count or 'all'} a text", list(joined(texts, count or len(texts)))
+    for name, changed in (
+        ("no sentence ends", [without_end(*each) for each in texts]),
+        ("lower case, no sentence ends", [lowered(*without_end(*each)) for each in texts]),
+    ):
+        yield f"1 a text, {name}", changed
+        yield f"all a text, {name}", list(joined(changed, len(changed)))
 
 
-def without_ends(sentence: Sentence) -> Sentence:
-    """The sentence in lower case and without punctuation outside entities, as some people type."""
-    inside = {place for span in sentence.spans for place in range(span.start, span.end)}
-    kept = [n for n, word in enumerate(sentence.words) if n in inside or any(map(str.isalnum, word))]
-    place = {old: new for new, old in enumerate(kept)}
-    spans = tuple(Span(place[span.start], place[span.end - 1] + 1, span.label) for span in sentence.spans)
-    return Sentence(tuple(sentence.words[n].lower() for n in kept), spans)
+def written(sentence: Sentence) -> Labelled:
+    """A sentence as text, and its entities in characters."""
+    text, words = placed_words(sentence)
+    return text, {(words[span.start].start, words[span.end - 1].end, span.label) for span in sentence.spans}
 
 
-def f1(base: Backbone, prompt: Prompt, texts: Sequence[tuple[str, set[tuple[int, int, str]]]]) -> float:
+def joined(texts: Sequence[Labelled], count: int) -> Iterator[Labelled]:
+    """Texts of `count` sentences each, with a space between each two."""
+    for begin in range(0, len(texts), count):
+        chosen = texts[begin : begin + count]
+        starts = accumulate((len(text) + 1 for text, _ in chosen), initial=0)
+        moved = [
+            {(start + first, start + last, label) for first, last, label in entities}
+            for start, (_, entities) in zip(starts, chosen, strict=False)
+        ]
+        yield " ".join(text for text, _ in chosen), set().union(*moved)
+
+
+def without_end(text: str, entities: Entities) -> Labelled:
+    """The text without the marks at its end that are part of no entity, as some people type."""
+    last = max((end for _, end, _ in entities), default=0)
+    return text[:last] + text[last:].rstrip(".!?\u2026 "), entities
+
+
+def lowered(text: str, entities: Entities) -> Labelled:
+    """The text in lower case, of the same length."""
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text), entities
+
+
+def f1(base: Backbone, prompt: Prompt, texts: Sequence[Labelled]) -> float:
     """Micro F1 of entities in characters."""
     counts = Counts()
     for (_, gold), tagged in zip(texts, tag_texts(base, [(prompt, text) for text, _ in texts]), strict=True):

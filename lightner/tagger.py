@@ -206,10 +206,10 @@ def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[
 
 
 def tag_words(
-    backbone: Backbone, sentences: Sequence[tuple[Prompt, tuple[str, ...]]], *, batch_size: int = BATCH_SIZE
+    backbone: Backbone, sentences: Sequence[tuple[Prompt, Text]], *, batch_size: int = BATCH_SIZE
 ) -> list[ScoredSpans]:
-    """Scored spans of pre-split sentences of any length, each with its own prompt, in their order."""
-    windowed = [(prompt, WindowedText.of(words, prompt.reach)) for prompt, words in sentences]
+    """Scored spans in the words of sentences of any length, each with its own prompt, in their order."""
+    windowed = [(prompt, WindowedText.of(given, prompt.reach)) for prompt, given in sentences]
     return find_spans(backbone, windowed, batch_size=batch_size)
 
 

@@ -41,12 +41,14 @@ class Sentence:
     """Words and their gold spans; spans are sorted and lie inside the sentence.
 
     `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. It is no part of the
-    value: sentences that differ in it alone are equal.
+    value: sentences that differ in it alone are equal. The same holds for `text`, the raw text that was split into the
+    words, empty where words were given: only there is it known that `4.2.1` is no end of two sentences.
     """
 
     words: tuple[str, ...]
     spans: tuple[Span, ...] = ()
     place: str = field(default="", compare=False, repr=False)
+    text: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spans", tuple(sorted(self.spans)))
@@ -55,6 +57,11 @@ class Sentence:
                 raise InputError(
                     f"span: found end {span.end}, expected at most the {len(self.words)} words of the sentence"
                 )
+
+    @property
+    def given(self) -> str | tuple[str, ...]:
+        """The raw text, else the words: what a reader was given."""
+        return self.text or self.words
 
     @property
     def where(self) -> str:

@@ -48,6 +48,11 @@ def join_words(words: Sequence[str]) -> tuple[str, tuple[Word, ...]]:
     return " ".join(words), tuple(placed)
 
 
+def placed_words(sentence: Sentence) -> tuple[str, tuple[Word, ...]]:
+    """The sentence's raw text, or one made of its words (`join_words`), and its words in it."""
+    return (sentence.text, split_words(sentence.text)) if sentence.text else join_words(sentence.words)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadWords:
     """Given words as the model reads them: split as raw text would be, so that learning and reading see the same words.
@@ -97,6 +102,8 @@ def read_words(given: Sequence[str], *, joined: bool = True) -> ReadWords:
 
 def as_read(sentence: Sentence) -> Sentence:
     """A sentence in the words that the model reads (`read_words`); its spans follow, and stay apart."""
+    if sentence.text:
+        return sentence
     for joined in (True, False):
         read = read_words(sentence.words, joined=joined)
         spans = sorted(map(read.read, sentence.spans))
@@ -114,7 +121,7 @@ def in_parts(sentence: Sentence, most: int = MOST_WORDS) -> tuple[Sentence, ...]
     read = read_words(sentence.words)
     if len(read.words) <= most:
         return (sentence,)
-    text, words = join_words(sentence.words)
+    text, words = placed_words(sentence)
     sizes = [last - first for first, last in read.place]
     inside = {place for span in sentence.spans for place in range(span.start + 1, span.end)}
     ends = {end for _, end in sentence_ranges(text, words)} - inside
@@ -127,25 +134,36 @@ def in_parts(sentence: Sentence, most: int = MOST_WORDS) -> tuple[Sentence, ...]
             bounds.append(max((n for n in possible if n in ends), default=possible[-1]))
             size = sum(sizes[bounds[-1] : place])
         size += more
-    return tuple(_part(sentence, start, end) for start, end in pairwise([*bounds, len(words)]))
+    return tuple(_part(sentence, words, *each) for each in pairwise([*bounds, len(words)]))
 
 
-def _part(sentence: Sentence, start: int, end: int) -> Sentence:
+def _part(sentence: Sentence, words: Sequence[Word], start: int, end: int) -> Sentence:
     spans = (s for s in sentence.spans if start <= s.start < end)
     moved = tuple(Span(span.start - start, span.end - start, span.label) for span in spans)
-    return Sentence(sentence.words[start:end], moved, sentence.place)
+    text = sentence.text and sentence.text[words[start].start : words[end - 1].end]
+    return Sentence(sentence.words[start:end], moved, sentence.place, text)
 
 
 def sentence_ranges(text: str, words: Sequence[Word]) -> tuple[tuple[int, int], ...]:
     """Ranges `[start, end)` of `words` (those of `text`, in order) that are sentences; together they cover all words.
 
     Ends of sentences are those of the library sentencex, and line breaks that end a paragraph or an item of a list. A
-    line break in running text, as in a text that was wrapped at some width, ends none.
+    line break in running text, as in a text that was wrapped at some width, ends none, and neither does the point of a
+    number that was split into words (`22 . 04`).
     """
     ends = [end for _, end in _chunks(text)]
     last = [bisect_left(words, end, key=lambda word: word.start) for end in ends]
     bounds = sorted({0, *last, len(words)})
-    return tuple((start, end) for start, end in pairwise(bounds) if start < end)
+    kept = [place for place in bounds if not _within_number(words, place)]
+    return tuple((start, end) for start, end in pairwise(kept) if start < end)
+
+
+def _within_number(words: Sequence[Word], place: int) -> bool:
+    """Whether word `place` comes after a point that stands by itself between two numbers, as no one writes an end."""
+    if not 2 <= place < len(words):
+        return False
+    number, point, following = words[place - 2 : place + 1]
+    return point.text == "." and number.end < point.start and number.text.isdigit() and following.text[0].isdigit()
 
 
 def windows(count: int, size: int, overlap: int) -> tuple[tuple[int, int], ...]:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
+from lightner.evaluation.scoring import predict
 from lightner.model.backbone import Backbone, load
 from lightner.model.prompts import Prompt
 from lightner.model.untuned import label_prompt
@@ -36,7 +37,7 @@ from lightner.tagger import (
     tag_texts,
     tag_words,
 )
-from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, Entity, InputError, LabelSet, Reach, Span
+from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, Entity, InputError, LabelSet, Reach, Sentence, Span
 from lightner.words import split_words, windows
 from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
 from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
@@ -358,6 +359,18 @@ def test_sentences_of_one_text_are_answered_as_each_alone(together: int) -> None
     ]
     assert [(entity.start, entity.end, entity.label) for entity in found.entities] == expected != []
     assert found.windows == together
+
+
+def test_a_sentence_from_text_is_evaluated_as_its_text_is_read() -> None:
+    backbone = double_backbone(1)
+    text = "Ada opened notes.txt in Rome. Emil did not open 4.2.1 there."
+    given = Sentence(tuple(word.text for word in split_words(text)), text=text)
+    prompt = replace(prompt_of(backbone), reach=Reach(30, 1))
+    [tagged] = tag_texts(backbone, [(prompt, text)])
+    [found] = predict(backbone, prompt, [given])
+    words = split_words(text)
+    assert tagged.windows == 2
+    assert [(words[s.start].start, words[s.end - 1].end) for s in found] == [(e.start, e.end) for e in tagged.entities]
 
 
 def test_given_words_are_read_as_text_would_be_and_answered_whole() -> None:

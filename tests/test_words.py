@@ -209,6 +209,8 @@ def ranges_of(text: str) -> list[str]:
         ),
         ("我住在北京。你呢？", ["我住在北京。", "你呢？"]),
         ("no end of a sentence at all", ["no end of a sentence at all"]),
+        ("Is Orrinote 3 . 0 . 1 on Ubuntu 22 . 04 ? Yes .", ["Is Orrinote 3 . 0 . 1 on Ubuntu 22 . 04 ?", "Yes ."]),
+        ("It took 22. 04 is next.", ["It took 22.", "04 is next."]),
     ],
 )
 def test_sentences_end_where_text_says_so(text: str, sentences: list[str]) -> None:
@@ -266,6 +268,15 @@ def test_a_long_text_to_learn_from_is_cut_at_ends_of_sentences_with_its_spans() 
     assert all(part.words[-1] == "." and part.place == "file:7" for part in parts)
     assert [span.start for part in parts for span in part.spans] == [n % 120 for n in range(0, 300, 6)]
     assert in_parts(Sentence(words[:120], ())) == (Sentence(words[:120], ()),)
+
+
+def test_parts_of_a_text_keep_their_share_of_it() -> None:
+    text = "Open config.yaml in 4.2.1.  Then wait. " * 20
+    words = tuple(word.text for word in split_words(text))
+    parts = in_parts(Sentence(words, (), "file:7", text), most=50)
+    assert all(tuple(word.text for word in split_words(part.text)) == part.words for part in parts)
+    assert {part.text[-1] for part in parts} == {"."}
+    assert " ".join(part.text for part in parts).split() == text.split()
 
 
 @calm

@@ -21,5 +21,8 @@ def key_of(description: Mapping[str, JSON]) -> str:
 
 
 def described(sentences: Iterable[Sentence]) -> list[JSON]:
-    """Words and spans of sentences, in order."""
-    return [[list(each.words), [[span.start, span.end, span.label] for span in each.spans]] for each in sentences]
+    """Words and spans of sentences, in order, and the raw text of those that have one: it decides how they are read."""
+    return [
+        [list(each.words), [[span.start, span.end, span.label] for span in each.spans], *filter(None, [each.text])]
+        for each in sentences
+    ]

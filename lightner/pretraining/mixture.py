@@ -184,7 +184,9 @@ def _relabel(sentence: Sentence, names: Mapping[str, str]) -> Sentence:
 
 def _lowered(draw: Draw) -> Draw:
     """The batch in lower case, as some people type, so that the model never relies on letter case alone."""
-    lowered = tuple(replace(each, words=tuple(word.lower() for word in each.words)) for each in draw.sentences)
+    lowered = tuple(
+        Sentence(tuple(word.lower() for word in each.words), each.spans, each.place) for each in draw.sentences
+    )
     return replace(draw, sentences=lowered)
 
 

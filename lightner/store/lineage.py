@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from lightner.store.card import JSON, Card
 from lightner.types import Counts, Scores, Sentence
@@ -33,8 +33,7 @@ class Measured:
     def restricted(self, labels: Collection[str]) -> Measured:
         """What it would be if there were no other labels."""
         sentences = (
-            Sentence(each.words, tuple(span for span in each.spans if span.label in labels), each.place)
-            for each in self.sentences
+            replace(each, spans=tuple(span for span in each.spans if span.label in labels)) for each in self.sentences
         )
         return Measured(tuple(sentences), tuple(restricted(each, labels) for each in self.scores))
 

@@ -29,7 +29,7 @@ from lightner.tuning import rules
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.rules import Plan, rate_share, round_end
 from lightner.types import InputError, LabelSet, Reach, Scores, Sentence
-from lightner.words import as_read, join_words, sentence_ranges
+from lightner.words import as_read, placed_words, sentence_ranges
 
 PROMPT = "prompt.safetensors"
 _CLIP = 1.0
@@ -118,8 +118,7 @@ class PromptModel(nn.Module):
 
 def learned_reach(sentences: Sequence[Sentence]) -> Reach:
     """How much text at once a prompt reads that learns from these sentences, in words as they are read."""
-    texts = [join_words(sentence.words) for sentence in sentences]
-    counts = [len(sentence_ranges(text, words)) for text, words in texts]
+    counts = [len(sentence_ranges(*placed_words(sentence))) for sentence in sentences]
     return rules.reach([len(sentence.words) for sentence in sentences], counts)
 
 

@@ -41,3 +41,4 @@ def test_every_part_of_a_description_changes_the_key(change: dict[str, object]) 
 def test_sentences_are_described_by_words_and_spans() -> None:
     sentences = [Sentence(("in", "New", "York"), (Span(1, 3, "place"),)), Sentence(("so",))]
     assert described(sentences) == [[["in", "New", "York"], [[1, 3, "place"]]], [["so"], []]]
+    assert described([Sentence(("4", ".", "2"), text="4.2")]) == [[["4", ".", "2"], [], "4.2"]]

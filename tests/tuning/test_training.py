@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,12 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lightner.data.formats import read
 from lightner.evaluation.scoring import evaluate
 from lightner.model.backbone import Backbone, computes_in_bf16
 from lightner.model.batching import encode
 from lightner.tagger import tag_texts
 from lightner.tuning.rules import Plan
-from lightner.tuning.training import PromptModel, Round, Saver, Worker, _batches, fit, folded_tensors
+from lightner.tuning.training import PromptModel, Round, Saver, Worker, _batches, fit, folded_tensors, learned_reach
 from lightner.types import InputError, LabelSet, Sentence, Span
 from tests.support.eight import EIGHT, LABELS, SHORT, sentence
 from tests.support.mixed import double_backbone
@@ -399,3 +401,12 @@ def test_entities_learned_on_a_files_words_are_found_in_text() -> None:
     assert evaluate(backbone, prompt, train).micro.f1 == 1.0
     found = tag_texts(backbone, [(prompt, " ".join(words)) for words in given.values()])
     assert [[entity.text for entity in tagged.entities] for tagged in found] == [[code] for code in given]
+
+
+def test_numbers_and_addresses_of_raw_text_are_no_ends_of_sentences(tmp_path: Path) -> None:
+    texts = ["Is Orrinote v3.0.1 on www.orrinote.org?", "Open notes.txt in 4.2.1, please."]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps({"text": text, "spans": []}) + "\n" for text in texts))
+    sentences = read(str(tmp_path / "some.jsonl"))
+    assert [sentence.text for sentence in sentences] == texts
+    assert learned_reach(sentences).sentences == 1
+    assert learned_reach([*sentences * 9, *[sentence("Yes . No . Go .")] * 3]).sentences == 3

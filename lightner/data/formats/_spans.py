@@ -92,7 +92,8 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
     if faults or not words:
         findings.refuse(faults)
         return None
-    return flat_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
+    flat = flat_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
+    return None if flat is None else replace(flat, text=marked.text)
 
 
 def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, findings: Findings) -> Sentence | None:
