@@ -24,11 +24,12 @@ from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, STATE
 from lightner.model import backbone, embedded
 from lightner.model.embedded import Checkpoint
 from lightner.pretraining import convert, mixture, open_text, raw, wordnet
-from lightner.pretraining.loop import PretrainSettings, Report, Workers, pretrain, zero_shot_f1
+from lightner.pretraining.development import developed
+from lightner.pretraining.loop import PretrainSettings, Report, Workers, pretrain
 from lightner.pretraining.mixture import Mixture, Recipe
 from lightner.pretraining.objective import Pretrainer
 from lightner.tuning.training import Saver
-from lightner.types import LabelSet, Sentence
+from lightner.types import Sentence
 
 logger = logging.getLogger(__name__)
 _CHECKED = 200
@@ -70,7 +71,7 @@ def worker(config: dict[str, Any]) -> None:
             settings,
             workers=Workers(rank, count) if count == 1 else _several(rank, count, gpu=options.gpu),
             resume=None if resume is None else Path(resume),
-            develop=lambda: {name: _mean_f1(base, sets) for name, sets in kept_out.items() if sets},
+            develop=lambda: developed(base, kept_out),
             report=_reporter(pretrainer, begin, rank=rank, count=count, steps=settings.steps, resume=resume),
         )
 
@@ -82,25 +83,24 @@ def material(options: PretrainOptions) -> tuple[Mixture, Mapping[str, Sequence[_
     if options.open:
         text, groups = open_text.load(options.open).without_groups(options.hold_out_groups, seed=0)
     sets: tuple[mixture.LabelledSet, ...] = ()
-    held: tuple[mixture.LabelledSet, ...] = ()
+    held: Sequence[_Sentences] = ()
     if options.sets:
         sets = mixture.load_sets(options.sets, leave_out=options.leave_out)
-        held = mixture.load_sets(options.sets, leave_out=[each.name for each in sets])
+        held = left_out(options.sets, options.leave_out)
     weak = (raw.load(options.raw), wordnet.load(options.wordnet)) if options.raw else None
-    left_out = [_sample((*each.filled, *each.empty)) for each in held]
-    return Mixture(sets, text, weak), {"sets": left_out, "groups": [group.sentences for group in groups]}
+    return Mixture(sets, text, weak), {"sets": held, "groups": [group.sentences for group in groups]}
+
+
+def left_out(folder: Path, names: Sequence[str]) -> Sequence[_Sentences]:
+    """Some sentences of each of these sets, to develop on."""
+    if not names:
+        return []
+    learned = [each.name for each in folder.iterdir() if each.name not in names]
+    return [_sample((*each.filled, *each.empty)) for each in mixture.load_sets(folder, leave_out=learned)]
 
 
 def _sample(sentences: _Sentences) -> _Sentences:
     return tuple(random.Random(0).sample(sentences, min(_CHECKED, len(sentences))))
-
-
-def _mean_f1(base: backbone.Backbone, kept_out: Sequence[_Sentences]) -> float:
-    found = []
-    for sentences in kept_out:
-        labels = LabelSet.of(span.label for sentence in sentences for span in sentence.spans)
-        found.append(zero_shot_f1(base, sentences, labels))
-    return sum(found) / len(found)
 
 
 def _several(rank: int, count: int, *, gpu: bool) -> Workers:
@@ -124,7 +124,7 @@ def _reporter(
             "loss": line.loss,
             "sentences_per_s": round(line.sentences_per_s * count, 1),
             "left_s": round(line.left_s),
-            **{f"f1_{name}": f1 for name, f1 in line.development.items()},
+            **{f"f1_{name}": f1 for name, f1 in line.development.f1.items()},
         }
         curve.append(json.dumps(metrics))
         if rank == 0:
@@ -138,6 +138,7 @@ def _reporter(
             (Path(folder) / CURVE).write_text("\n".join(curve) + "\n", encoding="utf-8")
             (Path(folder) / PICTURE).write_bytes(picture([json.loads(each) for each in curve]))
             card = f"Backbone at step {line.step}.\n"
+            backbone.record_calibration(begin.model, line.development.calibration)
             embedded.save(Path(folder) / FINAL, begin.model, begin.tokenizer, pretrainer.default(), card)
             kept = train.Checkpoint.from_directory(folder)
             train.report(metrics, checkpoint=kept, checkpoint_dir_name=f"{STATE}{line.step:07d}")

@@ -20,10 +20,12 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from lightner.model import _attention, embedded
 from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
-from lightner.types import EMBEDDED, InputError
+from lightner.types import EMBEDDED, Calibration, InputError
 
 SUPPORTED = _attention.SUPPORTED
 """Families that take prompts, by `model_type`."""
+CALIBRATION = "untuned_calibration"
+"""The model's setting for what makes probabilities of the scores of untuned prompts: `temperature` and `offset`."""
 # Settings that change what equal weights compute; shapes are in the weights themselves.
 _IDENTITY = (
     "model_type",
@@ -41,6 +43,7 @@ _IDENTITY = (
 class Backbone:
     """A frozen model with its tokenizer; `default` is a guidance that new prompts start from, if one was learned.
 
+    `calibration`: of prompts that have learned from no sentence, fitted in pretraining.
     `sharded`: its weights lie in parts on several workers, so that all have to run the same number of forward passes.
     """
 
@@ -51,6 +54,7 @@ class Backbone:
     fingerprint: str
     default: Guidance = NO_GUIDANCE
     sharded: bool = False
+    calibration: Calibration = Calibration()  # noqa: RUF009 a frozen value
 
     @property
     def embedding(self) -> Tensor:
@@ -127,8 +131,25 @@ def prepare(
     if not tokenizer.is_fast:
         raise InputError(f"backbone {name!r}: found a slow tokenizer, expected a fast one (it must map words)")
     fingerprint = _fingerprint(model, tokenizer)
+    calibration = _calibration(name, model)
     model.requires_grad_(False).eval().to(device=device, dtype=dtype)
-    return Backbone(name, model, tokenizer, shape, fingerprint, default.to(device, dtype))
+    return Backbone(name, model, tokenizer, shape, fingerprint, default.to(device, dtype), calibration=calibration)
+
+
+def record_calibration(model: PreTrainedModel, calibration: Calibration) -> None:
+    """Make the calibration of untuned prompts a setting of the model, to be saved with it."""
+    setattr(model.config, CALIBRATION, {"temperature": calibration.temperature, "offset": calibration.offset})
+
+
+def _calibration(name: str, model: PreTrainedModel) -> Calibration:
+    found = getattr(model.config, CALIBRATION, None)
+    if found is None:
+        return Calibration()
+    try:
+        return Calibration(float(found["temperature"]), float(found["offset"]))
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        expected = "expected numbers as temperature and offset"
+        raise InputError(f"backbone {name!r}: found {CALIBRATION} {found!r}, {expected}") from error
 
 
 def computes_in_bf16(device: torch.device) -> bool:

@@ -56,7 +56,8 @@ def reading(backbone: Backbone, labels: LabelSet) -> Generator[None, None, Promp
     dtype = backbone.embedding.dtype
     slots = reduce(concatenate, [states.slots for states in read])
     vectors = torch.cat([states.vectors for states in read])
-    return Prompt(labels, slots.map(lambda tensor: tensor.to(STORED).to(dtype)), vectors, reach=UNTUNED_REACH)
+    slots = slots.map(lambda tensor: tensor.to(STORED).to(dtype))
+    return Prompt(labels, slots, vectors, reach=UNTUNED_REACH, calibration=backbone.calibration)
 
 
 def _check(backbone: Backbone, labels: LabelSet, pieces: LabelPieces) -> None:

@@ -8,22 +8,20 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from lightner.evaluation.scoring import evaluate
-from lightner.model.backbone import Backbone
-from lightner.model.starts import untuned_prompt
 from lightner.pretraining.averaging import average, prime
+from lightner.pretraining.development import Development
 from lightner.pretraining.mixture import Draw
 from lightner.pretraining.objective import Pretrainer
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.training import Saver
-from lightner.types import InputError, LabelSet, Sentence
+from lightner.types import InputError
 
 _CLIP = 1.0
 _ENCODER_RATE = 0.4
@@ -70,14 +68,14 @@ class Workers:
 
 @dataclass(frozen=True)
 class Report:
-    """A line of progress: mean loss since the last report, this worker's sentences per second, seconds left, and F1 on
-    held-out data by name, if measured."""
+    """A line of progress: mean loss since the last report, this worker's sentences per second, seconds left, and what
+    was found in held-out data, if measured."""
 
     step: int
     loss: float
     sentences_per_s: float
     left_s: float
-    development: Mapping[str, float]
+    development: Development
 
 
 def trainable(pretrainer: Pretrainer) -> list[dict[str, object]]:
@@ -101,7 +99,7 @@ def pretrain(
     *,
     workers: Workers,
     resume: Path | None,
-    develop: Callable[[], Mapping[str, float]],
+    develop: Callable[[], Development],
     report: Callable[[Report, Saver | None], None],
 ) -> None:
     """Run to `settings.steps`; `draw_at(step)` is this worker's batch at a step, independent of earlier steps.
@@ -128,14 +126,14 @@ def pretrain(
         elapsed = time.monotonic() - since
         left_s = elapsed / len(losses) * (settings.steps - step)
         saves = step % settings.save_every == 0 or last
-        found = _developed(pretrainer, develop) if saves and workers.rank == 0 else {}
+        found = _developed(pretrainer, develop) if saves and workers.rank == 0 else Development()
         line = Report(step, sum(losses) / len(losses), seen / elapsed, left_s, found)
         report(line, _saver(pretrainer, optimizer, step) if saves else None)
         losses, seen, since = [], 0, time.monotonic()
     pretrainer.model.eval()
 
 
-def _developed(pretrainer: Pretrainer, develop: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+def _developed(pretrainer: Pretrainer, develop: Callable[[], Development]) -> Development:
     pretrainer.model.eval()
     found = develop()
     pretrainer.model.train()
@@ -179,9 +177,3 @@ def _saver(pretrainer: Pretrainer, optimizer: torch.optim.Optimizer, step: int) 
         save_state(folder, weights, optimizer, {"step": step})
 
     return save
-
-
-@torch.no_grad()
-def zero_shot_f1(backbone: Backbone, sentences: Sequence[Sentence], labels: LabelSet) -> float:
-    """Micro F1 on sentences from their label words alone."""
-    return evaluate(backbone, untuned_prompt(backbone, labels), sentences).micro.f1

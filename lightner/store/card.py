@@ -189,7 +189,8 @@ def readme(card: Card) -> str:
 
 _UNTUNED_REMARK = (
     "It was made from label names and their words alone: it has learned from no sentence, and its F1 has not been "
-    "measured. Tuning on labelled sentences makes the domain's next version."
+    "measured. Its scores are calibrated as those of any labels: by the backbone, on the data it was developed on. "
+    "Tuning on labelled sentences makes the domain's next version."
 )
 _SECTIONS = (("How it was tuned", "tuning"), ("Training data", "data"), ("Versions", "versions"))
 _TABLES = ("scan",)  # shown as such

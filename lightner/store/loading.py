@@ -74,7 +74,8 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     moved_tagger = None if tagger is None else torch.from_numpy(tagger).to(device, dtype)
     vectors = _label_vectors(artifact, backbone).to(device, dtype)
     guidance = guidance_of(artifact).to(device, dtype)
-    return Prompt(card.label_set, guidance, vectors, moved_tagger, card.reach, card.calibration)
+    calibration = backbone.calibration if card.untuned else card.calibration
+    return Prompt(card.label_set, guidance, vectors, moved_tagger, card.reach, calibration)
 
 
 def _way_out(card: Card) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lightner.cli import main
 from lightner.jobs import pretrain_run
 from lightner.jobs.on_ray import session
 from lightner.jobs.options import PretrainOptions
+from lightner.jobs.pretrain_worker import left_out, material
 from lightner.model.embedded import write_manifest
 from lightner.types import InputError
 from tests.support.options import pretrain_options
@@ -214,3 +216,12 @@ def test_a_damaged_manifest_is_named_before_the_run(tmp_path: Path) -> None:
     (out / "manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"out/manifest\.json: found it damaged"):
         pretrain_run.check_place(out)
+
+
+def test_sets_need_not_be_left_out(place: Path) -> None:
+    assert left_out(place / "sets", []) == []
+    [held] = left_out(place / "sets", ["held"])
+    assert [each.words for each in held] == [("Oslo",)]
+    given = [word for word in words(place) if word not in ("--raw", str(place / "raw.txt"))]
+    everything, kept_out = material(replace(pretrain_options(given), leave_out=()))
+    assert (everything.sources, kept_out) == (("held", "news"), {"sets": [], "groups": []})

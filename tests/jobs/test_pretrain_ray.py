@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerFast
 from lightner.data.formats import write_conll
 from lightner.jobs.on_ray import local
 from lightner.model import embedded
-from lightner.model.backbone import prepare
+from lightner.model.backbone import load, prepare
 from lightner.pretraining.case_marks import ALL_CAPITALS, CAPITALISED
 from lightner.pretraining.objective import Pretrainer
+from lightner.types import Calibration
 from tests.support.paths import CHECKOUT
 from tests.support.sentences import sentence
 from tests.support.tiny import tiny_backbone, tiny_tokenizer
@@ -101,6 +102,7 @@ def test_a_run_with_relative_paths_is_resumed_by_a_longer_one(tmp_path: Path, ad
     assert [set(line) > {"f1_sets", "f1_groups"} for line in curve] == [False, True, False, True]
     assert all(line["left_s"] >= 0 and line["sentences_per_s"] > 0 for line in curve)
     assert (tmp_path / "made.curve.png").read_bytes().startswith(b"\x89PNG")
+    assert load(str(tmp_path / "made")).calibration != Calibration()
     second = embedded.load(tmp_path / "made").model.state_dict()
     changed = [name for name, tensor in first.model.state_dict().items() if not tensor.equal(second[name])]
     assert any("decoder.layers" in name for name in changed)

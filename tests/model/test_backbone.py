@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import T5Config, T5Model
 
-from lightner.model.backbone import Backbone, load
-from lightner.types import InputError
+from lightner.model.backbone import Backbone, load, record_calibration
+from lightner.types import Calibration, InputError
 from tests.support.tiny import WIDTH, tiny_backbone, tiny_tokenizer
 
 
@@ -47,6 +47,23 @@ def test_the_fingerprint_differs_by_weights_and_tokenizer_but_not_by_precision(t
     tokenizer.add_tokens(["newword"])
     tokenizer.save_pretrained(tmp_path)
     assert load(str(tmp_path)).fingerprint != original.fingerprint
+
+
+def test_the_calibration_of_untuned_prompts_is_saved_with_the_model_and_is_no_part_of_its_fingerprint(
+    tmp_path: Path,
+) -> None:
+    original = tiny_backbone()
+    assert original.calibration == Calibration()
+    record_calibration(original.model, Calibration(1.5, -0.25, threshold=0.4))
+    original.model.save_pretrained(tmp_path)
+    original.tokenizer.save_pretrained(tmp_path)
+    loaded = load(str(tmp_path))
+    assert loaded.calibration == Calibration(1.5, -0.25)
+    assert loaded.fingerprint == original.fingerprint
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "untuned_calibration": {"temperature": "warm"}}))
+    with pytest.raises(InputError, match=r"found untuned_calibration \{'temperature': 'warm'\}, expected numbers"):
+        load(str(tmp_path))
 
 
 def test_a_checkpoint_without_some_weights_is_refused_with_their_names(tmp_path: Path) -> None:

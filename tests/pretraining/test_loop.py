@@ -14,14 +14,13 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lightner.model.starts import untuned_prompt
 from lightner.pretraining import mixture, objective
-from lightner.pretraining.loop import PretrainSettings, Report, Workers, pretrain, rate_share, zero_shot_f1
+from lightner.pretraining.development import Development
+from lightner.pretraining.loop import PretrainSettings, Report, Workers, pretrain, rate_share
 from lightner.pretraining.mixture import LabelledSet, Mixture, Recipe
-from lightner.tagger import tag_words
 from lightner.tuning.checkpoints import TENSORS
 from lightner.tuning.training import Saver
-from lightner.types import InputError, LabelSet, Sentence, Span
+from lightner.types import InputError
 from tests.support.sentences import sentence
 from tests.support.tiny import tiny_backbone
 
@@ -41,8 +40,14 @@ def run(settings: PretrainSettings, report: Keep, *, resume: Path | None = None,
         return mixture.draw(NEWS, RECIPE, random.Random(f"{workers.rank}-{step}"), progress=step / settings.steps)
 
     pretrain(
-        pretrainer, draw_at, settings, workers=workers, resume=resume, develop=lambda: {"news": 0.5}, report=report
-    )  # fmt: skip
+        pretrainer,
+        draw_at,
+        settings,
+        workers=workers,
+        resume=resume,
+        develop=lambda: Development({"news": 0.5}),
+        report=report,
+    )
     return pretrainer
 
 
@@ -73,7 +78,7 @@ def test_the_loss_falls_and_backbone_prompts_and_word_labels_learn() -> None:
     assert [line.step for line in reports] == [25, 50]
     assert reports[1].loss < reports[0].loss
     assert reports[0].left_s > reports[1].left_s == 0
-    assert dict(reports[1].development) == {"news": 0.5}
+    assert dict(reports[1].development.f1) == {"news": 0.5}
     learned = {name for name in before if not torch.equal(before[name], after[name])}
     for part in ("model.encoder.layers", "model.decoder.layers", "prompts.news", "prompts.default", "word_labels"):
         assert any(name.startswith(part) for name in learned), part
@@ -129,14 +134,3 @@ def test_workers_that_average_learn_as_those_that_exchange_gradients(tmp_path: P
     assert averaged[-1] < 0.8 * averaged[0]
     for one, other in zip(averaged, exchanged, strict=True):
         assert one == pytest.approx(other, rel=0.1)
-
-
-def test_zero_shot_f1_is_that_of_what_the_untuned_prompt_finds() -> None:
-    labels = LabelSet.of(["PER", "LOC"])
-    backbone = tiny_backbone()
-    texts = [("Ana", "met", "Bob"), ("Oslo", "or", "Rome")]
-    found = tag_words(backbone, [(untuned_prompt(backbone, labels), words) for words in texts])
-    answered = [Sentence(words, tuple(span for span, _ in spans)) for words, spans in zip(texts, found, strict=True)]
-    assert any(each.spans for each in answered)
-    assert zero_shot_f1(backbone, answered, labels) == 1.0
-    assert zero_shot_f1(backbone, [Sentence(("Ana",), (Span(0, 1, "PER"),)), *answered], labels) < 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from lightner.store.loading import load, prompt_for
 from lightner.store.registry import LIVE, DomainExists, Published, Registry, UnknownPrompt
 from lightner.store.untuned import untuned_artifact
 from lightner.tagger import tag_words
-from lightner.types import InputError, Sentence
+from lightner.types import Calibration, InputError, Sentence
 from tests.support.tiny import tiny_backbone
 
 BACKBONE = tiny_backbone()
@@ -52,6 +53,14 @@ def test_a_loaded_prompt_is_equal_to_the_last_bit(tmp_path: Path) -> None:
     assert all(tensor.equal(tensors[name]) for name, tensor in loaded.guidance.tensors().items())
     assert loaded.reach == own.reach == UNTUNED_REACH
     assert loaded.draft_tagger is own.draft_tagger is None
+
+
+def test_its_scores_are_calibrated_by_the_backbone_that_reads_it() -> None:
+    warm = replace(BACKBONE, calibration=Calibration(2.0, -0.5))
+    text = ("Ana", "met", "Bob", "in", "Oslo")
+    found, raw = (tag_words(backbone, [(label_prompt(backbone, LABELS), text)])[0] for backbone in (warm, BACKBONE))
+    assert found == [(span, warm.calibration.probability(score)) for span, score in raw] != raw
+    assert tag_words(warm, [(prompt_for(made(), warm), text)]) == [found]
 
 
 def test_it_is_saved_and_loaded_as_any_other(tmp_path: Path) -> None:
