@@ -245,8 +245,8 @@ def _together(text: WindowedText, windows: Sequence[Reading]) -> Reading:
 def cut(text: str, words: Sequence[Word], reach: Reach) -> tuple[tuple[int, int], ...]:
     """Windows `[start, end)` of a text's words, none of more than a prompt's reach.
 
-    Whole sentences share a window as far as the reach allows; only a sentence that is longer is cut, into windows that
-    overlap.
+    Whole sentences share a window as far as the reach allows; only a sentence that is longer is cut, into windows of
+    the usual length that overlap by half.
     """
     if not reach.sentences:
         return windows(len(words), reach.words, _overlap(reach.words))
@@ -258,10 +258,17 @@ def cut(text: str, words: Sequence[Word], reach: Reach) -> tuple[tuple[int, int]
             found[-1] = (found[-1][0], end)
             sentences += 1
             continue
-        parts = windows(end - start, reach.words, _overlap(reach.words))
+        parts = _parts(end - start, reach)
         found += [(start + first, start + last) for first, last in parts]
         sentences = 1 if len(parts) == 1 else reach.sentences
     return tuple(found)
+
+
+def _parts(count: int, reach: Reach) -> tuple[tuple[int, int], ...]:
+    """The windows of a sentence of so many words: one, if it is no longer than those that were learned."""
+    if count <= reach.words or not reach.usual:
+        return windows(count, reach.words, _overlap(reach.words))
+    return windows(count, reach.usual, reach.usual // 2)
 
 
 def _overlap(words: int) -> int:

@@ -129,11 +129,13 @@ class LabelSet:
 class Reach:
     """How much text a prompt reads at once: as much as it learned from, so that it is not asked for more.
 
-    At most `words` words, and at most `sentences` sentences (0: however many there are).
+    At most `words` words, and at most `sentences` sentences (0: however many there are). A sentence of more words is
+    read in windows of `usual` words (0: of `words`).
     """
 
     words: int = MOST_WORDS
     sentences: int = 0
+    usual: int = 0
 
 
 @dataclass(frozen=True)

@@ -338,6 +338,16 @@ def test_a_sentence_longer_than_any_learned_one_is_read_in_windows_of_the_learne
     assert all(later[0] < earlier[1] for earlier, later in pairwise(middle))
 
 
+def test_windows_of_a_longer_sentence_have_the_usual_length_and_overlap_by_half() -> None:
+    text = f"Short one. {'word ' * 50}. {'more ' * 15}."
+    windowed = WindowedText.of(text, Reach(20, 1, 12))
+    long, last = windowed.windows[1:-1], windowed.windows[-1]
+    assert last == (54, 70), "no longer than what was learned, so it is read whole"
+    assert {end - start for start, end in long} == {12}
+    assert {later[0] - earlier[0] for earlier, later in pairwise(long[:-1])} == {6}
+    assert (long[0][0], long[-1][1]) == (3, 54)
+
+
 @pytest.mark.parametrize("together", [2, 4, 8])
 def test_sentences_of_one_text_are_answered_as_each_alone(together: int) -> None:
     backbone = double_backbone(2)

@@ -148,11 +148,16 @@ def from_json(content: bytes) -> Card:
 
 
 def _reach(found: object) -> Reach:
+    if isinstance(found, dict):
+        found = {"usual": 0, **found}  # cards of package 0.1 have none
     _check_keys(found, [each.name for each in fields(Reach)], "reach")
     match found:
-        case {"words": int(words), "sentences": int(sentences)} if 1 <= words <= MOST_WORDS and sentences >= 0:
-            return Reach(words, sentences)
-    raise InputError(f"reach: found {found!r}, expected 1 to {MOST_WORDS} words, and sentences of at least 0")
+        case {"words": int(words), "sentences": int(sentences), "usual": int(usual)} if (
+            0 <= usual <= words <= MOST_WORDS and words > 0 and sentences >= 0
+        ):
+            return Reach(words, sentences, usual)
+    expected = f"expected 1 to {MOST_WORDS} words, 0 to as many usual ones, and sentences of at least 0"
+    raise InputError(f"reach: found {found!r}, {expected}")
 
 
 def read_json(content: bytes) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from statistics import median
 from typing import Any, TypeVar
 
 from lightner.types import MOST_WORDS, InputError, Reach, Sentence
@@ -22,7 +23,7 @@ _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from t
 _SMOOTHED = 1  # rounds on either side
 _COMPARED = (4, 2)  # after these parts of the rounds
 _MOST_CPUS = 4
-_USUAL, _FEWEST_WORDS = 0.95, 20
+_USUAL, _FEWEST_WORDS, _FEWEST_OF_A_WINDOW = 0.95, 20, 10
 _SHARE_A_GPU = ((250_000_000, 4), (500_000_000, 2))  # below so many parameters, so many runs
 _AT_LEAST = {"batch_size": 1, "steps": 1, "rounds": 1, "folds": 1, "workers": 1}
 _BELOW = {"dropout": 1}
@@ -199,10 +200,11 @@ def reach(words: Sequence[int], sentences: Sequence[int]) -> Reach:
     """How much text a prompt reads at once, by how many words and sentences each of its training texts has.
 
     As many words as the longest has, as many sentences as 19 in 20 have at most: a prompt that learned single sentences
-    is asked for single sentences.
+    is asked for single sentences. Windows of a longer sentence have as many words as half of the texts have at most.
     """
-    usual = sorted(sentences)[math.ceil(_USUAL * len(sentences)) - 1]
-    return Reach(min(MOST_WORDS, max(_FEWEST_WORDS, *words)), max(1, usual))
+    most = sorted(sentences)[math.ceil(_USUAL * len(sentences)) - 1]
+    longest = min(MOST_WORDS, max(_FEWEST_WORDS, *words))
+    return Reach(longest, max(1, most), min(longest, max(_FEWEST_OF_A_WINDOW, math.ceil(median(words)))))
 
 
 def runs_per_gpu(parameters: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import signal
 import subprocess
 import time
@@ -356,30 +355,36 @@ def test_a_refused_command_ends_with_its_status_and_no_traceback(place: Place, t
 
 
 @pytest.mark.ray
-def test_a_killed_job_resumes_with_the_same_command(head: local.Head, tmp_path: Path) -> None:
+def test_on_ray_a_wrong_backbone_is_one_line(head: local.Head, place: Place, tmp_path: Path) -> None:
+    (source := tmp_path / "in.txt").write_text("Ada lives in Paris\n")
+    environment = {**local.environment(), "RAY_ADDRESS": head.address}
+    words = command(place, tmp_path / "out", str(source), "--domain", "movies", "--backbone", "embedded")
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "error: prompt 'movies': found backbone 'embedded'" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.ray
+def test_a_stopped_and_killed_job_resumes_with_the_same_command(head: local.Head, tmp_path: Path) -> None:
     place = prepare(tmp_path / "own")
     first, second = tmp_path / "first.txt", tmp_path / "second.jsonl"
-    text = "\n".join(f"Ada lives in Paris and likes soup number {n}" for n in range(4000))
+    text = "\n".join(f"Ada lives in Paris and likes soup number {n}" for n in range(8000))
     first.write_text(text + "\n")
     lines = [json.dumps({"text": f"{n} mary of Oslo", "domain": [*DOMAINS][n % 3]}) for n in range(50)]
     second.write_text("\n".join(lines) + "\n")
-    out, log = tmp_path / "out", tmp_path / "log"
+    out = tmp_path / "out"
     words = command(place, out, str(first), str(second), "--domain", "movies", "--workers", "1")
     environment = {**local.environment(), "RAY_ADDRESS": head.address}
-    with log.open("wb") as output:
-        process = subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
     state = Target(out / "first.txt.jsonl").state
-    deadline = time.monotonic() + 200
-    while len(list(state.glob("part-*"))) < 2:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    said = ended_by(signal.SIGINT, words, environment, state, blocks=2)
+    assert said.splitlines()[-1] == "stopped: finished blocks are kept; the same command resumes from here"
+    assert "Traceback" not in said
+    ended_by(signal.SIGKILL, words, environment, state, blocks=1 + len(list(state.glob("part-*"))))
     assert not (out / "first.txt.jsonl").exists()
     done = {part.name: part.stat().st_mtime_ns for part in state.glob("part-*")}
     blocks = len(annotation.read_plan(Target(out / "first.txt.jsonl")).blocks)
-    assert 2 <= len(done) < blocks
+    assert 3 <= len(done) < blocks
     place.publish("movies", seed=2)
     resumed = subprocess.Popen(
         words, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -396,8 +401,8 @@ def test_a_killed_job_resumes_with_the_same_command(head: local.Head, tmp_path: 
     printed, progress = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, progress
     assert kept == done, "finished blocks were done again"
-    assert "4050/4050" in progress
-    assert printed.splitlines()[-2:] == [f"{out}/first.txt.jsonl: 4000 rows", f"{out}/second.jsonl.jsonl: 50 rows"]
+    assert "8050/8050" in progress
+    assert printed.splitlines()[-2:] == [f"{out}/first.txt.jsonl: 8000 rows", f"{out}/second.jsonl.jsonl: 50 rows"]
     records = [json.loads(line) for line in (out / "first.txt.jsonl").read_text().splitlines()]
     assert [record["text"] for record in records] == text.split("\n")
     assert {record["prompt_version"] for record in records} == {"v000001"}, "a job ends with the prompts it began with"
@@ -407,3 +412,20 @@ def test_a_killed_job_resumes_with_the_same_command(head: local.Head, tmp_path: 
     again = subprocess.run(words, cwd=CHECKOUT, env={**environment, "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True)
     assert again.returncode == 0, "finished files need no Ray"
     assert Registry.open(place.registry.url).resolve("movies") == "v000001"
+
+
+def ended_by(
+    signalled: signal.Signals, words: list[str], environment: dict[str, str], state: Path, *, blocks: int
+) -> str:
+    """What a job said that got a signal when so many blocks were finished."""
+    with (log := state.parent.parent.parent / "log").open("wb") as output:
+        process = subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
+    deadline = time.monotonic() + 200
+    while len(list(state.glob("part-*"))) < blocks:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+    process.send_signal(signalled)
+    expected = -signal.SIGKILL if signalled is signal.SIGKILL else 128 + signal.SIGTERM
+    assert process.wait(timeout=60) == expected
+    return log.read_text()

@@ -6,9 +6,7 @@ import fcntl
 import json
 import resource
 import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,11 +17,10 @@ import pytest
 from lightner.cli import main
 from lightner.jobs import annotate, annotation
 from lightner.jobs.annotation import AnnotationPlan, Annotator, Target, make_plan, whole, write_plan
-from lightner.jobs.on_ray import local, session
+from lightner.jobs.on_ray import session
 from lightner.store.registry import Registry
 from lightner.types import InputError
 from tests.support.annotating import command, request
-from tests.support.paths import CHECKOUT
 from tests.support.serving import Place, prepare
 
 PART = "0123456789abcdef.part"
@@ -227,35 +224,3 @@ def test_a_stop_is_one_line_and_a_status(
     monkeypatch.setattr(annotation, "read_plan", lambda _: signal.raise_signal(signal.SIGINT))
     assert run(place, target, source, monkeypatch) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "stopped: finished blocks are kept; the same command resumes from here\n"
-
-
-@pytest.mark.ray
-def test_on_ray_a_wrong_backbone_is_one_line_and_a_stopped_job_resumes(
-    head: local.Head, place: Place, tmp_path: Path
-) -> None:
-    (source := tmp_path / "in.txt").write_text("\n".join(f"Ada lives in Paris, {n}" for n in range(12000)))
-    environment = {**local.environment(), "RAY_ADDRESS": head.address}
-    words = command(place, tmp_path / "out", str(source), "--domain", "movies", "--workers", "1")
-    wrong = [*words, "--backbone", "embedded"]
-    done = subprocess.run(wrong, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2, done.stderr
-    assert "error: prompt 'movies': found backbone 'embedded'" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-    state = Target(tmp_path / "out" / "in.txt.jsonl").state
-    for number, asked in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
-        with (log := tmp_path / "log").open("wb") as output:
-            process = subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
-        deadline = time.monotonic() + 200
-        while len(list(state.glob("part-*"))) < number:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
-        process.send_signal(asked)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
-        assert (
-            log.read_text().splitlines()[-1] == "stopped: finished blocks are kept; the same command resumes from here"
-        )
-        assert "Traceback" not in log.read_text()
-    done = subprocess.run(words, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "out" / "in.txt.jsonl").read_text().splitlines()) == 12000

@@ -83,32 +83,43 @@ def test_a_bucket_that_does_not_exist_is_one_line_and_starts_nothing(place: Path
 
 @pytest.mark.s3
 @pytest.mark.ray
-def test_interrupted_and_killed_drivers_resume_from_object_storage(
+def test_a_killed_driver_resumes_from_object_storage_and_begins_anew_what_was_lost_there(
     head: local.Head, place: Path, address: str, tmp_path: Path
 ) -> None:
-    logs = [tmp_path / name for name in ("interrupted", "killed", "finished")]
+    logs = [tmp_path / name for name in ("killed", "interrupted", "finished")]
     command = words(place, "bucket", "--storage", address, pin="slow.yaml")
     process = start(head, *command, log=logs[0])
     wait_for(logs[0], r"scan .* round [5-9] ", process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM, logs[0].read_text()
-    said = logs[0].read_text().splitlines()
-    assert said[-1] == "stopped: nothing was published; the same command resumes from here"
-    process = start(head, *command, log=logs[1])
-    wait_for(logs[1], r"scan .* round ", process)
     process.kill()
     process.wait()
+    process = start(head, *command, log=logs[1])
+    wait_for(logs[1], r"scan .* round ", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, logs[1].read_text()
+    said = logs[1].read_text()
+    assert not re.search(r"scan .* round 1 ", said), "it began again instead of resuming"
+    assert said.splitlines()[-1] == "stopped: nothing was published; the same command resumes from here"
+    files, folder = pyarrow.fs.FileSystem.from_uri(address)
+    lost = [path for path in stored(files, folder) if re.search(r"/checkpoint_\w+/", path)]
+    assert lost
+    for path in lost:
+        files.delete_file(path)
     process = start(head, *command, log=logs[2])
     assert process.wait(timeout=400) == 0, logs[2].read_text()
     finished = logs[2].read_text()
+    assert re.search(r"scan .* round 1 ", finished)
     assert "published bucket v000001" in finished
-    for log in logs[1:]:
-        assert not re.search(r"scan .* round 1 ", log.read_text()), "it began again instead of resuming"
     kept = re.search(r"^kept as scan.png, scan.html and scan.txt in (.+)$", finished, re.MULTILINE)
     assert kept
     files, folder = pyarrow.fs.FileSystem.from_uri(kept[1])
-    found = [each.path for each in files.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))]
+    found = stored(files, folder)
     assert any("/events.out.tfevents." in path for path in found), found
     with files.open_input_file(f"{folder}/scan.txt") as table:
         assert table.read().decode() in finished
     assert not (place / "runs").exists(), "something was kept on this machine"
+
+
+def stored(files: pyarrow.fs.FileSystem, folder: str) -> list[str]:
+    """The paths of all files below a folder."""
+    found = files.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
+    return [each.path for each in found if each.is_file]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -96,24 +95,6 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(
     assert "has learned from 20 of these 20 sentences" in evaluated.stdout
     assert confusions.describe(confusions.errors(gold, predicted)) in evaluated.stdout
     assert expected in first
-
-
-@pytest.mark.ray
-def test_a_job_whose_checkpoint_was_lost_begins_that_trial_anew(head: local.Head, place: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    command = words(place, "lost", "--storage", str(tmp_path / "runs"), pin="slow.yaml")
-    process = start(head, *command, log=first)
-    wait_for(first, r"scan .* round [3-9] ", process)
-    process.kill()
-    process.wait()
-    kept = list((tmp_path / "runs").glob("*/*/*/checkpoint_*"))
-    assert kept
-    for folder in kept:
-        shutil.rmtree(folder)
-    process = start(head, *command, log=second)
-    assert process.wait(timeout=400) == 0, second.read_text()
-    assert "published lost v000001" in second.read_text()
-    assert re.search(r"scan .* round 1 ", second.read_text())
 
 
 @pytest.mark.ray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from lightner.store.artifact import Card, metrics_of
 from lightner.store.card import from_json, readme, to_json
-from lightner.types import Counts, InputError, Scores, check_name
+from lightner.types import Counts, InputError, Reach, Scores, check_name
 
 CARD = Card(
     domain="movies",
@@ -105,3 +106,15 @@ def test_a_card_is_made_now_in_utc_and_survives_its_json() -> None:
     assert CARD.created.endswith("+00:00")
     assert from_json(to_json(CARD)) == CARD
     assert CARD.label_set.names == ("LOC", "PER")
+
+
+def test_the_reach_is_kept_and_that_of_an_earlier_card_has_no_usual_length() -> None:
+    card = replace(CARD, reach=Reach(30, 2, 13))
+    content = json.loads(to_json(card))
+    assert from_json(to_json(card)) == card
+    content["reach"] = {"words": 30, "sentences": 2}
+    assert from_json(json.dumps(content).encode()).reach == Reach(30, 2)
+    for wrong in ({"words": 30, "sentences": 2, "usual": 31}, {"words": 0, "sentences": 1}, {"words": 30}, 30):
+        content["reach"] = wrong
+        with pytest.raises(InputError, match="reach"):
+            from_json(json.dumps(content).encode())

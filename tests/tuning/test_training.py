@@ -24,7 +24,7 @@ from lightner.model.batching import encode
 from lightner.tagger import tag_texts
 from lightner.tuning.rules import Plan
 from lightner.tuning.training import PromptModel, Round, Saver, Worker, _batches, fit, folded_tensors, learned_reach
-from lightner.types import InputError, LabelSet, Sentence, Span
+from lightner.types import InputError, LabelSet, Reach, Sentence, Span
 from tests.support.eight import EIGHT, LABELS, SHORT, sentence
 from tests.support.mixed import double_backbone
 from tests.support.tiny import tiny_backbone
@@ -410,3 +410,11 @@ def test_numbers_and_addresses_of_raw_text_are_no_ends_of_sentences(tmp_path: Pa
     assert [sentence.text for sentence in sentences] == texts
     assert learned_reach(sentences).sentences == 1
     assert learned_reach([*sentences * 9, *[sentence("Yes . No . Go .")] * 3]).sentences == 3
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [([3, 3, 4], Reach(20, 1, 10)), ([12, 13, 30], Reach(30, 1, 13)), ([300, 400], Reach(120, 1, 120))],
+)
+def test_a_prompt_reads_as_much_at_once_as_it_learned_from(lengths: list[int], expected: Reach) -> None:
+    assert learned_reach([Sentence(("word",) * length) for length in lengths]) == expected
