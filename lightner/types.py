@@ -40,15 +40,17 @@ class Span:
 class Sentence:
     """Words and their gold spans; spans are sorted and lie inside the sentence.
 
-    `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. It is no part of the
-    value: sentences that differ in it alone are equal. The same holds for `text`, the raw text that was split into the
-    words, empty where words were given: only there is it known that `4.2.1` is no end of two sentences.
+    The other fields say where the value is from and are no part of it: sentences that differ in them alone are equal.
+    `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. `text` is the raw text
+    that was split into its words, empty where words were given: only there is it known that `4.2.1` is no end of two
+    sentences. `scores` has those of spans that a model found.
     """
 
     words: tuple[str, ...]
     spans: tuple[Span, ...] = ()
     place: str = field(default="", compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
+    scores: Mapping[Span, float] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spans", tuple(sorted(self.spans)))

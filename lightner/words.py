@@ -53,6 +53,18 @@ def placed_words(sentence: Sentence) -> tuple[str, tuple[Word, ...]]:
     return (sentence.text, split_words(sentence.text)) if sentence.text else join_words(sentence.words)
 
 
+def place_words(text: str, words: Sequence[str]) -> tuple[Word, ...] | None:
+    """The given words in a text that they were split from, in order; None if it has other visible characters too."""
+    placed, at = [], 0
+    for word in words:
+        start = text.find(word, at)
+        if start < 0 or split_words(text[at:start]):
+            return None
+        at = start + len(word)
+        placed.append(Word(word, start, at))
+    return None if split_words(text[at:]) else tuple(placed)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadWords:
     """Given words as the model reads them: split as raw text would be, so that learning and reading see the same words.

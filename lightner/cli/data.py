@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lightner.cli import values
-from lightner.cli.parameters import Command, Parsed, columns_option, example, repair_option
+from lightner.cli.parameters import Command, OneOf, Parsed, columns_option, example, repair_option
 from lightner.data.formats.options import Columns, Repair
+from lightner.data.formats.writing import FORMATS
 from lightner.jobs import command
 from lightner.types import InputError
+
+if TYPE_CHECKING:
+    from lightner.data.conversion import Conversion
 
 
 @click.group()
@@ -50,3 +56,63 @@ def kshot(file: str, k: int, seed: int, columns: Columns | None, repairs: frozen
         click.echo(f"{out}: {len(sample)} of {len(sentences)} sentences, {mentions} mentions")
 
     return command.exit_status(work)
+
+
+@data.command(cls=Command, epilog=example("lightner data convert export.json train.spacy"))
+@click.argument("source", metavar="SOURCE")
+@click.argument("target", type=click.Path(path_type=Path), metavar="TARGET")
+@click.option("--to", "form", type=OneOf(FORMATS), help="format of TARGET (default: by its suffix)")
+@click.option("--lossless", is_flag=True, help="refuse if anything would be lost, and write nothing")
+@columns_option
+@repair_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON object, for programs")
+def convert(
+    source: str,
+    target: Path,
+    form: str | None,
+    lossless: bool,
+    columns: Columns | None,
+    repairs: frozenset[Repair],
+    as_json: bool,
+) -> int:
+    """Write labelled sentences in another format, and say what it does not hold.
+
+    SOURCE is a file, folder or hub name of any format in docs/formats.md, found by its content. TARGET is read back
+    once it is written: what differs from SOURCE is listed. It appears whole or not at all.
+    """
+
+    def work() -> None:
+        from lightner.data.conversion import convert
+
+        done = convert(source, target, form=form, columns=columns, repairs=repairs, lossless=lossless)
+        click.echo(json.dumps(_as_json(done)) if as_json else _described(done, source, target))
+
+    return command.exit_status(work)
+
+
+def _described(done: Conversion, source: str, target: Path) -> str:
+    read = done.read
+    words = sum(len(sentence.words) for sentence in read.sentences)
+    counts = f"{len(read.sentences)} sentences, {words} words, {sum(done.mentions.values())} spans"
+    labels = ", ".join(f"{label} {count}" for label, count in done.mentions.items())
+    return "\n".join(
+        [
+            f"{source}: {read.kind}: {counts}{f' ({labels})' if labels else ''}",
+            *read.said(source),
+            f"{target}: written as {done.form}",
+            *(f"{target}: read back, differs in {each}" for each in done.differs_in),
+        ]
+    )
+
+
+def _as_json(done: Conversion) -> dict[str, object]:
+    read = done.read
+    return {
+        "read_as": read.kind,
+        "sentences": len(read.sentences),
+        "words": sum(len(sentence.words) for sentence in read.sentences),
+        "labels": dict(done.mentions),
+        **read.as_dict(),
+        "written_as": done.form,
+        "differs_in": list(done.differs_in),
+    }

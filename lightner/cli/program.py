@@ -42,6 +42,7 @@ EXTRAS = {
     "httpx": "client",
     "nltk": "pretrain",
     "tokenizers": "pretrain",
+    "spacy": "spacy",
     "tenacity": "client",
 }
 

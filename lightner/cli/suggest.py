@@ -18,7 +18,7 @@ from lightner.cli.parameters import (
     registry_option,
     text_columns_option,
 )
-from lightner.data.formats.preannotated import JSONL, TOOLS
+from lightner.data.formats.writing import JSONL, TEXT_FORMATS
 from lightner.jobs import rows
 from lightner.jobs.options import SuggestOptions
 
@@ -30,7 +30,7 @@ from lightner.jobs.options import SuggestOptions
 @click.option("--domain", required=True, metavar="NAME", help="for whose prompt texts are to be labelled")
 @file_option("--texts", required=True, help="texts without labels: .jsonl, .txt (one a line) or CoNLL columns")
 @click.option("--n", type=Parsed(values.at_least(1)), default=20, metavar="N", help="how many texts (default: 20)")
-@click.option("--to", type=OneOf(TOOLS), default=JSONL, help=f"for which tool (default: {JSONL})")
+@click.option("--to", type=OneOf(TEXT_FORMATS), default=JSONL, help=f"for which tool (default: {JSONL})")
 @file_option("--out", help="where they are written (default: standard output)")
 @click.option("--format", "kind", type=OneOf(rows.KINDS), help="of --texts (default: by the suffix)")
 @text_columns_option

@@ -111,7 +111,7 @@ class SuggestOptions:
     registry: str
     n: int = 20
     to: str = "jsonl"
-    """For which tool, of `lightner.data.formats.preannotated.TOOLS`."""
+    """For which tool, of `lightner.data.formats.writing.TEXT_FORMATS`."""
     out: str | None = None
     """None: standard output."""
     kind: str | None = None

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lightner.data.formats import parse_columns, write_text
-from lightner.data.formats.preannotated import Preannotated, rendered
+from lightner.data.formats.documents import Document
+from lightner.data.formats.writing import text_of
 from lightner.jobs import command, rows
 from lightner.jobs.options import SuggestOptions
 from lightner.model import backbone as backbones
@@ -59,7 +60,7 @@ def suggest(options: SuggestOptions) -> None:
     )
     found_by = f"{options.domain} {version}"
     suggested = [_suggested(new[place], readings[place], found_by) for place in chosen]
-    content = rendered(suggested, options.to, where=options.out or "suggestions")
+    content = text_of(suggested, options.to, name=options.out or "suggestions")
     if options.out is None:
         sys.stdout.write(content)
     else:
@@ -112,8 +113,9 @@ def _distinct(texts: Sequence[WindowedText]) -> list[WindowedText]:
     return list({each.read: each for each in reversed(texts) if each.words}.values())[::-1]
 
 
-def _suggested(text: WindowedText, reading: Reading, found_by: str) -> Preannotated:
-    return Preannotated(text.text, text.words, tuple(reading.spans), math.exp(reading.mean_log_p), found_by)
+def _suggested(text: WindowedText, reading: Reading, found_by: str) -> Document:
+    certainty = math.exp(reading.mean_log_p)
+    return Document(text.text, text.words, tuple(reading.spans), certainty=certainty, found_by=found_by)
 
 
 def _cards(registry: Registry, domain: str, card: Card, version: str) -> list[Card]:

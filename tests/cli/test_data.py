@@ -1,7 +1,8 @@
-"""`lightner data`: samples written as files."""
+"""`lightner data`: samples and other formats written as files."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -69,3 +70,92 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert main(["data", "kshot", "train.conll", *words]) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
     assert [each.read_text() for each in file.parent.iterdir()] == [before]
+
+
+TEXTS = (
+    '{"text": "Ada  is\\nin Oslo.", "entities": [{"start": 0, "end": 3, "label": "person", "score": 0.5}]}\n'
+    '{"text": " "}\n{"text": "In Rome", "label": [[3, 7, "city"]]}\n'
+)
+
+
+@pytest.fixture
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (made := Path("texts.jsonl")).write_text(TEXTS.replace('{"text": " "}', '{"text": " ", "label": []}'))
+    return made
+
+
+def test_conversion_says_what_was_read_and_what_the_format_does_not_hold(
+    texts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "convert", str(texts), "out.bioes"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "texts.jsonl: JSON records: 2 sentences, 7 words, 2 spans (city 1, person 1)",
+        "blank texts left out: 1, first at texts.jsonl:2",
+        "out.bioes: written as conll-bioes",
+        "out.bioes: read back, differs in white space and other characters between words (in 1 of 2 texts)",
+        "out.bioes: read back, differs in scores (in 1 of 2 texts)",
+    ]
+    assert Path("out.bioes").read_text() == "Ada\tS-person\nis\tO\nin\tO\nOslo\tO\n.\tO\n\nIn\tO\nRome\tS-city\n"
+    assert main(["data", "convert", "out.bioes", "back.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "read_as": "CoNLL columns",
+        "sentences": 2,
+        "words": 7,
+        "labels": {"city": 1, "person": 1},
+        "columns": "word 1, tag 2 of 2",
+        "repairs": [],
+        "notes": [],
+        "written_as": "jsonl",
+        "differs_in": [],
+    }
+    assert read("back.jsonl") == read(texts)
+
+
+def test_what_holds_everything_reports_no_difference(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "convert", str(texts), "copy.json", "--to", "jsonl", "--lossless"]) == 0
+    assert "differs" not in capsys.readouterr().out
+    copy = read("copy.json")
+    assert [(each.text, each.spans, each.scores) for each in copy] == [
+        (each.text, each.spans, each.scores) for each in read(texts)
+    ]
+
+
+def test_what_annotate_writes_keeps_its_scores(texts: Path) -> None:
+    entity = {"start": 0, "end": 3, "text": "Ada", "label": "person", "score": 0.75}
+    reader = {"domain": "people", "prompt_version": "v000001"}
+    texts.write_text(json.dumps({"id": 7, **reader, "text": "Ada is.", "entities": [entity], "windows": 1}) + "\n")
+    assert main(["data", "convert", str(texts), "tasks.json", "--to", "label_studio"]) == 0
+    [task] = json.loads(Path("tasks.json").read_text())
+    assert [(each["score"], each["value"]["text"]) for each in task["annotations"][0]["result"]] == [(0.75, "Ada")]
+
+
+def test_lines_of_one_text_are_sentences_in_brat(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "convert", str(texts), "notes.ann"]) == 0
+    said = "notes.ann: read back, differs in the division into sentences (2 written, 3 read back)"
+    assert said in capsys.readouterr().out
+    assert Path("notes.ann").read_text() == "T1\tperson 0 3\tAda\nT2\tcity 20 24\tRome\n"
+    assert Path("notes.txt").read_text() == "Ada  is\nin Oslo.\nIn Rome\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["out.json"], "out.json: found suffix '.json', expected one of .conll,"),
+        (["out.x", "--to", "excel"], "--to: found 'excel', expected one of ['label_studio',"),
+        (["texts.jsonl"], "texts.jsonl: found the file that is read, expected another one"),
+        (["out.conll", "--lossless"], "out.conll: found that it would differ as conll, read back, in white space and"),
+        (["folder", "--to", "datasets"], "folder: found a folder or file that exists, expected the name of a new one"),
+        (["out.x", "--to", "brat"], "out.x: found suffix '.x', expected '.ann' for BRAT"),
+        (["none/out.conll"], "none/out.conll: found 'No such file or directory', expected a place to write to"),
+    ],
+)
+def test_a_refused_conversion_writes_nothing(
+    texts: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("folder").mkdir()
+    before = texts.read_text()
+    assert main(["data", "convert", str(texts), *words]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert {path.name for path in Path.cwd().iterdir()} == {"folder", "texts.jsonl"}
+    assert texts.read_text() == before

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightner.data.formats import _json, brat, hugging_face, list_table
+from lightner.data.formats import _json, brat, docbin, hugging_face, list_table
 from lightner.data.formats._findings import Findings, FormatError, Note
 from lightner.data.formats._text import check_content, read_text, write_text
 from lightner.data.formats.conll import parse_conll, write_conll
 from lightner.data.formats.jsonl import parse_json, parse_records, write_jsonl
 from lightner.data.formats.options import Columns, Repair, parse_columns, parse_repairs
-from lightner.types import InputError, Sentence
+from lightner.types import InputError, Sentence, Span
 
 __all__ = [
     "Columns", "Corpus", "Note", "Repair", "check_content", "labels_of", "parse_columns", "parse_repairs", "read",
@@ -38,6 +38,8 @@ class Corpus:
     """For a CoNLL file: what its columns were read as."""
     repairs: frozenset[Repair] = frozenset()
     """The repairs that the user allowed."""
+    kind: str = ""
+    """What the source was read as, in words."""
 
     def said(self, source: str | os.PathLike[str]) -> tuple[str, ...]:
         """The decision on columns and the notes, one line each."""
@@ -67,17 +69,17 @@ def read_corpus(
 ) -> Corpus:
     """Sentences of a source, in order, including those without entities.
 
-    A source is a file in CoNLL columns, JSON or BRAT's standoff, a folder or file of the library `datasets`, or a name
-    on the Hugging Face hub, with a split after a colon. A file is JSON by its suffix or by how its text begins; a
-    `.ann` file, or a `.txt` file with one next to it, is BRAT's. The columns of a CoNLL file are found by content, or
-    given by `columns`; tagging schemes are found by the tags.
+    A source is a file in CoNLL columns, JSON, BRAT's standoff or spaCy's DocBin, a folder or file of the library
+    `datasets`, or a name on the Hugging Face hub, with a split after a colon. A file is JSON by its suffix or by how
+    its text begins; a `.ann` file, or a `.txt` file with one next to it, is BRAT's. The columns of a CoNLL file are
+    found by content, or given by `columns`; tagging schemes are found by the tags.
     Raises InputError for whatever cannot be understood: `file:line: found ..., expected ...`, all faults of the source
     at once, by kind. Faults that one of `repairs` mends are noted instead.
     """
     name, findings = os.fspath(source), Findings(repairs)
-    sentences, said = _sentences(name, findings, columns=columns)
-    trimmed = tuple(_trimmed(sentence, findings) for sentence in sentences)
-    return Corpus(trimmed, findings.notes(), said, repairs)
+    found = _found(name, findings, columns=columns)
+    trimmed = tuple(_trimmed(sentence, findings) for sentence in found.sentences)
+    return Corpus(trimmed, findings.notes(), found.columns, repairs, found.kind)
 
 
 def _trimmed(sentence: Sentence, findings: Findings) -> Sentence:
@@ -90,24 +92,45 @@ def _trimmed(sentence: Sentence, findings: Findings) -> Sentence:
         findings.refuse([FormatError(sentence.place, said, kind="labels of white space")])
         return sentence
     findings.note("labels with white space around them, trimmed", sentence.place, len(wide))
-    return replace(sentence, spans=tuple(replace(span, label=span.label.strip()) for span in sentence.spans))
+    spans = tuple(_trimmed_span(span) for span in sentence.spans)
+    return replace(
+        sentence, spans=spans, scores={_trimmed_span(span): score for span, score in sentence.scores.items()}
+    )
 
 
-def _sentences(name: str, findings: Findings, columns: Columns | None) -> tuple[list[Sentence], str | None]:
-    """The sentences of a source, and the decision on its columns, if any."""
+def _trimmed_span(span: Span) -> Span:
+    return replace(span, label=span.label.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The sentences of a source, what it is, and the decision on its columns, if any."""
+
+    kind: str
+    sentences: list[Sentence]
+    columns: str | None = None
+
+
+def _found(name: str, findings: Findings, columns: Columns | None) -> _Found:
     path = Path(name)
-    if brat.is_standoff(path):
-        if columns is not None:
-            raise InputError(f"{name}: columns: found {columns}, expected none: BRAT's files have no columns")
-        return brat.parse_brat(path, findings), None
+    for is_one, parse, kind in (
+        (brat.is_standoff, brat.parse_brat, "BRAT's standoff"),
+        (docbin.is_docbin, docbin.parse_docbin, "spaCy's DocBin"),
+    ):
+        if is_one(path):
+            if columns is not None:
+                raise InputError(f"{name}: columns: found {columns}, expected none: {kind} has no columns")
+            return _Found(kind, parse(path, findings))
     if hugging_face.is_source(name):
-        return parse_records(hugging_face.records_of(name), name, findings, columns=columns), None
+        records = hugging_face.records_of(name)
+        return _Found("data set of Hugging Face", parse_records(records, name, findings, columns=columns))
     text = read_text(name)
     if path.suffix.lower() in JSONL_SUFFIXES or _json.begins_as_json(text):
-        return parse_json(text, name, findings, columns=columns), None
+        return _Found("JSON records", parse_json(text, name, findings, columns=columns))
     if list_table.is_table(text):
-        return parse_records(list_table.records_of(text, name, findings), name, findings, columns=columns), None
-    return parse_conll(text, name, findings, columns=columns)
+        records = list_table.records_of(text, name, findings)
+        return _Found("CSV with lists", parse_records(records, name, findings, columns=columns))
+    return _Found("CoNLL columns", *parse_conll(text, name, findings, columns=columns))
 
 
 def labels_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:

@@ -22,7 +22,11 @@ def mark_of(item: object, place: str) -> Mark:
         raise FormatError(place, f"found {quote(item)}, {_EXPECTED}", kind=_KIND)
     assert isinstance(start, int)
     assert isinstance(end, int)
-    return Mark(start, end, string(label, place), stated if isinstance(stated, str) else None, place)
+    score = item.get("score") if isinstance(item, dict) else None
+    return Mark(
+        start, end, string(label, place), stated if isinstance(stated, str) else None, place,
+        score=score if isinstance(score, float) else None,
+    )  # fmt: skip
 
 
 def has_offsets(item: object) -> bool:

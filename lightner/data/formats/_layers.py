@@ -7,6 +7,7 @@ layers must agree.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lightner.data.formats import prodigy, spacy
@@ -16,6 +17,7 @@ from lightner.data.formats._spans import Mark, Marked
 from lightner.data.formats._tags import OUTSIDE, TaggedWords, is_tag, loosely
 from lightner.data.formats._values import is_strings, string, strings
 from lightner.data.formats.options import Columns
+from lightner.words import place_words
 
 TEXTS = ("text", "data", "sentence", "content")
 WORDS = ("tokens", "words")
@@ -56,10 +58,11 @@ def annotation_of(
             place, f"found keys {sorted(record)}, expected {expected}", kind="records that are not understood"
         )
     if tagged is not None:
-        text = fields.get(text_at or "")
-        if spans and not _agree(tagged, marks, text if isinstance(text, str) else ""):
+        found = fields.get(text_at or "")
+        text = found if isinstance(found, str) else ""
+        if spans and not _agree(tagged, marks, text):
             raise _disagreement([*tags, *spans], place)
-        return tagged
+        return replace(tagged, text="" if place_words(text, tagged.words) is None else text)
     if not spans:
         findings.note("accepted records without spans (read as sentences without entities)", place)
     return Marked(string(fields[text_at or ""], f"{place}: {text_at}"), marks, place)

@@ -31,6 +31,8 @@ class Mark:
     place: str
     origin: int = 0
     """Offset of the text in its document; messages count from the document's beginning."""
+    score: float | None = None
+    """If a model found it."""
 
     def shown(self, text: str) -> str:
         """Its offsets and its text, if any, as a message shows them."""
@@ -80,10 +82,13 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
         findings.note("blank texts left out", marked.place)
         return None
     spans: list[Span] = []
+    scores: dict[Span, float] = {}
     faults: list[FormatError] = []
     for mark in marked.marks:
         try:
             spans.append(_span(mark, marked.text, words, findings=findings))
+            if mark.score is not None:
+                scores[spans[-1]] = mark.score
         except FormatError as fault:
             if Repair.DROP_SPAN in findings.repairs:
                 findings.note(f"spans left out ({fault.kind})", fault.place)
@@ -92,8 +97,8 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
     if faults or not words:
         findings.refuse(faults)
         return None
-    flat = flat_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
-    return None if flat is None else replace(flat, text=marked.text)
+    sentence = flat_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
+    return sentence and replace(sentence, text=marked.text, scores=scores)
 
 
 def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, findings: Findings) -> Sentence | None:

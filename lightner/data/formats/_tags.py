@@ -21,6 +21,13 @@ CLOSED_SCHEMES = {  # prefixes of: begin, inside, end, single
     "BMES": ("B", "M", "E", "S"),
     "BMEWO": ("B", "M", "E", "W"),
 }
+IOB1, IOB2 = "IOB1", "IOB2"
+WRITTEN = {  # schemes that are written, by the same prefixes
+    IOB2: ("B", "I", "I", "B"),
+    IOB1: ("I", "I", "I", "I"),
+    "BIOES": CLOSED_SCHEMES["BIOES"],
+    "BILOU": CLOSED_SCHEMES["BILOU"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class TaggedWords:
     number: int
     field: str = ""
     """In a record: the field that holds the tags."""
+    text: str = ""
+    """The text that the words were split from, if it is there too."""
 
 
 Place = Callable[[TaggedWords, int], str]
@@ -84,12 +93,19 @@ def loosely(tags: Sequence[str]) -> tuple[Span, ...] | None:
     return None
 
 
-def encode(sentence: Sentence, where: str) -> list[str]:
-    """IOB2 tags, one per word. Raises InputError, beginning with `where`, for spans that overlap."""
+def encode(sentence: Sentence, where: str, scheme: str = IOB2) -> list[str]:
+    """Tags of a scheme of WRITTEN, one per word. Raises InputError, beginning with `where`, for spans that overlap."""
     check_flat(sentence, where)
+    begin, inside, end, single = WRITTEN[scheme]
     tags = [OUTSIDE] * len(sentence.words)
     for span in sentence.spans:
-        tags[span.start : span.end] = [f"B-{span.label}", *[f"I-{span.label}"] * (span.end - span.start - 1)]
+        middle = [inside] * (span.end - span.start - 2)
+        prefixes = [single] if span.end - span.start == 1 else [begin, *middle, end]
+        tags[span.start : span.end] = [f"{prefix}-{span.label}" for prefix in prefixes]
+    if scheme == IOB1:  # there `B-` only parts an entity from one of the same label before it
+        for span, before in zip(sentence.spans, (None, *sentence.spans), strict=False):
+            if before is not None and (before.end, before.label) == (span.start, span.label):
+                tags[span.start] = f"B-{span.label}"
     return tags
 
 
@@ -201,7 +217,7 @@ def _opened(tags: Sequence[str], scheme: _Scheme) -> list[str]:
 
 
 def _sentence(row: TaggedWords, spans: tuple[Span, ...]) -> Sentence:
-    return Sentence(row.words, spans, row.place)
+    return Sentence(row.words, spans, row.place, row.text)
 
 
 def _runs(tags: Sequence[str]) -> tuple[Span, ...]:

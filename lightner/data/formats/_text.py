@@ -57,6 +57,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     except UnicodeEncodeError as error:
         found = text[error.start]
         raise InputError(f"{target}: found the lone surrogate {found!r} in a word or label, expected text") from error
+    write_bytes(target, content)
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Writes a file in one step, as `write_text` does."""
     # Not tempfile: its files are readable by their owner only, and the mode would survive the rename.
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
@@ -83,7 +88,6 @@ _NO_TEXT = {
     b"\x89HDF": "an HDF5 file",
     b"SQLite format 3": "an SQLite database",
     b"%PDF-": "a PDF document",
-    b"\x78\x9c": "compressed data, as in .spacy files of spaCy (the output of Doc.to_json is read)",
 }
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._spans import Mark, Marked, count_characters, sentence_of
 from lightner.data.formats._text import read_text
+from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Repair
 from lightner.types import InputError, Sentence
 
@@ -43,6 +44,28 @@ def parse_brat(path: Path, findings: Findings) -> list[Sentence]:
         findings.notes()  # raises if faults explain it
         raise InputError(f"{path}: found no sentences, expected a text and its annotation")
     return sentences
+
+
+def pair_of(documents: Sequence[Document], name: str) -> tuple[str, str]:
+    """The texts, one after the other with a line break between, and the annotation of them all.
+
+    Raises InputError for a label with white space, at which the columns of an annotation end.
+    """
+    texts: list[str] = []
+    lines: list[str] = []
+    at = 0
+    for document in documents:
+        for mark in document.marks:
+            if re.search(r"\s", mark.label):
+                where = document.place or name
+                raise InputError(
+                    f"{where}: found label {mark.label!r}, expected one without white space, as BRAT's are"
+                )
+            stated = re.sub(r"\s", " ", mark.text)
+            lines.append(f"T{len(lines) + 1}\t{mark.label} {at + mark.start} {at + mark.end}\t{stated}\n")
+        texts.append(document.text)
+        at += len(document.text) + 1
+    return "".join(f"{text}\n" for text in texts), "".join(lines)
 
 
 def _document(annotation: Path, findings: Findings) -> Marked:

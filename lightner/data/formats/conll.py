@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lightner.data.formats._columns import Quotes
 from lightner.data.formats._findings import Findings
-from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode
+from lightner.data.formats._tags import IOB2, OUTSIDE, TaggedWords, decode, encode
 from lightner.data.formats._text import write_text
 from lightner.data.formats.conll_layout import describe, layout_of
 from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, DOCUMENT_MARK, Layout, Line, SentenceRows, blocks, quoted
@@ -62,14 +62,17 @@ def write_conll(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
     write_text(path, conll_text(sentences, os.fspath(path)))
 
 
-def conll_text(sentences: Iterable[Sentence], name: str) -> str:
-    """What `write_conll` writes into a file called `name` (for messages). Raises InputError as that does."""
+def conll_text(sentences: Iterable[Sentence], name: str, scheme: str = IOB2) -> str:
+    """What `write_conll` writes into a file called `name` (for messages), with tags of any scheme that is written.
+
+    Raises InputError as that does.
+    """
     written: list[list[tuple[str, str]]] = []
     quotes = Quotes()
     for index, sentence in enumerate(sentences):
         where = f"{name}: sentence {index}"
         _check(sentence, where)
-        rows = list(zip(sentence.words, encode(sentence, where), strict=True))
+        rows = list(zip(sentence.words, encode(sentence, where, scheme), strict=True))
         written.append(rows)
         for row in rows:
             if any('"' in cell for cell in row):

@@ -8,6 +8,7 @@ from typing import Any
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._spans import flat_sentence
 from lightner.data.formats._values import is_whole, quote, strings
+from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Repair
 from lightner.types import Sentence, Span
 
@@ -40,6 +41,12 @@ def sentence_of(record: Mapping[str, Any], place: str, findings: Findings) -> Se
                 raise
             findings.note(f"spans left out ({fault.kind})", fault.place)
     return flat_sentence(words, spans, place=place, findings=findings)
+
+
+def record_of(document: Document) -> dict[str, Any]:
+    """A document's words and spans."""
+    spans = [[span.start, span.end - 1, span.label] for span, _ in document.spans]
+    return {WORDS: [word.text for word in document.words], SPANS: spans}
 
 
 def _span(item: object, words: int, place: str) -> Span:

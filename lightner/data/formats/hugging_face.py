@@ -7,12 +7,13 @@ path that exists takes precedence over a name. The library is imported only when
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightner.data.formats._json import Record
-from lightner.types import InputError
+from lightner.data.formats._tags import OUTSIDE, encode
+from lightner.types import InputError, Sentence
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,6 +44,36 @@ def records_of(source: str) -> list[Record]:
     rows = _rows(path, split, source)
     decode = _decoder(rows.features)
     return [(decode(row), f"{source}: record {index}") for index, row in enumerate(rows.to_list())]
+
+
+def save(path: Path, sentences: Sequence[Sentence], texts: Sequence[str | None]) -> None:
+    """Write `tokens`, `ner_tags` (IOB2, numbers of classes with names) and `text` into a new folder or a Parquet file.
+
+    Raises InputError for spans that overlap.
+    """
+    import datasets
+    import pyarrow.parquet
+
+    tags = [encode(sentence, sentence.where) for sentence in sentences]
+    names = [OUTSIDE, *sorted({tag for each in tags for tag in each} - {OUTSIDE})]
+    columns: dict[str, Any] = {"tokens": [list(each.words) for each in sentences], "ner_tags": tags}
+    features: dict[str, Any] = {
+        "tokens": datasets.List(datasets.Value("string")),
+        "ner_tags": datasets.List(datasets.ClassLabel(names=names)),
+    }
+    if any(text is not None for text in texts):
+        columns["text"], features["text"] = list(texts), datasets.Value("string")
+    table = datasets.Dataset.from_dict(columns, datasets.Features(features))
+    if path.suffix.lower() == TABLES[0]:
+        pyarrow.parquet.write_table(table.with_format("arrow")[:], path)
+    else:
+        quiet = datasets.are_progress_bars_disabled()
+        datasets.disable_progress_bars()
+        try:
+            table.save_to_disk(path)
+        finally:
+            if not quiet:
+                datasets.enable_progress_bars()
 
 
 def _parted(source: str) -> tuple[str, str | None]:

@@ -20,6 +20,7 @@ from lightner.data.formats._spans import Marked, count_characters, sentence_of
 from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode
 from lightner.data.formats._text import write_text
 from lightner.data.formats._values import blank, quote
+from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Columns
 from lightner.types import InputError, Sentence
 
@@ -60,19 +61,43 @@ def parse_records(
 def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> None:
     """Writes `{"tokens", "ner_tags"}` (IOB2) per line, in one step; `formats.read` gives the same sentences back.
 
-    Raises InputError for no sentences, a sentence without words, a blank word, an empty label, overlapping spans.
+    Raises InputError for no sentences, a sentence without words, a blank word, a label that is empty or has white space
+    around it, overlapping spans.
     """
     lines = []
     for index, sentence in enumerate(sentences):
         where = f"{os.fspath(path)}: sentence {index}"
         _check_words(sentence.words, where)
-        if any(not span.label for span in sentence.spans):
-            raise InputError(f"{where}: found an empty label, expected a name")
-        record = {"tokens": sentence.words, "ner_tags": encode(sentence, where)}
-        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+        for span in sentence.spans:
+            if not span.label or span.label != span.label.strip():
+                raise InputError(f"{where}: found label {span.label!r}, expected one without white space around it")
+        lines.append(json.dumps(_tagged(sentence, where), ensure_ascii=False) + "\n")
     if not lines:
         raise InputError(f"{os.fspath(path)}: found no sentences to write, expected at least one")
     write_text(path, "".join(lines))
+
+
+def record_of(document: Document, where: str) -> dict[str, Any]:
+    """A document as its text and its entities in characters; where the text is split otherwise, with its words too.
+
+    A document of words alone is words and tags. Raises InputError, beginning with `where`, for tags of spans that
+    overlap.
+    """
+    if not document.own_text:
+        return _tagged(document.sentence, where)
+    entities = [
+        {"start": mark.start, "end": mark.end, "text": mark.text, "label": mark.label}
+        | ({} if mark.score is None else {"score": mark.score})
+        for mark in document.marks
+    ]
+    record: dict[str, Any] = {"text": document.text, "entities": entities}
+    if document.certainty is not None:
+        record |= {"certainty": document.certainty, "found_by": document.found_by}
+    return record if document.splits_alike else record | _tagged(document.sentence, where)
+
+
+def _tagged(sentence: Sentence, where: str) -> dict[str, Any]:
+    return {"tokens": sentence.words, "ner_tags": encode(sentence, where)}
 
 
 _Found = Sentence | TaggedWords | Marked

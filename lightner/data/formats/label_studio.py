@@ -1,4 +1,4 @@
-"""Label Studio's tasks (`JSON`, `JSON-MIN` and the exports before version 1) -> a text and its marks.
+"""Label Studio's tasks: `JSON`, `JSON-MIN` and the exports before version 1 are read, `JSON` is written.
 
 Label Studio counts offsets in UTF-16 units (its issue 1347); the text that it states for each span decides.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._spans import MOVED, Mark, Marked, nearby
+from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Repair
 
 LABELS = "labels"
@@ -54,6 +55,33 @@ def marked_of(record: Mapping[str, Any], place: str, findings: Findings) -> Mark
         said = f"found {len(found)} annotations that differ, expected one, or one marked as ground truth"
         raise FormatError(place, said, kind="tasks with annotations that differ")
     return Marked(text, tuple(found[0]), place, True)
+
+
+def task_of(document: Document, number: int) -> dict[str, Any]:
+    """A document as a task: with a prediction if a model found its spans, else with an annotation.
+
+    Label Studio counts UTF-16 units; `label` and `text` are the names in its templates.
+    """
+
+    def units(characters: int) -> int:
+        return len(document.text[:characters].encode("utf-16-le", "surrogatepass")) // 2
+
+    results = [
+        {
+            "id": f"e{place}",
+            "from_name": "label",
+            "to_name": "text",
+            "type": LABELS,
+            "value": {"start": units(mark.start), "end": units(mark.end), "text": mark.text, LABELS: [mark.label]},
+            **({} if mark.score is None else {"score": mark.score}),
+        }
+        for place, mark in enumerate(document.marks)
+    ]
+    data = {"text": document.text}
+    if document.certainty is None:
+        return {"id": number, "data": data, "annotations": [{"result": results}]}
+    prediction = {"model_version": document.found_by, "score": document.certainty, "result": results}
+    return {"data": data, "predictions": [prediction]}
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

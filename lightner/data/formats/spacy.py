@@ -1,4 +1,7 @@
-"""spaCy's JSON: span groups of `Doc.to_json`, and the training files of version 2 (documents, paragraphs, tokens)."""
+"""spaCy's JSON: `Doc.to_json` with its span groups, and training files of version 2 (documents, paragraphs, tokens).
+
+`docbin` has its binary files.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from lightner.data.formats._findings import FormatError
 from lightner.data.formats._tags import TaggedWords
 from lightner.data.formats._values import quote, string
+from lightner.data.formats.documents import Document
 
 _KIND = "documents of spaCy that cannot be understood"
 _MISSING = "-"  # the tag of a word that may or may not be in an entity
@@ -37,6 +41,17 @@ def sentences_of(record: Mapping[str, Any], place: str) -> Iterator[TaggedWords]
             raise FormatError(where, f"found {quote(paragraph)}, expected an object with 'sentences'", kind=_KIND)
         for index, sentence in enumerate(found):
             yield _sentence(sentence, f"{where}.sentences[{index}]")
+
+
+def record_of(document: Document) -> dict[str, Any]:
+    """A document as `Doc.to_json` gives it and `Doc.from_json` takes it."""
+    return {
+        "text": document.text,
+        "ents": [{"start": mark.start, "end": mark.end, "label": mark.label} for mark in document.marks],
+        "tokens": [
+            {"id": number, "start": token.start, "end": token.end} for number, token in enumerate(document.tokens())
+        ],
+    }
 
 
 def _sentence(sentence: object, place: str) -> TaggedWords:
