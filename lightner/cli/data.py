@@ -1,18 +1,30 @@
-"""`lightner data`: make labelled files from labelled files."""
+"""`lightner data`: make labelled files from labelled files, and check them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lightner.cli import values
-from lightner.cli.parameters import Command, OneOf, Parsed, columns_option, example, repair_option
+from lightner.cli.parameters import (
+    Command,
+    OneOf,
+    Parsed,
+    backbone_option,
+    columns_option,
+    example,
+    file_option,
+    json_option,
+    label_files_options,
+    repair_option,
+)
 from lightner.data.formats.options import Columns, Repair
 from lightner.data.formats.writing import FORMATS
 from lightner.jobs import command
+from lightner.jobs.options import CheckOptions
 from lightner.types import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +33,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Make labelled files from labelled files."""
+    """Make labelled files from labelled files, and check them."""
 
 
 @data.command(cls=Command, epilog=example("lightner data kshot train.conll --k 10 --out ten_shot.conll"))
@@ -65,7 +77,7 @@ def kshot(file: str, k: int, seed: int, columns: Columns | None, repairs: frozen
 @click.option("--lossless", is_flag=True, help="refuse if anything would be lost, and write nothing")
 @columns_option
 @repair_option
-@click.option("--json", "as_json", is_flag=True, help="one JSON object, for programs")
+@json_option
 def convert(
     source: str,
     target: Path,
@@ -88,6 +100,26 @@ def convert(
         click.echo(json.dumps(_as_json(done)) if as_json else _described(done, source, target))
 
     return command.exit_status(work)
+
+
+@data.command(cls=Command, epilog=example("lightner data check train.conll --test held_out.conll"))
+@click.argument("file", metavar="FILE")
+@file_option("--dev", help="a development set, to be compared with FILE")
+@file_option("--test", help="a test set, to be compared with both")
+@columns_option
+@repair_option
+@label_files_options
+@backbone_option
+@json_option
+def check(**given: Any) -> int:
+    """Report what tuning would find in a labelled file, without tuning.
+
+    How the file is read; mentions of each label; lengths; doubles and contradictions; labels that the backbone reads as
+    the same words; the share of sub-words that it does not know; sentences that FILE shares with the other sets.
+    """
+    from lightner.jobs.data_check import main
+
+    return main(CheckOptions(**given))
 
 
 def _described(done: Conversion, source: str, target: Path) -> str:

@@ -9,7 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lightner.types import Sentence
+from lightner.types import MOST_WORDS, Sentence
+from lightner.words import in_parts
 
 RARE_BELOW = 3
 """A type with fewer mentions cannot be both learned and measured."""
@@ -69,6 +70,18 @@ def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = (), test: Seque
             *_dev_warnings(mentions, dev, overlap),
             *_test_warnings(mentions, test, leaked),
         ),
+    )
+
+
+def cut_warnings(texts: Sequence[Sentence], parts: Sequence[Sentence]) -> tuple[str, ...]:
+    """A warning if long texts are learned in parts; `parts` are all texts in the parts that are learned."""
+    long = [text for text in texts if len(in_parts(text)) > 1]
+    if not long:
+        return ()
+    where = f", first at {long[0].place}" if long[0].place else ""
+    more = len(parts) - len(texts) + len(long)
+    return (
+        f"{len(long)} texts of more than {MOST_WORDS} words are learned in {more} parts, cut at sentence ends{where}.",
     )
 
 

@@ -21,7 +21,7 @@ from lightner.store.card import JSON
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
-from lightner.types import MOST_WORDS, InputError, LabelSet, Sentence
+from lightner.types import InputError, LabelSet, Sentence
 from lightner.words import in_parts
 
 _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
@@ -66,7 +66,7 @@ def material_of(options: TuneOptions) -> Material:
     pins = {} if options.pin is None else _pins(options.pin)
     scheme, folds = _scheme(options, everything, dev, pins)
     plan_pins = {name: value for name, value in pins.items() if name not in _OF_SCHEME}
-    report = replace(report, warnings=(*_cut(texts, everything), *report.warnings))
+    report = replace(report, warnings=(*inspection.cut_warnings(texts, everything), *report.warnings))
     said = tuple(line for file, corpus in ((options.train, train), *given) for line in corpus.said(file))
     if said or options.repairs:
         source |= {"read": train.as_dict()}
@@ -75,18 +75,6 @@ def material_of(options: TuneOptions) -> Material:
 
 def _corpus(options: TuneOptions, file: str) -> Corpus:
     return read_corpus(file, columns=options.columns, repairs=options.repairs)
-
-
-def _cut(texts: Sequence[Sentence], parts: Sequence[Sentence]) -> tuple[str, ...]:
-    """A note on long texts that are learned in parts."""
-    long = [text for text in texts if len(in_parts(text)) > 1]
-    if not long:
-        return ()
-    where = f", first at {long[0].place}" if long[0].place else ""
-    more = len(parts) - len(texts) + len(long)
-    return (
-        f"{len(long)} texts of more than {MOST_WORDS} words are learned in {more} parts, cut at sentence ends{where}.",
-    )
 
 
 @contextmanager

@@ -121,6 +121,21 @@ class SuggestOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """Of `data check`."""
+
+    file: str
+    dev: str | None = None
+    test: str | None = None
+    columns: Columns | None = None
+    repairs: frozenset[Repair] = frozenset()
+    label_words: str | None = None
+    descriptions: str | None = None
+    backbone: str | None = None
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainOptions:
     """Options of `pretrain`; all paths are absolute, since every node reads them."""
 

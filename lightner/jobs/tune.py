@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from lightner.evaluation import reports
-from lightner.jobs import command, dry_run, finish, progress, publish, sources
+from lightner.jobs import command, dry_run, finish, progress, publish, reading, sources
 from lightner.jobs.choices import Choice, choices_of, run_key
 from lightner.jobs.gate import CANDIDATE, Opponents, Verdict, judge
 from lightner.jobs.inputs import Material, material_of
@@ -21,7 +21,6 @@ from lightner.jobs.options import AUTO, TuneOptions
 from lightner.jobs.sources import SourcePrompt
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
-from lightner.model.verbalizer import label_pieces, labels_alike
 from lightner.store.artifact import PromptArtifact, to_files
 from lightner.store.registry import ANY, LIVE, AliasMoved, Registry
 from lightner.tuning import rules
@@ -50,7 +49,7 @@ def tune_domain(options: TuneOptions) -> None:
     if options.shard and material.scheme.workers < 2:
         raise InputError(f"--shard: found {material.scheme.workers} workers, expected at least 2 (--workers)")
     base = backbone.load(options.backbone)
-    material = _with_labels_checked(material, base)
+    material = _with_reading_checked(material, base)
     sources = _sources(options, base, material)
     choices = choices_of(options, material, sources)
     _refuse_unlearnable(options.domain, base, material, choices)
@@ -184,15 +183,11 @@ def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[
     return (None, *sources.likely(registry, base, domain=options.domain, labels=material.labels, sentences=seen))
 
 
-def _with_labels_checked(material: Material, base: Backbone) -> Material:
-    """The material, its report with a warning for labels that the backbone cannot tell apart by their words."""
-    same = labels_alike(material.labels, label_pieces(base.tokenizer, material.labels))
-    warnings = tuple(
-        f"The backbone reads the labels {', '.join(map(repr, group))} as the same words: only examples tell them apart."
-        " Give each words of its own with --label-words."
-        for group in same
-    )
-    return replace(material, report=replace(material.report, warnings=(*material.report.warnings, *warnings)))
+def _with_reading_checked(material: Material, base: Backbone) -> Material:
+    """The material, its report with warnings about how the backbone reads its labels and its words."""
+    known = reading.covered(base.tokenizer, material.everything)
+    report = reading.with_warnings(material.report, known, labels=material.labels, tokenizer=base.tokenizer)
+    return replace(material, report=report)
 
 
 def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
