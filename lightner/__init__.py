@@ -13,6 +13,7 @@ The rooms, from the ground up; each uses only those above it in this list (docs/
     tuning          rules, training, cross-validation
     store           prompts on object storage: artefact, card, registry, lineage
     pretraining     how the embedded backbone is made
+    spacy           a component of spaCy's pipelines
     jobs, service   what runs on Ray: tuning, annotation, pretraining; the HTTP service
     cli             the `lightner` command
 

@@ -31,7 +31,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"types", "texts", "thresholds"},
 }
 _LIBRARY = set(MAY_IMPORT) - {"client"}
-MAY_IMPORT |= {"jobs": _LIBRARY, "service": _LIBRARY, "cli": {*_LIBRARY, "client", "jobs", "service"}}
+MAY_IMPORT |= {
+    "spacy": _LIBRARY,
+    "jobs": _LIBRARY,
+    "service": _LIBRARY,
+    "cli": {*_LIBRARY, "client", "jobs", "service"},
+}
 MAY_IMPORT |= {"__main__": {"cli"}, "__init__": set(MAY_IMPORT)}
 # Packages that only some rooms may import.
 ONLY_IN = {
@@ -41,11 +46,13 @@ ONLY_IN = {
     "pydantic": {"service"},
     "uvicorn": set[str](),
     "httpx": {"client", "cli"},
+    "spacy": {"data", "spacy"},
+    "srsly": {"spacy"},
     "click": {"cli"},
     "tests": set[str](),
     "benchmarks": set[str](),
 }
-HEAVY = ("torch", "transformers", "ray", "datasets", "fastapi", "pandas", "pyarrow", "matplotlib")
+HEAVY = ("torch", "transformers", "ray", "datasets", "fastapi", "pandas", "pyarrow", "matplotlib", "spacy")
 INTERNALS = {"_attention.py", "_decoder.py", "backbone.py", "batching.py"}
 
 

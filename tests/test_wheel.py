@@ -124,6 +124,19 @@ def test_the_environment_has_the_wheel_and_not_the_checkout(installed: Installed
     assert machine.run("--version") == f"{lightner.__version__}\n"
 
 
+def test_spacy_finds_the_component_of_the_wheel(installed: Installed, machine: Machine) -> None:
+    pytest.importorskip("spacy", reason="spaCy is not installed (pip install 'lightner-ray[spacy]')")
+    code = (
+        "import spacy; nlp = spacy.blank('en'); "
+        "pipe = nlp.add_pipe('lightner', config={'labels': ['person', 'city'], 'backbone': 'tiny'}); "
+        "print(pipe.labels); print(nlp('Ada met Bob.').has_annotation('ENT_IOB'))"
+    )
+    done = subprocess.run(
+        [installed.python, "-c", code], cwd=machine.folder, env=machine.environment, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == ["('person', 'city')", "True"], done.stderr
+
+
 @pytest.mark.ray
 def test_a_user_of_the_wheel_tunes_serves_tags_and_scores(installed: Installed, machine: Machine) -> None:
     found = {each["subject"]: each for each in json.loads(machine.run("doctor", "--json", "--backbone", "tiny"))}

@@ -43,6 +43,7 @@ EXTRAS = {
     "nltk": "pretrain",
     "tokenizers": "pretrain",
     "spacy": "spacy",
+    "srsly": "spacy",
     "tenacity": "client",
 }
 
