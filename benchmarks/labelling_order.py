@@ -27,6 +27,7 @@ from lightner.tagger import WindowedText, read_texts
 from lightner.tuning import rules
 from lightner.tuning.training import fit
 from lightner.types import LabelSet, Sentence
+from lightner.words import as_given
 
 
 def main() -> None:
@@ -97,7 +98,7 @@ def grown(
 
 def suggested(base: Backbone, prompt: Prompt, left: Sequence[Sentence], count: int) -> list[int]:
     """Places of the sentences that `lightner suggest` would name first."""
-    windowed = [WindowedText.of(sentence.given, prompt.reach) for sentence in left]
+    windowed = [WindowedText.of(as_given(sentence), prompt.reach) for sentence in left]
     readings = read_texts(base, [(prompt, each) for each in windowed])
     words = [frozenset(word.casefold() for word in sentence.words) for sentence in left]
     return choose([(each, reading.mean_log_p) for each, reading in zip(words, readings, strict=True)], count)

@@ -41,9 +41,9 @@ class Sentence:
     """Words and their gold spans; spans are sorted and lie inside the sentence.
 
     The other fields say where the value is from and are no part of it: sentences that differ in them alone are equal.
-    `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. `text` is the raw text
-    that was split into its words, empty where words were given: only there is it known that `4.2.1` is no end of two
-    sentences. `scores` has those of spans that a model found.
+    `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. `text` is the raw
+    text of its words, empty where only words were given: there alone it is known that `4.2.1` ends no sentence.
+    `scores` has those of spans that a model found.
     """
 
     words: tuple[str, ...]
@@ -59,11 +59,6 @@ class Sentence:
                 raise InputError(
                     f"span: found end {span.end}, expected at most the {len(self.words)} words of the sentence"
                 )
-
-    @property
-    def given(self) -> str | tuple[str, ...]:
-        """The raw text, else the words: what a reader was given."""
-        return self.text or self.words
 
     @property
     def where(self) -> str:

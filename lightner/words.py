@@ -50,7 +50,18 @@ def join_words(words: Sequence[str]) -> tuple[str, tuple[Word, ...]]:
 
 def placed_words(sentence: Sentence) -> tuple[str, tuple[Word, ...]]:
     """The sentence's raw text, or one made of its words (`join_words`), and its words in it."""
-    return (sentence.text, split_words(sentence.text)) if sentence.text else join_words(sentence.words)
+    words = place_words(sentence.text, sentence.words) if sentence.text else None
+    return join_words(sentence.words) if words is None else (sentence.text, words)
+
+
+def as_given(sentence: Sentence) -> str | tuple[str, ...]:
+    """What a reader is given: the raw text if its words are the sentence's, else the words."""
+    return sentence.text if _are_its_own(sentence) else sentence.words
+
+
+def _are_its_own(sentence: Sentence) -> bool:
+    """Whether the sentence's words are those of its raw text."""
+    return bool(sentence.text) and tuple(word.text for word in split_words(sentence.text)) == sentence.words
 
 
 def place_words(text: str, words: Sequence[str]) -> tuple[Word, ...] | None:
@@ -114,7 +125,7 @@ def read_words(given: Sequence[str], *, joined: bool = True) -> ReadWords:
 
 def as_read(sentence: Sentence) -> Sentence:
     """A sentence in the words that the model reads (`read_words`); its spans follow, and stay apart."""
-    if sentence.text:
+    if _are_its_own(sentence):
         return sentence
     for joined in (True, False):
         read = read_words(sentence.words, joined=joined)

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from lightner.types import Entity, InputError, Sentence, Span
 from lightner.words import (
     Word,
+    as_given,
     as_read,
     in_parts,
     join_words,
+    placed_words,
     read_words,
     sentence_ranges,
     spans_to_entities,
@@ -268,6 +270,17 @@ def test_a_long_text_to_learn_from_is_cut_at_ends_of_sentences_with_its_spans() 
     assert all(part.words[-1] == "." and part.place == "file:7" for part in parts)
     assert [span.start for part in parts for span in part.spans] == [n % 120 for n in range(0, 300, 6)]
     assert in_parts(Sentence(words[:120], ())) == (Sentence(words[:120], ()),)
+
+
+def test_words_that_are_not_those_of_the_text_beside_them_stay_as_they_are_given() -> None:
+    own = Sentence(("v2", ".", "0"), text="v2.0")
+    other = Sentence(("v2.0", "runs"), (Span(0, 1, "version"),), text="v2.0  runs")
+    strange = Sentence(("a", "b"), text="something else")
+    assert [as_given(each) for each in (own, other, strange)] == ["v2.0", ("v2.0", "runs"), ("a", "b")]
+    assert placed_words(other) == ("v2.0  runs", (Word("v2.0", 0, 4), Word("runs", 6, 10)))
+    assert placed_words(strange) == join_words(("a", "b"))
+    assert as_read(other) == Sentence(("v2", ".", "0", "runs"), (Span(0, 3, "version"),))
+    assert as_read(own) is own
 
 
 def test_parts_of_a_text_keep_their_share_of_it() -> None:

@@ -11,6 +11,7 @@ from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
 from lightner.tagger import tag_words
 from lightner.types import Counts, LabelSet, Scores, Sentence, Span
+from lightner.words import as_given
 
 
 def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Scores:
@@ -28,7 +29,7 @@ class Evaluated:
 
 def evaluate_guesses(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Evaluated:
     """What a prompt finds in each sentence, as counts and as guesses that are right or wrong."""
-    tagged = tag_words(backbone, [(prompt, sentence.given) for sentence in sentences])
+    tagged = tag_words(backbone, [(prompt, as_given(sentence)) for sentence in sentences])
     pairs = list(zip(sentences, tagged, strict=True))
     scores = (score([sentence.spans], [[span for span, _ in found]]) for sentence, found in pairs)
     guesses = (Guess(span.label, sure, span in sentence.spans) for sentence, found in pairs for span, sure in found)
@@ -42,7 +43,7 @@ def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Senten
 
 def predict(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> list[list[Span]]:
     """The spans that a prompt finds in the words of each sentence."""
-    tagged = tag_words(backbone, [(prompt, sentence.given) for sentence in sentences])
+    tagged = tag_words(backbone, [(prompt, as_given(sentence)) for sentence in sentences])
     return [[span for span, _ in spans] for spans in tagged]
 
 
