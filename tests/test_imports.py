@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tagger": {"types", "texts", "thresholds", "words", "labels", "model"},
     "evaluation": {"types", "words", "data", "model", "tagger"},
     "tuning": {"types", "words", "data", "model", "tagger", "evaluation"},
-    "store": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
+    "store": {"types", "words", "labels", "data", "model", "tagger", "evaluation", "tuning"},
     "pretraining": {"types", "words", "data", "model", "tagger", "evaluation", "tuning"},
     "client": {"types", "texts", "thresholds"},
 }

@@ -51,10 +51,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object's name in the store and when it was written."""
+    """An object's name in the store, when it was written, and a tag that differs for each content (its ETag)."""
 
     path: str
     modified: datetime
+    tag: str = ""
 
 
 def open_objects(url: str, *, timeout_s: float) -> Objects:
@@ -167,7 +168,7 @@ class Objects:
             if (store := self._reading()) is None:
                 return []
             pages = store.list(prefix or None, chunk_size=1000)
-            return [Listed(each["path"], each["last_modified"]) for page in pages for each in page]
+            return [Listed(each["path"], each["last_modified"], each["e_tag"] or "") for page in pages for each in page]
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove objects; those that are gone already are no error."""
