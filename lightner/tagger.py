@@ -123,15 +123,20 @@ class WindowedText:
             return spans
         return _likeliest([(self.given.given(span), score) for span, score in spans])
 
-    def tagged(self, spans: ScoredSpans) -> TaggedText:
-        """The text's answer, from spans in its words."""
+    def reading(self, windows: Sequence[Reading]) -> Reading:
+        """What was found in the whole text, from what was found in each of its rows."""
+        mean_log_p = min((window.mean_log_p for window in windows), default=0.0)
+        return Reading(self.spans([window.spans for window in windows]), mean_log_p)
+
+    def tagged(self, spans: ScoredSpans, *, mean_log_p: float = 0.0) -> TaggedText:
+        """The text's answer, from spans in its words and how sure the model is of all of it."""
         entities = spans_to_entities(self.text, self.words, spans)
         if self.given is not None:
             entities = [
                 replace(entity, start_word=span.start, end_word=span.end)
                 for entity, (span, _) in zip(entities, spans, strict=True)
             ]
-        return TaggedText(tuple(entities), max(1, len(self.windows)))
+        return TaggedText(tuple(entities), max(1, len(self.windows)), mean_log_p)
 
 
 @dataclass(frozen=True)
@@ -201,8 +206,11 @@ class Tagger:
 def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[TaggedText]:
     """Entities of texts, each read with its own prompt; long texts in overlapping windows, merged."""
     windowed = [(prompt, WindowedText.of(text, prompt.reach)) for prompt, text in texts]
-    found = find_spans(backbone, windowed)
-    return [text.tagged(spans) for (_, text), spans in zip(windowed, found, strict=True)]
+    found = read_texts(backbone, windowed)
+    return [
+        text.tagged(reading.spans, mean_log_p=reading.mean_log_p)
+        for (_, text), reading in zip(windowed, found, strict=True)
+    ]
 
 
 def tag_words(
@@ -230,16 +238,9 @@ def read_texts(
     for begin in range(0, len(order), batch_size):
         indices = order[begin : begin + batch_size]
         work = prepare(backbone, [rows[index] for index in indices])
-        inferred = infer(backbone, work)
-        means = [inferred.decoded[place].mean_log_p for place in work.places]
-        read.update(zip(indices, map(Reading, finish(work, inferred), means), strict=True))
+        read.update(zip(indices, readings(work, infer(backbone, work)), strict=True))
     found = iter([read[index] for index in range(len(rows))])
-    return [_together(text, list(islice(found, len(text.windows)))) for _, text in texts]
-
-
-def _together(text: WindowedText, windows: Sequence[Reading]) -> Reading:
-    mean_log_p = min((window.mean_log_p for window in windows), default=0.0)
-    return Reading(text.spans([window.spans for window in windows]), mean_log_p)
+    return [text.reading(list(islice(found, len(text.windows)))) for _, text in texts]
 
 
 def cut(text: str, words: Sequence[Word], reach: Reach) -> tuple[tuple[int, int], ...]:
@@ -304,12 +305,18 @@ def infer(backbone: Backbone, work: Work) -> Inferred:
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
     """Spans of each row in the caller's order, in the words of that row, with calibrated scores."""
+    return [reading.spans for reading in readings(work, inferred)]
+
+
+def readings(work: Work, inferred: Inferred) -> list[Reading]:
+    """What was found in each row, as `finish` gives it, and how sure the model is of it."""
     return [_calibrated(inferred.decoded[place], work.rows[place].prompt, inferred.space) for place in work.places]
 
 
-def _calibrated(decoded: Decoded, prompt: Prompt, space: Space) -> ScoredSpans:
+def _calibrated(decoded: Decoded, prompt: Prompt, space: Space) -> Reading:
     probability = prompt.calibration.probability
-    return [(span, probability(score)) for span, score in decoded.spans(prompt.labels.names, space)]
+    spans = [(span, probability(score)) for span, score in decoded.spans(prompt.labels.names, space)]
+    return Reading(spans, decoded.mean_log_p)
 
 
 def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> ScoredSpans:

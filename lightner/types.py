@@ -84,10 +84,14 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text's entities in order of position, and in how many windows it was read (1 for all but long texts)."""
+    """A text's entities in order of position, and in how many windows it was read (1 for all but long texts).
+
+    `mean_log_p` is how sure the model is of all of it: the mean log-probability of the steps that wrote the answer.
+    """
 
     entities: tuple[Entity, ...]
     windows: int
+    mean_log_p: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from lightner.types import InputError, TaggedText
 from tests.conftest import free_port
 from tests.support.served import PATIENCE_S, Process, hold, listening
 from tests.support.serving import DOMAINS, SCORE_TOLERANCE, TEXTS, Place, prepare_with_damage
+from tests.support.teaching import desk_of
 
 READ, ADMIN = "read key", "admin key"
 
@@ -56,7 +57,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def url(place: Place) -> Iterator[str]:
-    app = create_app(BackboneReplica(place.settings), keys=Keys(READ, ADMIN), limits=RequestLimits(max_at_once=8))
+    reader = BackboneReplica(place.settings)
+    app = create_app(
+        reader, keys=Keys(READ, ADMIN), limits=RequestLimits(max_at_once=8), desk=desk_of(place.registry.url, reader)
+    )
     with listening(app) as url:
         yield url
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from lightner.data.active_learning import choose
 from lightner.data.formats import parse_columns, write_text
 from lightner.data.formats.documents import Document
 from lightner.data.formats.writing import text_of
@@ -24,9 +25,6 @@ from lightner.tagger import Reading, WindowedText, read_texts
 from lightner.texts import Text
 from lightner.types import InputError, Sentence
 from lightner.words import in_parts, sentence_ranges
-
-ALIKE = 0.5
-"""Share of words in common from which on two texts are alike."""
 
 
 def main(options: SuggestOptions) -> int:
@@ -68,22 +66,6 @@ def suggest(options: SuggestOptions) -> None:
     print(f"{len(chosen)} of {len(texts)} texts; {len(texts) - len(new)} are learned, blank or twice", file=sys.stderr)
 
 
-def choose(texts: Sequence[tuple[frozenset[str], float]], count: int) -> list[int]:
-    """Places of the texts, given by their words and mean log-probability, that are most worth labelling, best first.
-
-    The least sure first; one that is alike one before it comes after all that are not.
-    """
-    order = sorted(range(len(texts)), key=lambda place: (texts[place][1], place))
-    chosen: list[int] = []
-    passed: list[int] = []
-    for place in order:
-        if len(chosen) == count:
-            break
-        alike = any(_alike(texts[place][0], texts[other][0]) for other in chosen)
-        (passed if alike else chosen).append(place)
-    return [*chosen, *passed][:count]
-
-
 def learned(text: WindowedText, known: Callable[[Sequence[str]], bool]) -> bool:
     """Whether the text is one that was learned from: as a whole, in parts, or every sentence of it is `known`.
 
@@ -98,10 +80,6 @@ def _forms(text: WindowedText) -> Iterator[list[tuple[str, ...]]]:
         yield [words]
         yield [part.words for part in in_parts(Sentence(words))]
     yield [tuple(word.text for word in text.words[start:end]) for start, end in sentence_ranges(text.text, text.words)]
-
-
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    return len(one & other) >= ALIKE * len(one | other)
 
 
 def _words(text: WindowedText) -> frozenset[str]:

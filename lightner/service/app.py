@@ -54,7 +54,7 @@ def build(args: dict[str, Any]) -> Application:
     )
     # A key in the environment here means that the service must not be open: a node that lacks the key must not start.
     require_key = settings.require_key or bool(os.environ.get(READ_KEY))
-    return ingress.bind(backbone.bind(settings, metrics_observer), limits=settings.requests, require_key=require_key)
+    return ingress.bind(backbone.bind(settings, metrics_observer), settings=settings, require_key=require_key)
 
 
 def _checked(args: dict[str, Any]) -> Settings:

@@ -22,12 +22,14 @@ from lightner.service.messages import Answer, Ask, Description, Family, Named, R
 from lightner.service.middleware import Keys
 from lightner.service.routes import create_app
 from lightner.service.routing import label_place
-from lightner.service.settings import RequestLimits
+from lightner.service.settings import Settings
 from lightner.service.single_flight import Shared
+from lightner.service.teaching.desk import Desk
 from lightner.types import InputError, LabelSet, check_key
 
 READ_KEY = "LIGHTNER_READ_KEY"
 ADMIN_KEY = "LIGHTNER_ADMIN_KEY"
+ANNOTATE_KEY = "LIGHTNER_ANNOTATE_KEY"
 # How long a request is retried when its replica died: about as long as a new replica takes to start.
 RETRY_S = 60.0
 PAUSE_S = 0.5
@@ -40,13 +42,14 @@ _log = logging.getLogger(__name__)
 class Ingress:
     """The HTTP application of one process. Does not start if a read key is required and not set (see `keys`)."""
 
-    def __init__(self, backbone: DeploymentHandle, *, limits: RequestLimits, require_key: bool) -> None:
+    def __init__(self, backbone: DeploymentHandle, *, settings: Settings, require_key: bool) -> None:
         self._reader = RemoteReader(backbone)
-        self._limits = limits
+        self._settings = settings
         self._keys = keys(required=require_key)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._reader, keys=self._keys, limits=self._limits)
+        desk = Desk.at(self._settings.registry, self._reader, timeout_s=self._settings.registry_timeout_s)
+        return create_app(self._reader, keys=self._keys, limits=self._settings.requests, desk=desk)
 
 
 class RemoteReader:
@@ -126,17 +129,20 @@ class RemoteReader:
 
 
 def keys(*, required: bool) -> Keys:
-    """The keys in LIGHTNER_READ_KEY and LIGHTNER_ADMIN_KEY, as far as they are set.
+    """The keys in LIGHTNER_READ_KEY, LIGHTNER_ADMIN_KEY and LIGHTNER_ANNOTATE_KEY, as far as they are set.
 
     Raises:
-        InputError: a read key is required and not set, both keys are equal, or no HTTP header could hold a key.
+        InputError: a read key is required and not set, two keys are equal, or no HTTP header could hold a key.
     """
-    found = Keys(read=os.environ.get(READ_KEY) or None, admin=os.environ.get(ADMIN_KEY) or None)
-    if required and found.read is None:
+    given = {name: os.environ.get(name) or None for name in (READ_KEY, ADMIN_KEY, ANNOTATE_KEY)}
+    if required and given[READ_KEY] is None:
         raise InputError(f"{READ_KEY}: found nothing, expected a key in the environment of every Ray node")
-    if found.read is not None and found.read == found.admin:
-        raise InputError(f"{ADMIN_KEY}: found the key of {READ_KEY}, expected another one")
-    for name, key in ((READ_KEY, found.read), (ADMIN_KEY, found.admin)):
-        if key is not None:
-            check_key(key, name)
-    return found
+    seen: dict[str, str] = {}
+    for name, key in given.items():
+        if key is None:
+            continue
+        if key in seen:
+            raise InputError(f"{name}: found the key of {seen[key]}, expected another one")
+        check_key(key, name)
+        seen[key] = name
+    return Keys(read=given[READ_KEY], admin=given[ADMIN_KEY], annotate=given[ANNOTATE_KEY])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -32,16 +32,19 @@ METRICS_PATH = "/metrics"
 # The operators of a busy service must see how busy it is.
 UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}
 
-_ADMINISTRATION = "lightner.administration"
+_ADMINISTRATION, _ANNOTATION, _WHO = "lightner.administration", "lightner.annotation", "lightner.who"
+ADMIN_NAME, ANNOTATE_NAME = "admin", "annotate"
+"""Names of keys, as examples record them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The read key and the admin key, which also reads. Without a read key anyone may read; without an admin key
-    nobody may administer."""
+    """The read key; the annotate key, which also reads; the admin key, which does everything. Without a read key anyone
+    may read; without an admin key nobody may administer; without an annotate key only the admin key may teach."""
 
     read: str | None = field(repr=False)
     admin: str | None = field(repr=False)
+    annotate: str | None = field(default=None, repr=False)
 
 
 def path_below_root(scope: Scope) -> str:
@@ -76,39 +79,74 @@ class BearerKey:
         self._app = app
         self._read = _digest(keys.read.encode()) if keys.read else None
         self._admin = _digest(keys.admin.encode()) if keys.admin else None
+        self._annotate = _digest(keys.annotate.encode()) if keys.annotate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or path_below_root(scope) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         given = _bearer(scope)
-        administers, reads = _same(given, self._admin), _same(given, self._read)
-        if self._read and not (administers or reads):
+        administers, annotates = _same(given, self._admin), _same(given, self._annotate)
+        known = administers or annotates or _same(given, self._read)
+        if self._read and not known:
             await problems.response(_UNAUTHORIZED)(scope, receive, send)
             return
-        refusal = None if administers else _UNAUTHORIZED if self._admin and not reads else self._forbidden()
-        await self._app({**scope, _ADMINISTRATION: refusal}, receive, send)
+        told = {
+            _ADMINISTRATION: None if administers else self._refusal([self._admin], known=known, needed="the admin key"),
+            _ANNOTATION: None
+            if administers or annotates
+            else self._refusal([self._admin, self._annotate], known=known, needed="the admin or the annotate key"),
+            _WHO: ADMIN_NAME if administers else ANNOTATE_NAME,
+        }
+        await self._app({**scope, **told}, receive, send)
 
-    def _forbidden(self) -> Problem:
-        if self._admin:
-            return problems.of_status(HTTPStatus.FORBIDDEN, "this key may only read; the admin key is needed")
-        detail = "the service has no admin key, so nobody may administer it"
+    def _refusal(self, digests: Sequence[bytes | None], *, known: bool, needed: str) -> Problem:
+        """The problem of a caller who has none of the keys that would do."""
+        if any(digests):
+            detail = f"this key may not do that; {needed} is needed"
+            return problems.of_status(HTTPStatus.FORBIDDEN, detail) if known else _UNAUTHORIZED
+        detail = f"{needed} is needed, and the service has none, so nobody may do that"
         return problems.of_status(HTTPStatus.FORBIDDEN, detail, kind="administration-disabled")
 
 
-class AdminRoute(APIRoute):
-    """A route for the admin key only, which `BearerKey` has checked; refuses before the body is parsed."""
+class _GuardedRoute(APIRoute):
+    """A route for some keys only, which `BearerKey` has checked; refuses before the body is parsed."""
+
+    refusal: ClassVar[str]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            refusal: Problem | None = request.scope[_ADMINISTRATION]
+            refusal: Problem | None = request.scope[self.refusal]
             if refusal is not None:
                 raise ProblemError(refusal)
             return await handle(request)
 
         return guarded
+
+
+class AdminRoute(_GuardedRoute):
+    """A route for the admin key only."""
+
+    refusal = _ADMINISTRATION
+
+
+class AnnotateRoute(_GuardedRoute):
+    """A route for the admin key and the annotate key."""
+
+    refusal = _ANNOTATION
+
+
+def key_name(request: Request) -> str:
+    """The name of the key that opened an `AnnotateRoute`."""
+    name: str = request.scope[_WHO]
+    return name
+
+
+def administers(request: Request) -> bool:
+    """Whether the request bears the admin key."""
+    return request.scope[_ADMINISTRATION] is None
 
 
 class RequestLimit:

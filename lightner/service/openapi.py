@@ -22,6 +22,16 @@ READ_KEY: Dependency = Depends(
 ADMIN_KEY: Dependency = Depends(
     HTTPBearer(scheme_name="admin key", auto_error=False, description="the service's admin key")
 )
+ANNOTATE_KEY: Dependency = Depends(
+    HTTPBearer(scheme_name="annotate key", auto_error=False, description="the service's annotate or admin key")
+)
+
+
+def conflicts(form: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """The problem of a conflict that has further members, as FastAPI's `responses`."""
+    schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # they are among the document's components
+    return {409: {"description": HTTPStatus.CONFLICT.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}}
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

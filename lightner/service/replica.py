@@ -40,7 +40,7 @@ from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import LIVE, DomainExists, Registry, RegistryUnavailable
 from lightner.store.untuned import artifact_from
-from lightner.tagger import Row, ScoredSpans, WindowedText, finish, infer, prepare
+from lightner.tagger import Reading, Row, WindowedText, infer, prepare, readings
 from lightner.texts import Text
 from lightner.types import InputError, LabelSet, Reach, TaggedText
 
@@ -77,7 +77,7 @@ class BackboneReplica:
         self._labels = LabelPrompts(self._read_labels, limits=limits.prompts, observer=self._observer)
         self._listing = Listing(self._registry.domains)
         self._preload: asyncio.Task[None] | None = None
-        self._batcher: Batcher[Row, ScoredSpans] = Batcher(
+        self._batcher: Batcher[Row, Reading] = Batcher(
             self._forward,
             length=lambda row: len(row.words),
             # In a shared batch, rows of many labels would make all others attend to and score as many slots.
@@ -250,9 +250,9 @@ class BackboneReplica:
     def _load(self, artifact: PromptArtifact) -> LoadedPrompt:
         return LoadedPrompt(prompt_for(artifact, self._backbone), json.loads(cards.to_json(artifact.card)))
 
-    def _forward(self, rows: Sequence[Row]) -> list[ScoredSpans]:
+    def _forward(self, rows: Sequence[Row]) -> list[Reading]:
         work = prepare(self._backbone, rows)
-        return finish(work, infer(self._backbone, work))
+        return readings(work, infer(self._backbone, work))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class _Planned:
     rows: tuple[Row, ...]
 
 
-def _answer(planned: _Planned, outcomes: Iterator[ScoredSpans | Failed]) -> Answer:
+def _answer(planned: _Planned, outcomes: Iterator[Reading | Failed]) -> Answer:
     """The answer to an ask; takes the outcomes of its rows from the front of `outcomes`."""
     return Answer(
         planned.domain,
@@ -300,7 +300,7 @@ def _windowed(texts: Sequence[Text], reach: Reach) -> list[WindowedText]:
 
 
 def _tagged(
-    text: WindowedText, outcomes: Sequence[ScoredSpans | Failed], domain: str | None, version: str | None
+    text: WindowedText, outcomes: Sequence[Reading | Failed], domain: str | None, version: str | None
 ) -> TaggedText | Refusal:
     found = []
     for outcome in outcomes:
@@ -308,4 +308,5 @@ def _tagged(
             unreadable = isinstance(outcome.error, InputError)
             return Refusal(Reason.UNREADABLE_TEXT if unreadable else Reason.FAILED, domain, version)
         found.append(outcome)
-    return text.tagged(text.spans(found))
+    reading = text.reading(found)
+    return text.tagged(reading.spans, mean_log_p=reading.mean_log_p)

@@ -38,19 +38,23 @@ from lightner.service.schemas import (
     RollbackRequest,
 )
 from lightner.service.settings import RequestLimits
+from lightner.service.teaching import examples, exchange
+from lightner.service.teaching.desk import Desk
 from lightner.types import InputError
 
 READY_TIMEOUT_S = 3.0
 _log = logging.getLogger(__name__)
 
 
-def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits) -> FastAPI:
-    """The service over `reader`."""
+def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits, desk: Desk) -> FastAPI:
+    """The service over `reader`; at `desk` domains are taught."""
     # FastAPIOffline brings the scripts of its interactive page, which then works without internet access.
     app = FastAPIOffline(title="LightNER", version="1", redoc_url=None)
     problems.install(app)
     for make in (_health, _metrics, entities.router, _domains, _administration):
         app.include_router(make(reader))
+    for make_taught in (exchange.router, examples.router):
+        app.include_router(make_taught(desk))
     app.include_router(page.router())
     # The middleware that is added last is the first to see a request.
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)

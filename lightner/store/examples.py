@@ -41,6 +41,10 @@ class UnknownExample(InputError, LookupError):  # noqa: N818
     """There is no such example."""
 
 
+class Damaged(InputError):  # noqa: N818
+    """An object in the store is not what this package writes."""
+
+
 class Conflict(InputError, Generic[V]):  # noqa: N818
     """Somebody else changed it meanwhile; `present` is what it is now."""
 
@@ -215,17 +219,21 @@ class Examples:
         return tuple(self._together(move, moved))
 
     def _add(self, domain: str, new: Example) -> Added:
-        written: list[bool] = []
+        tried: list[Example] = []
+        found: list[Example] = []
 
         def change(content: bytes | None) -> bytes | None:
             present = None if content is None else self._parse(domain, new.id, content)
-            written[:] = [present is None or present == new]
-            found[:] = [new if present is None else present]
-            return None if present is not None else to_json(new)
+            if present is not None:
+                found[:] = [present]
+                return None
+            tried.append(new)
+            return to_json(new)
 
-        found: list[Example] = []
         self._objects.update(_path(domain, new.id), _MAX_BYTES, change)
-        return Added(found[0], written[0])
+        # A repeated request may have met its own first write.
+        met = found[0] if found else new
+        return Added(met, bool(tried) and met == new)
 
     def _changed(self, domain: str, id_: str, revision: int, change: Callable[[Example], Example]) -> Example:
         tried: list[Example] = []
@@ -266,10 +274,16 @@ class Examples:
         """The example; None for one that was deleted."""
         if content == _DELETED:
             return None
-        return from_record(_object(content), where=f"{self.url}/{_path(domain, id_)}")
+        try:
+            return from_record(_object(content), where=f"{self.url}/{_path(domain, id_)}")
+        except InputError as error:
+            raise Damaged(str(error)) from error
 
     def _parse_labels(self, domain: str, content: bytes) -> Taught:
-        return taught.from_record(_object(content), where=f"{self.url}/{_labels_path(domain)}")
+        try:
+            return taught.from_record(_object(content), where=f"{self.url}/{_labels_path(domain)}")
+        except InputError as error:
+            raise Damaged(str(error)) from error
 
     def _refuse(self, domain: str, id_: str) -> NoReturn:
         raise UnknownExample(f"{self.url}: found no example {id_} of domain {domain!r}, expected one that was added")

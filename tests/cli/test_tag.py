@@ -23,6 +23,7 @@ from lightner.types import TaggedText
 from tests.support.fitted import with_calibration
 from tests.support.served import listening
 from tests.support.serving import TEXTS, Place, entities_of, prepare
+from tests.support.teaching import desk_of
 
 KEY = "a key of the tests"
 
@@ -35,7 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def url(place: Place) -> Iterator[str]:
     """The place's service, which wants a key."""
-    app = create_app(BackboneReplica(place.settings), keys=Keys(KEY, None), limits=RequestLimits())
+    reader = BackboneReplica(place.settings)
+    app = create_app(reader, keys=Keys(KEY, None), limits=RequestLimits(), desk=desk_of(place.registry.url, reader))
     with listening(app) as address:
         yield address
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,20 @@ from lightner.service.routes import create_app
 from lightner.service.settings import CacheLimits, RequestLimits
 from tests.support.paths import CHECKOUT
 from tests.support.serving import Hostile
+from tests.support.teaching import desk_of
 
 PAGE = (CHECKOUT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
+def _document() -> dict[str, Any]:
+    reader = Hostile()
+    app = create_app(reader, keys=Keys(None, None), limits=RequestLimits(), desk=desk_of("memory:///", reader))
+    return app.openapi()
+
+
 def test_every_route_is_there_with_the_key_that_opens_it() -> None:
-    document = create_app(Hostile(), keys=Keys(None, None), limits=RequestLimits()).openapi()
-    keys = {"read": "key", "admin": "admin key"}
+    document = _document()
+    keys = {"read": "key", "admin": "admin key", "annotate": "annotate key"}
     routes = re.findall(r"^\| `(\w+) (/[^`]*)`(?:, `GET (/[^`]*)`)? \| (\w+) \|", PAGE, re.MULTILINE)
     told = {(method, path): key for method, path, _, key in routes if path not in (*FILES, "/docs")}
     assert told == {
@@ -41,7 +49,7 @@ def test_every_refusal_is_in_the_table_with_its_status(reason: Reason) -> None:
 
 
 def test_every_status_of_the_document_is_in_the_table() -> None:
-    document = create_app(Hostile(), keys=Keys(None, None), limits=RequestLimits()).openapi()
+    document = _document()
     statuses = {
         status
         for operations in document["paths"].values()

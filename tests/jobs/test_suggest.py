@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lightner.cli import main
+from lightner.data.active_learning import choose
 from lightner.data.formats import read
-from lightner.jobs.suggest import choose
 from lightner.store.artifact import PromptArtifact
 from lightner.store.lineage import Measured, traces
 from lightner.store.loading import prompt_for

@@ -116,7 +116,7 @@ class TestReadKey:
         async with connect(BackboneReplica(prepare(tmp_path).settings), read=READ) as client:
             document = (await client.get("/openapi.json", headers=bearer(READ))).json()
             paths = [path.replace("{domain}", "movies") for path in document["paths"]]
-            assert len(paths) == 9
+            assert len(paths) >= 9
             open_ones = {"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"}
             closed = {"/docs", "/openapi.json", "/nothing", "/healthz/x", "/page.js/../v1/domains", "//", "/page.css/"}
             for path in {*paths, *open_ones, *closed}:

@@ -260,9 +260,10 @@ class TestErrors:
 class TestDocumentation:
     async def test_every_route_and_its_problems_are_described(self, client: httpx.AsyncClient) -> None:
         document = (await client.get("/openapi.json")).json()
-        assert sorted(document["paths"]) == [
+        taught = ("examples", "tunings", "labels")
+        assert sorted(path for path in document["paths"] if not any(each in path for each in taught)) == [
             "/healthz", "/metrics", "/readyz", "/v1/domains", "/v1/domains/{domain}", "/v1/domains/{domain}/alias",
-            "/v1/domains/{domain}/entities", "/v1/domains/{domain}/rollback", "/v1/entities",
+            "/v1/domains/{domain}/entities", "/v1/domains/{domain}/rollback", "/v1/entities", "/v1/teaching",
         ]  # fmt: skip
         described = document["paths"]["/v1/domains/{domain}/entities"]["post"]["responses"]
         assert set(described) == {"200", "401", "404", "413", "422", "429", "502", "503", "504"}

@@ -11,12 +11,15 @@ from lightner.service.messages import Reader
 from lightner.service.middleware import Keys
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
+from tests.support.teaching import desk_of
 
 TEXT = "Ada lives in Paris and likes soup.\nEmil and Mary of Oslo, on Monday: bread to Rome!"
 
 
 def app_of(reader: Reader, *, read: str | None = None, limits: RequestLimits | None = None) -> Any:
-    return create_app(reader, keys=Keys(read, None), limits=limits or RequestLimits())
+    return create_app(
+        reader, keys=Keys(read, None), limits=limits or RequestLimits(), desk=desk_of("memory:///", reader)
+    )
 
 
 def find(page: Page, text: str) -> None:

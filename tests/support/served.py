@@ -99,6 +99,7 @@ def main() -> None:
     from lightner.service.replica import BackboneReplica
     from lightner.service.routes import create_app
     from lightner.service.settings import RequestLimits, Settings
+    from lightner.service.teaching.desk import Desk
 
     parser = argparse.ArgumentParser()
     for name in ("registry", "backbone"):
@@ -106,7 +107,9 @@ def main() -> None:
     parser.add_argument("port", type=int)
     asked = parser.parse_args()
     reader = BackboneReplica(Settings(registry=asked.registry, backbone=asked.backbone))
-    app = create_app(reader, keys=Keys(None, None), limits=RequestLimits())
+    app = create_app(
+        reader, keys=Keys(None, None), limits=RequestLimits(), desk=Desk.at(asked.registry, reader, timeout_s=10)
+    )
     uvicorn.run(app, port=asked.port, log_level="warning", lifespan="off")
 
 

@@ -19,12 +19,14 @@ from lightner.service.messages import Answer, Ask, Description, Family, Named, R
 from lightner.service.middleware import Keys
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits, Settings
+from lightner.service.teaching.desk import Desk
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import tag_texts
 from lightner.texts import Text
 from lightner.types import Entity, LabelSet, TaggedText
+from tests.support.teaching import desk_of
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
 # Domains of different prompt lengths and label sets.
@@ -121,10 +123,17 @@ def connect(
     read: str | None = None,
     admin: str | None = None,
     limits: RequestLimits | None = None,
+    desk: Desk | None = None,
+    annotate: str | None = None,
     root_path: str = "",
 ) -> httpx.AsyncClient:
     """A client of the service over `reader`, in this process; the service's own address is below `root_path`."""
-    app = create_app(reader, keys=Keys(read, admin), limits=limits or RequestLimits())
+    app = create_app(
+        reader,
+        keys=Keys(read, admin, annotate),
+        limits=limits or RequestLimits(),
+        desk=desk or desk_of("memory:///", reader),
+    )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path=root_path), base_url="http://service")
 
 

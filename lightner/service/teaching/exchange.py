@@ -1,0 +1,74 @@
+"""The routes that read examples from files of other tools and write them for these. Knows neither ray nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
+
+from lightner.data.formats import parse_columns, parse_repairs
+from lightner.service.middleware import AnnotateRoute, key_name
+from lightner.service.openapi import ANNOTATE_KEY, DomainPath
+from lightner.service.teaching.desk import Desk, asked
+from lightner.service.teaching.examples import COMMON
+from lightner.service.teaching.schemas import Export, ImportAnswer, ImportRequest, State
+from lightner.store.example import Example, labels_in
+from lightner.store.example import State as Is
+from lightner.store.exchange import Imported, read_file, rendered_as
+from lightner.store.taught import Label, Taught
+
+
+def router(desk: Desk) -> APIRouter:
+    """Import and export."""
+    routes = APIRouter(tags=["teaching"], dependencies=[ANNOTATE_KEY], route_class=AnnotateRoute, responses=COMMON)
+
+    @routes.post("/v1/domains/{domain}/examples/import", status_code=HTTPStatus.CREATED)
+    async def import_examples(domain: DomainPath, request: ImportRequest, caller: Request) -> ImportAnswer:
+        """Add the labelled sentences of a file; labels that are new to the domain are added to its labels."""
+        who = key_name(caller)
+        read = await asked(domain, lambda: _read(request, who), field="body.content")
+        new = await _with_labels(desk, domain, read.examples, who)
+        added = await asked(domain, lambda: desk.examples.add(domain, read.examples))
+        count = sum(each.new for each in added)
+        return ImportAnswer(added=count, duplicates=len(added) - count, labels=new, notes=list(read.notes))
+
+    @routes.get("/v1/domains/{domain}/examples/export", response_class=PlainTextResponse)
+    async def export_examples(
+        domain: DomainPath, format: Export = "examples", state: State | None = None
+    ) -> PlainTextResponse:
+        """Examples as a file: of one state, else all (in the formats of tools the finished ones)."""
+        found = await asked(domain, lambda: desk.examples.all(domain))
+        those = [each for each in found if _wanted(each, format, state)]
+        content = await asked(domain, lambda: rendered_as(format, those), field="query")
+        name = f"{domain}.{'conll' if format == 'conll' else 'json' if format == 'label_studio' else 'jsonl'}"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return PlainTextResponse(content, headers=headers)
+
+    return routes
+
+
+def _read(request: ImportRequest, who: str) -> Imported:
+    columns = None if request.columns is None else parse_columns(request.columns)
+    repairs = parse_repairs(request.repairs) if request.repairs else frozenset()
+    return read_file(request.name, request.content, state=Is(request.state), who=who, columns=columns, repairs=repairs)
+
+
+async def _with_labels(desk: Desk, domain: str, examples: Sequence[Example], who: str) -> list[str]:
+    """Add the labels of the examples that the domain lacks; returns their names."""
+    taught = await desk.labels(domain) or Taught(())
+    new = sorted(set(labels_in(examples)) - set(taught.names))
+    if new or not taught.revision:
+        labels = (*taught.labels, *map(Label, new))
+        if labels:
+            given = replace(taught, labels=labels, who=who)
+            await asked(domain, lambda: desk.examples.put_labels(domain, given, revision=taught.revision))
+    return new
+
+
+def _wanted(each: Example, form: Export, state: State | None) -> bool:
+    if state is not None:
+        return each.now.state.value == state
+    return form == "examples" or each.now.state in (Is.DONE, Is.TEST)

@@ -1,0 +1,136 @@
+"""Examples of a domain from files in any format that the package reads, and to those that it writes. Knows no store."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightner.data.formats import Columns, Repair, read_corpus, write_jsonl
+from lightner.data.formats.preannotated import CONLL, DOCCANO, JSONL, LABEL_STUDIO, PRODIGY, Preannotated, rendered
+from lightner.store import example
+from lightner.store.example import Example, Provenance, State, from_record, new_example, to_record
+from lightner.types import InputError
+from lightner.words import join_words, split_words
+
+EXAMPLES, TOKENS = "examples", "tokens"
+FORMATS = (EXAMPLES, JSONL, TOKENS, CONLL, LABEL_STUDIO, DOCCANO, PRODIGY)
+"""`examples` keeps states and history; `tokens` are words with tags, one sentence a line; the others are of tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Examples of a file, and what reading it found."""
+
+    examples: tuple[Example, ...]
+    notes: tuple[str, ...]
+
+
+def read_file(
+    name: str, content: str, *, state: State, who: str, columns: Columns | None, repairs: frozenset[Repair]
+) -> Imported:
+    """The labelled sentences of a file called `name`, in any format that `data.formats` reads, as examples.
+
+    The text of a sentence that is given as words is those with a space between each two. Raises InputError as reading
+    does, naming the place.
+    """
+    if _is_our_own(content):
+        return Imported(tuple(_our_own(content, name)), ())
+    if Path(name).name != name or name.startswith("."):
+        raise InputError(f"name: found {name!r:.80}, expected that of a file without folders")
+    when = example.now()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(content, encoding="utf-8", errors="surrogatepass", newline="")
+        try:
+            corpus = read_corpus(path, columns=columns, repairs=repairs)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{folder}/", "")) from error
+    found: list[Example] = []
+    for place, sentence in enumerate(corpus.sentences):
+        text, words = join_words(sentence.words)
+        marks = [example.Mark(words[s.start].start, words[s.end - 1].end, s.label) for s in sentence.spans]
+        try:
+            found.append(
+                new_example(
+                    text, who=who, when=when, place=place, marks=marks, state=state, provenance=Provenance.IMPORTED
+                )
+            )
+        except InputError as error:
+            where = (sentence.place or f"sentence {place}").replace(f"{folder}/", "")
+            raise InputError(f"{where}: {error}") from error
+    return Imported(tuple(found), tuple(note.replace(f"{folder}/", "") for note in corpus.said(path)))
+
+
+def rendered_as(form: str, examples: Sequence[Example]) -> str:
+    """The content of a file of one of FORMATS. Raises InputError for no examples, and for what the format cannot hold.
+
+    In the formats of tools the spans are answers of people, not proposals of a model.
+    """
+    if form not in FORMATS:
+        raise InputError(f"format: found {form!r}, expected one of {list(FORMATS)}")
+    if not examples:
+        raise InputError("examples: found none to export, expected at least one")
+    if form == EXAMPLES:
+        return _lines(map(to_record, examples))
+    if form == TOKENS:
+        return _tokens(examples)
+    content = rendered([_as_found(each) for each in examples], form, where=EXAMPLES)
+    if form in _ANSWERED:
+        return _ANSWERED[form](content)
+    return content
+
+
+def _as_found(each: Example) -> Preannotated:
+    words = split_words(each.text)
+    spans = tuple((span, 1.0) for span in each.sentence().spans)
+    return Preannotated(each.text, words, spans, 1.0, each.now.who)
+
+
+def _tokens(examples: Sequence[Example]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "examples.jsonl"
+        write_jsonl(path, [each.sentence() for each in examples])
+        return path.read_text(encoding="utf-8")
+
+
+def _annotated(content: str) -> str:
+    """Label Studio's tasks with annotations in place of predictions."""
+    tasks = json.loads(content)
+    made = [
+        {"data": task["data"], "annotations": [{"result": p["result"]} for p in task["predictions"]]} for task in tasks
+    ]
+    return json.dumps(made, ensure_ascii=False, indent=2) + "\n"
+
+
+def _accepted(content: str) -> str:
+    return _lines({**json.loads(line), "answer": "accept"} for line in content.splitlines() if line)
+
+
+_ANSWERED: Mapping[str, Callable[[str], str]] = {LABEL_STUDIO: _annotated, PRODIGY: _accepted}
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def _is_our_own(content: str) -> bool:
+    first = content.lstrip().partition("\n")[0]
+    return first.startswith("{") and '"format_version"' in first and '"revisions"' in first
+
+
+def _our_own(content: str, name: str) -> Iterator[Example]:
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{name}:{number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{where}: found no JSON ({error}), expected an example a line") from error
+        if not isinstance(record, dict):
+            raise InputError(f"{where}: found {type(record).__name__}, expected an example a line")
+        yield from_record(record, where=where)
