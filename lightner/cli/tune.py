@@ -22,7 +22,8 @@ from lightner.cli.parameters import (
     repair_option,
 )
 from lightner.jobs import command
-from lightner.jobs.options import AUTO, MOST_SOURCES, TRACKERS, TuneOptions
+from lightner.jobs.options import AUTO, EXAMPLES, MOST_SOURCES, TRACKERS, TuneOptions
+from lightner.store.tunings import check_tuning
 from lightner.tuning import rules
 
 _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rules.PROMPT_LENGTHS, rules.LEARNING_RATES))
@@ -35,7 +36,7 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
         "lightner tune --train recipes.conll --domain recipes --dry-run",
     ),
 )
-@file_option("--train", required=True, help=LABELLED)
+@file_option("--train", required=True, help=f"{LABELLED}; {EXAMPLES} those labelled in the registry (docs/jobs.md)")
 @click.option("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
 @file_option("--dev", help="sentences to select on (default: cross-validation on those of --train)")
 @file_option("--test", help="sentences to report the published prompt on; nothing is selected on them")
@@ -114,6 +115,9 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
 @repair_option
 @click.option("--dry-run", is_flag=True, help="say what would be done and how long it would take, then end")
 @click.option("--force", is_flag=True, help="tune although nothing has changed, publish although live is better")
+@click.option(
+    "--tuning", type=Parsed(check_tuning), metavar="ID", hidden=True, help="the service's record of this tuning"
+)
 def tune(**given: Any) -> int:
     """Tune a prompt for a domain and publish it.
 

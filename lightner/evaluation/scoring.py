@@ -21,10 +21,11 @@ def evaluate(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Scores on each sentence, and all predicted entities with what they were sure of."""
+    """Scores on each sentence, all predicted entities with what they were sure of, and the spans of each sentence."""
 
     scores: tuple[Scores, ...]
     guesses: tuple[Guess, ...]
+    found: tuple[tuple[Span, ...], ...]
 
 
 def evaluate_guesses(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> Evaluated:
@@ -33,7 +34,7 @@ def evaluate_guesses(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sen
     pairs = list(zip(sentences, tagged, strict=True))
     scores = (score([sentence.spans], [[span for span, _ in found]]) for sentence, found in pairs)
     guesses = (Guess(span.label, sure, span in sentence.spans) for sentence, found in pairs for span, sure in found)
-    return Evaluated(tuple(scores), tuple(guesses))
+    return Evaluated(tuple(scores), tuple(guesses), tuple(tuple(span for span, _ in found) for found in tagged))
 
 
 def evaluate_each(backbone: Backbone, prompt: Prompt, sentences: Sequence[Sentence]) -> tuple[Scores, ...]:

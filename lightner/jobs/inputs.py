@@ -15,7 +15,8 @@ from lightner.data import inspection
 from lightner.data.formats import Corpus, labels_of, read_corpus
 from lightner.data.inspection import DataReport
 from lightner.jobs.label_files import described, read_text
-from lightner.jobs.options import TuneOptions
+from lightner.jobs.options import EXAMPLES, TuneOptions
+from lightner.jobs.taught import examples_of
 from lightner.store import lineage
 from lightner.store.card import JSON
 from lightner.tuning import rules
@@ -49,20 +50,24 @@ class Material:
 
 
 def material_of(options: TuneOptions) -> Material:
-    """Read the files that the options name. Raises InputError if anything is wrong with them."""
-    train = _corpus(options, options.train)
+    """Read the files, or the examples, that the options name. Raises InputError if anything is wrong with them."""
+    taught = examples_of(options) if options.train == EXAMPLES else None
+    train = taught.corpus if taught else _corpus(options, options.train)
     source = _fingerprint(options.train, train.sentences)
     texts = train.sentences
     everything = tuple(part for text in texts for part in in_parts(text))
     given = [(file, _corpus(options, file)) for file in (options.dev, options.test) if file is not None]
     others = dict(given)
     dev = others[options.dev].sentences if options.dev is not None else ()
-    test = others[options.test].sentences if options.test is not None else ()
+    test = others[options.test].sentences if options.test is not None else taught.test if taught else ()
     report = inspection.inspect(everything, dev, test)
     if report.errors:
         raise InputError(f"{options.train}: " + " ".join(report.errors))
     words = described(label_words=options.label_words, descriptions=options.descriptions)
-    labels = LabelSet.of(labels_of([*everything, *dev]), words)
+    names = labels_of([*everything, *dev])
+    if taught:
+        words = {**{name: those for name, those in taught.words.items() if name in names}, **words}
+    labels = LabelSet.of(names, words)
     pins = {} if options.pin is None else _pins(options.pin)
     scheme, folds = _scheme(options, everything, dev, pins)
     plan_pins = {name: value for name, value in pins.items() if name not in _OF_SCHEME}

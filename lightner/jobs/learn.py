@@ -11,18 +11,20 @@ from torch import Tensor
 from lightner.evaluation import reports
 from lightner.evaluation.calibration import Calibrated, calibrate
 from lightner.evaluation.intervals import f1_interval
-from lightner.jobs import command, other_seeds, plot, scan
+from lightner.jobs import command, other_seeds, plot, recording, scan
 from lightner.jobs.choices import Choice, milestones_of
 from lightner.jobs.inputs import Material
 from lightner.jobs.on_ray import session, storage
 from lightner.jobs.options import TuneOptions
 from lightner.jobs.progress import Watch
+from lightner.jobs.recording import Recorder
 from lightner.jobs.scan import Scan, Trial
 from lightner.jobs.trials import learned, run_all
 from lightner.jobs.worker import Cost, Run
 from lightner.store.card import Card
 from lightner.store.lineage import Measured
 from lightner.tuning.cross_validation import Fold, held_in, measured_on, trial_plan
+from lightner.tuning.rules import rounds_of_scan
 from lightner.types import InputError, Scores
 
 say = partial(print, flush=True)  # a job's log is a file: every line must be in it when the job is killed
@@ -59,6 +61,7 @@ def learn(
     fingerprint: str,
     per_gpu: int,
     cpus: int,
+    recorder: Recorder | None = None,
 ) -> Outcome:
     """Scan, measure the winner again if asked to, then train it on all sentences for the best number of rounds.
 
@@ -68,12 +71,15 @@ def learn(
     task = _task(options, material, choices, name=name, fingerprint=fingerprint)
     task = replace(task, per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
-    at_once, watch = _at_once(options, task), Watch(options.domain, options.log)
+    at_once, watch = _at_once(options, task), Watch(options.domain, options.log, recorder)
+    milestones = milestones_of(material, [choice.plan for choice in choices])
+    if recorder:
+        recorder.begin(recording.SCAN, rounds=rounds_of_scan(milestones, len(choices)))
     say(f"{count} sentences, {len(choices)} trials, each measured on {measured_on(material.folds)}")
     scanned = scan.scan(
         task,
         [choice.by(trial_plan(choice.plan, material.folds, of=count)) for choice in choices],
-        milestones=milestones_of(material, [choice.plan for choice in choices]),
+        milestones=milestones,
         watch=watch,
         at_once=at_once,
         budget_s=None if options.budget_minutes is None else 60 * options.budget_minutes,
@@ -90,6 +96,8 @@ def learn(
         again = other_seeds.repeat(task, material, last=chosen.rounds, seeds=seeds, watch=watch, at_once=at_once)
         say(other_seeds.describe(again))
     say(f"learning the winner on all {count} sentences, {chosen.rounds} of {choice.plan.rounds} rounds")
+    if recorder:
+        recorder.begin(recording.LEARNING, rounds=chosen.rounds)
     final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
     [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README

@@ -11,6 +11,8 @@ from lightner.tuning import rules
 
 AUTO = "auto"
 """In place of a domain to start from: label words alone, and the published prompts that are likeliest to help."""
+EXAMPLES = "examples:"
+"""In place of a file to learn from: the finished examples of the domain in the registry."""
 MOST_SOURCES = 2
 """Of `AUTO`: each costs as many trials as rates are scanned, so that two at most double the scan."""
 MLFLOW, WANDB = "mlflow", "wandb"
@@ -24,7 +26,7 @@ class TuneOptions:
     """Options of `tune`. Files and folders are paths; registry and storage are folders or URLs."""
 
     train: str
-    """Labelled sentences: a file, or a source of the library `datasets`."""
+    """Labelled sentences: a file, a source of the library `datasets`, or `EXAMPLES`."""
     domain: str
     registry: str
     storage: str
@@ -53,6 +55,8 @@ class TuneOptions:
     """What reading may mend of all files."""
     dry_run: bool = False
     force: bool = False
+    tuning: str | None = None
+    """The id of the registry's record of this tuning, into which progress and result are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from ray.tune.logger import TBXLoggerCallback
 from tqdm import tqdm
 
 from lightner.jobs.options import MLFLOW, TRACKERS, WANDB
+from lightner.jobs.recording import Recorded, Recorder
 from lightner.types import InputError
 
 _OFFLINE = ("offline", "disabled")
@@ -33,17 +34,20 @@ def check(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The trackers that a job writes to, besides TensorBoard event files among each trial's checkpoints.
+    """The recorder and trackers that a job writes to, besides TensorBoard event files among each trial's checkpoints.
 
     Their own environment variables (MLFLOW_TRACKING_URI, WANDB_PROJECT, WANDB_MODE) set where they keep it.
     """
 
     domain: str
     trackers: tuple[str, ...] = ()
+    recorder: Recorder | None = None
 
     def callbacks(self, title: str, *, planned: int, rounds: int) -> list[Callback]:
         """Callbacks for Ray Tune; each group of trials needs new ones, since they keep state."""
         found: list[Callback] = [Progress(title, planned=planned, rounds=rounds), TBXLoggerCallback()]
+        if self.recorder is not None:
+            found.append(Recorded(self.recorder))
         if MLFLOW in self.trackers:
             mlflow = _imported("ray.air.integrations.mlflow")
             found.append(

@@ -11,17 +11,19 @@ from dataclasses import replace
 from functools import partial
 
 from lightner.evaluation import reports
-from lightner.jobs import command, dry_run, finish, progress, publish, reading, sources
+from lightner.jobs import command, dry_run, finish, progress, publish, reading, recording, sources, tuned
 from lightner.jobs.choices import Choice, choices_of, run_key
 from lightner.jobs.gate import CANDIDATE, Opponents, Verdict, judge
 from lightner.jobs.inputs import Material, material_of
 from lightner.jobs.learn import Outcome, learn, say
 from lightner.jobs.on_ray import session, storage
 from lightner.jobs.options import AUTO, TuneOptions
+from lightner.jobs.recording import Recorder
 from lightner.jobs.sources import SourcePrompt
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact, to_files
+from lightner.store.card import JSON
 from lightner.store.registry import ANY, LIVE, AliasMoved, Registry
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import held_in
@@ -40,8 +42,21 @@ def main(options: TuneOptions) -> int:
 
 
 def tune_domain(options: TuneOptions) -> None:
-    """Check, scan, learn, evaluate and publish."""
+    """Check, scan, learn, evaluate and publish; what came of it is recorded where the options ask for that."""
     check_name(options.domain, "--domain")
+    recorder = recording.recorder_of(options)
+    try:
+        result = _tune_domain(options, recorder)
+    except InputError as error:
+        if recorder:
+            recorder.failed(str(error))
+        raise
+    if recorder and result:
+        recorder.result(result)
+
+
+def _tune_domain(options: TuneOptions, recorder: Recorder | None) -> Mapping[str, JSON] | None:
+    """The result as `tuned` describes it; None of a dry run."""
     progress.check(options.log)
     material = material_of(options)
     for line in material.read:
@@ -58,25 +73,29 @@ def tune_domain(options: TuneOptions) -> None:
     if options.dry_run:
         plans = [choice.plan for choice in choices]
         say(dry_run.describe(material, plans, dry_run.measure(base, material, plans)))
-        return
+        return None
     warnings = _warnings(material, choices)
     for warning in warnings:
         say(f"warning: {warning}")
     registry = Registry.open(options.registry)
     key = run_key(material, choices, base.fingerprint)
     live = _live(registry, options)
-    if _is_done(registry, options, live, key):
-        return
+    if done := _is_done(registry, options, live, key):
+        return done
     registry.must_be_writable()
-    outcome = _tune(options, material, choices, base=base, key=key, live=live)
+    outcome = _tune(options, material, choices, base=base, key=key, live=live, recorder=recorder)
+    if recorder:
+        recorder.begin(recording.PUBLISHING, rounds=0)
     data = {**material.source, "warnings": warnings}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
     finished = finish.finish(made, outcome.final, material.test, base)
     if material.test:
         spans = [sentence.spans for sentence in material.test]
-        say(f"test: {options.test}\n{reports.report(spans, finished.found)}")
+        say(f"test: {options.test or options.train}\n{reports.report(spans, finished.found)}")
     judged = partial(_judged, registry, options, made, outcome, base)
-    _publish(registry, options, finished.artifact, judged, outcome.pictures)
+    version, verdict, went_live = _publish(registry, options, finished.artifact, judged, outcome.pictures)
+    before = live.artifact.card if live else None
+    return tuned.summary(outcome, before, verdict, version=version, live=went_live)
 
 
 def _judged(
@@ -106,23 +125,26 @@ def _live(registry: Registry, options: TuneOptions) -> publish.Standing | None:
         return None
 
 
-def _is_done(registry: Registry, options: TuneOptions, live: publish.Standing | None, key: str) -> bool:
-    """Whether the registry already has the result of this run; if so, finish what is left to do."""
+def _is_done(
+    registry: Registry, options: TuneOptions, live: publish.Standing | None, key: str
+) -> dict[str, JSON] | None:
+    """Of a run whose result the registry already has, what came of it, after what was left to do; None of others."""
     same, domain = "with this data and these rules", options.domain
     if live and live.came_from(key, budget=options.budget_minutes):
         if not options.force:
             further = "--force tunes again, jobs/evaluate.py scores it"
             say(f"nothing to do: {domain} {live.version} is live {same} ({further})")
-        return not options.force
+            return tuned.unchanged(live.version, f"Nothing has changed: {live.version} is live {same}.")
+        return None
     waiting = publish.readable(registry, domain, CANDIDATE)
     if waiting is None or not waiting.came_from(key, budget=options.budget_minutes):
-        return False
+        return None
     if options.force:
         registry.set_alias(domain, LIVE, waiting.version)
         say(f"{domain} {waiting.version} was the {CANDIDATE} {same}; now it is live in {options.registry}")
-    else:
-        say(f"nothing to do: {domain} {waiting.version} is the {CANDIDATE} {same} (--force lets it go live)")
-    return True
+        return tuned.unchanged(waiting.version, f"{waiting.version}, which was kept before {same}, is live now.")
+    say(f"nothing to do: {domain} {waiting.version} is the {CANDIDATE} {same} (--force lets it go live)")
+    return tuned.unchanged(waiting.version, f"Nothing has changed: {waiting.version} was kept {same} and is not live.")
 
 
 def _publish(
@@ -131,8 +153,10 @@ def _publish(
     made: PromptArtifact,
     judged: Callable[[], tuple[Verdict, str | None]],
     pictures: Mapping[str, bytes],
-) -> None:
+) -> tuple[str, Verdict, bool]:
     """Publish under the alias that the gate allows, with the scan's pictures; the last line names the alias.
+
+    Returns the version, the verdict and whether it went live.
 
     The alias is moved only if it still names the version that was compared with; otherwise the gate decides again.
     """
@@ -151,6 +175,7 @@ def _publish(
                 verdict, live = judged()
         held_back = f" as {CANDIDATE} only: {verdict.reason} (--force lets this one go live)"
         say(f"published {options.domain} {version} into {options.registry}" + ("" if passed else held_back))
+    return version, verdict, passed
 
 
 def _tune(
@@ -161,6 +186,7 @@ def _tune(
     base: Backbone,
     key: str,
     live: publish.Standing | None,
+    recorder: Recorder | None,
 ) -> Outcome:
     """Join Ray, scan and learn."""
     storage.check(options.storage)
@@ -169,7 +195,16 @@ def _tune(
     # Tuning again is a new run, which also resumes after a kill.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))
     per_gpu = options.runs_per_gpu or rules.runs_per_gpu(base.model.num_parameters())
-    return learn(options, material, choices, name=name, fingerprint=base.fingerprint, per_gpu=per_gpu, cpus=cpus)
+    return learn(
+        options,
+        material,
+        choices,
+        name=name,
+        fingerprint=base.fingerprint,
+        per_gpu=per_gpu,
+        cpus=cpus,
+        recorder=recorder,
+    )
 
 
 def _sources(options: TuneOptions, base: Backbone, material: Material) -> tuple[SourcePrompt | None, ...]:

@@ -25,6 +25,7 @@ from lightner.service.routing import label_place
 from lightner.service.settings import Settings
 from lightner.service.single_flight import Shared
 from lightner.service.teaching.desk import Desk
+from lightner.service.teaching.ray_jobs import RayJobs
 from lightner.types import InputError, LabelSet, check_key
 
 READ_KEY = "LIGHTNER_READ_KEY"
@@ -48,7 +49,7 @@ class Ingress:
         self._keys = keys(required=require_key)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        desk = Desk.at(self._settings.registry, self._reader, timeout_s=self._settings.registry_timeout_s)
+        desk = Desk.of(self._settings, self._reader, RayJobs())
         return create_app(self._reader, keys=self._keys, limits=self._settings.requests, desk=desk)
 
 

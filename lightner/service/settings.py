@@ -32,6 +32,22 @@ class RequestLimits(BaseModel):
     timeout_s: Seconds = Field(default=50.0, description="the most that a request may take, its body included")
 
 
+class TuningSettings(BaseModel):
+    """Of tunings that are started over HTTP; who may start one chooses none of these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    storage: str = Field(description="checkpoints: s3://bucket/runs or an absolute folder that all nodes share")
+    workers: Count | None = Field(default=None, description="data-parallel workers of each run")
+    gpu: bool = Field(default=False, description="train on GPUs")
+    pin: str | None = Field(default=None, description="YAML on every node with values in place of the rules'")
+
+    @field_validator("storage")
+    @classmethod
+    def _absolute(cls, url: str) -> str:
+        return _absolute(url)
+
+
 class Settings(BaseModel):
     """The arguments of `app.build`; a change restarts the replicas."""
 
@@ -48,18 +64,23 @@ class Settings(BaseModel):
     registry_timeout_s: Seconds = 10.0
     requests: RequestLimits = RequestLimits()
     require_key: bool = Field(default=False, description="do not start without LIGHTNER_READ_KEY")
+    tuning: TuningSettings | None = Field(default=None, description="nothing: no tuning is started over HTTP")
 
     @field_validator("registry")
     @classmethod
     def _absolute(cls, url: str) -> str:
-        # Replicas run in folders of Ray's choice: a relative path would silently be an empty registry.
-        if "://" not in url and not PurePath(url).is_absolute():
-            raise ValueError(f"found {url!r}, expected an absolute folder or <scheme>://<bucket>/<prefix>")
-        return url
+        return _absolute(url)
 
     @property
     def torch_device(self) -> str:
         return self.device or ("cuda" if self.num_gpus else "cpu")
+
+
+def _absolute(url: str) -> str:
+    # Replicas and jobs run in folders of Ray's choice: a relative path would silently be an empty place.
+    if "://" not in url and not PurePath(url).is_absolute():
+        raise ValueError(f"found {url!r}, expected an absolute folder or <scheme>://<bucket>/<prefix>")
+    return url
 
 
 class BatchLimits(BaseModel):

@@ -18,7 +18,7 @@ from lightner.model.prompts import Prompt
 from lightner.tuning import rules
 from lightner.tuning.rules import Plan
 from lightner.tuning.training import Round, Saver, Tuning, Worker
-from lightner.types import Counts, InputError, LabelSet, Scores, Sentence
+from lightner.types import Counts, InputError, LabelSet, Scores, Sentence, Span
 
 HISTORY = "history.json"
 History = tuple[Round, ...]
@@ -128,6 +128,7 @@ def pool(rounds: Sequence[Round]) -> Round:
         sum(scores, Scores()) if scores else None,
         tuple(scores for each in rounds for scores in each.sentences),
         tuple(guess for each in rounds for guess in each.guesses),
+        tuple(found for each in rounds for found in each.found),
     )
 
 
@@ -151,7 +152,8 @@ def _plain(done: Round) -> dict[str, Any]:
     sentences = [_plain_scores(each) for each in done.sentences]
     guesses = [astuple(guess) for guess in done.guesses]
     plain = {"epoch": done.epoch, "step": done.step, "loss": done.loss, "types": types, "sentences": sentences}
-    return {**plain, "guesses": guesses}
+    found = [[astuple(span) for span in spans] for spans in done.found]
+    return {**plain, "guesses": guesses, "found": found}
 
 
 def _plain_scores(scores: Scores) -> dict[str, tuple[int, ...]]:
@@ -167,4 +169,5 @@ def _round(row: dict[str, Any]) -> Round:
     scores = None if types is None else _scores(types)
     sentences = tuple(_scores(each) for each in row["sentences"])
     guesses = tuple(Guess(*each) for each in row.get("guesses", ()))  # of an earlier package's state there are none
-    return Round(row["epoch"], row["step"], row["loss"], scores, sentences, guesses)
+    found = tuple(tuple(Span(*span) for span in spans) for spans in row.get("found", ()))
+    return Round(row["epoch"], row["step"], row["loss"], scores, sentences, guesses, found)

@@ -28,7 +28,7 @@ from lightner.model.verbalizer import Verbalizer
 from lightner.tuning import rules
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.rules import Plan, rate_share, round_end
-from lightner.types import InputError, LabelSet, Reach, Scores, Sentence
+from lightner.types import InputError, LabelSet, Reach, Scores, Sentence, Span
 from lightner.words import as_read, placed_words, sentence_ranges
 
 PROMPT = "prompt.safetensors"
@@ -39,7 +39,8 @@ _CLIP = 1.0
 class Round:
     """Progress after one round: mean loss per step since the last, and scores on the development sentences.
 
-    `sentences` has the scores of each development sentence, `guesses` all entities that were predicted there.
+    `sentences` has the scores of each development sentence, `guesses` all entities that were predicted there,
+    `found` those of each sentence.
     """
 
     epoch: int
@@ -48,6 +49,7 @@ class Round:
     scores: Scores | None
     sentences: tuple[Scores, ...] = ()
     guesses: tuple[Guess, ...] = ()
+    found: tuple[tuple[Span, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,9 @@ class Tuning:
         if not self._dev or (self._worker.rank != 0 and not self._backbone.sharded):
             return Round(number, self._done, loss, None)
         prompt = self.tuned.fold()
-        found = evaluate_guesses(self._backbone, prompt, self._dev)
-        return Round(number, self._done, loss, pooled(found.scores, prompt.labels), found.scores, found.guesses)
+        got = evaluate_guesses(self._backbone, prompt, self._dev)
+        scores = pooled(got.scores, prompt.labels)
+        return Round(number, self._done, loss, scores, got.scores, got.guesses, got.found)
 
 
 def fit(

@@ -23,7 +23,7 @@ from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from tests.support.served import listening
 from tests.support.serving import DOMAINS, bearer, prepare
-from tests.support.teaching import desk_of
+from tests.support.teaching import NamedJobs, desk_of
 
 ADMIN = "admin key"
 EXAMPLES = 25
@@ -52,10 +52,18 @@ OPERATIONS = (
     ("GET", "/v1/domains/{domain}/examples/{id}"),
     ("PUT", "/v1/domains/{domain}/examples/{id}"),
     ("POST", "/v1/domains/{domain}/examples/{id}/undo"),
+    ("GET", "/v1/domains/{domain}/tunings"),
+    ("POST", "/v1/domains/{domain}/tunings"),
+    ("GET", "/v1/domains/{domain}/tunings/plan"),
+    ("DELETE", "/v1/domains/{domain}/tunings/{id}"),
+    ("GET", "/v1/domains/{domain}/tunings/{id}"),
+    ("GET", "/v1/domains/{domain}/tunings/{id}/events"),
 )
 
 
-ONLY_DOMAIN = {("GET", "/v1/domains/{domain}/labels"), ("GET", "/v1/domains/{domain}/examples/counts")}
+ONLY_DOMAIN = {
+    ("GET", f"/v1/domains/{{domain}}/{each}") for each in ("labels", "examples/counts", "tunings", "tunings/plan")
+}
 # Routes without parameters, or with none but a right domain, cannot get a wrong request.
 CASES = [
     (method, path, published, mode)
@@ -66,7 +74,7 @@ CASES = [
     if mode is GenerationMode.POSITIVE or not (published and (method, path) in ONLY_DOMAIN)
 ]
 # A form says nothing of words, of labels that there are, of revisions, or of what there is to export.
-TAUGHT = ("/labels", "/examples")
+TAUGHT = ("/labels", "/examples", "/tunings")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +82,10 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     place = prepare(tmp_path_factory.mktemp("place"))
     reader = BackboneReplica(place.settings)
     app = create_app(
-        reader, keys=Keys("read key", ADMIN), limits=RequestLimits(), desk=desk_of(place.registry.url, reader)
+        reader,
+        keys=Keys("read key", ADMIN),
+        limits=RequestLimits(),
+        desk=desk_of(place.registry.url, reader, jobs=NamedJobs()),
     )
     with listening(app) as url:
         described = httpx.get(f"{url}/openapi.json", headers=bearer(ADMIN)).json()

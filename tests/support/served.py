@@ -99,7 +99,7 @@ def main() -> None:
     from lightner.service.replica import BackboneReplica
     from lightner.service.routes import create_app
     from lightner.service.settings import RequestLimits, Settings
-    from lightner.service.teaching.desk import Desk
+    from tests.support.teaching import desk_of
 
     parser = argparse.ArgumentParser()
     for name in ("registry", "backbone"):
@@ -107,9 +107,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     asked = parser.parse_args()
     reader = BackboneReplica(Settings(registry=asked.registry, backbone=asked.backbone))
-    app = create_app(
-        reader, keys=Keys(None, None), limits=RequestLimits(), desk=Desk.at(asked.registry, reader, timeout_s=10)
-    )
+    app = create_app(reader, keys=Keys(None, None), limits=RequestLimits(), desk=desk_of(asked.registry, reader))
     uvicorn.run(app, port=asked.port, log_level="warning", lifespan="off")
 
 

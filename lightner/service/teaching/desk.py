@@ -14,14 +14,17 @@ from lightner.service import problems
 from lightner.service.messages import Reader, Reason, Refusal
 from lightner.service.problems import ProblemError
 from lightner.service.schemas import Problem, ProblemField
+from lightner.service.settings import Settings
 from lightner.service.teaching.forms import example_answer, labels_answer
 from lightner.service.teaching.proposals import Proposer
 from lightner.service.teaching.schemas import ChangedProblem
+from lightner.service.teaching.tuner import Jobs, Tuner
 from lightner.store.example import Example
 from lightner.store.examples import Conflict, Damaged, Examples, UnknownExample
 from lightner.store.objects import open_objects
 from lightner.store.registry import Registry, RegistryUnavailable, UnknownPrompt
 from lightner.store.taught import Label, Taught
+from lightner.store.tunings import Tunings
 from lightner.types import InputError
 
 T = TypeVar("T")
@@ -37,16 +40,21 @@ class Desk:
     reader: Reader
     examples: Examples
     registry: Registry
+    tuner: Tuner | None
+    """None where the service has no place for tunings."""
     proposer: Proposer = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "proposer", Proposer(self.reader))
 
     @classmethod
-    def at(cls, registry: str, reader: Reader, *, timeout_s: float) -> Desk:
-        """The desk over a registry's address, of which nothing is asked yet."""
-        objects = open_objects(registry, timeout_s=timeout_s)
-        return cls(reader, Examples(objects), Registry(objects))
+    def of(cls, settings: Settings, reader: Reader, jobs: Jobs) -> Desk:
+        """The desk over the registry of the service's settings, of which nothing is asked yet."""
+        objects = open_objects(settings.registry, timeout_s=settings.registry_timeout_s)
+        tuner = None
+        if settings.tuning is not None:
+            tuner = Tuner(Tunings(objects), jobs, settings.registry, settings.backbone, settings.tuning)
+        return cls(reader, Examples(objects), Registry(objects), tuner)
 
     async def labels(self, domain: str) -> Taught | None:
         """The labels that are taught, else those of the live prompt (revision 0); None where there is neither."""
