@@ -38,6 +38,7 @@ from lightner.client._requests import (
     portions,
     sendable,
 )
+from lightner.client.teaching import Teaching as Teaching
 from lightner.texts import checked_list, checked_texts
 from lightner.thresholds import GivenThreshold, Thresholds
 from lightner.types import Entity, InputError, TaggedText, check_key, check_name
@@ -92,6 +93,8 @@ class Problem:
     domain: str | None = None
     prompt_version: str | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
+    present: Mapping[str, Any] | None = None
+    """Of a conflict: what is there now."""
 
 
 class ClientError(Exception):
@@ -268,6 +271,11 @@ class Client:
         path = f"/v1/domains/{check_name(domain, 'domain')}/rollback"
         return _named(self._asked_once("POST", path, json={"alias": alias}))
 
+    def teaching(self, domain: str) -> Teaching:
+        """A domain's labels, examples and tunings; needs the annotate key, or the admin key."""
+        name = check_name(domain, "domain")
+        return Teaching(name, ask=self._asked, ask_once=self._asked_once, stream=self._streamed)
+
     def _asked(self, method: str, path: str, **content: Any) -> Any:
         return self._tries(self._asked_once, method, path, **content)
 
@@ -282,6 +290,14 @@ class Client:
             with _expected():
                 return answer.json()
         raise _refused(answer)
+
+    @contextmanager
+    def _streamed(self, method: str, path: str, **content: Any) -> Iterator[httpx.Response]:
+        with self._http.stream(method, path, **content) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _refused(answer)
+            yield answer
 
 
 def _check_url(url: str) -> None:
@@ -367,6 +383,7 @@ def _problem(found: Mapping[str, Any]) -> Problem:
         domain=found.get("domain"),
         prompt_version=found.get("prompt_version"),
         errors={each["field"]: each["message"] for each in found.get("errors") or ()},
+        present=found.get("present"),
     )
 
 
