@@ -23,6 +23,7 @@ from lightner.cli.prompts import prompts
 from lightner.cli.serve import serve
 from lightner.cli.suggest import suggest
 from lightner.cli.tag import tag
+from lightner.cli.teach import teach
 from lightner.cli.tune import tune
 from lightner.jobs.command import MISTAKE
 
@@ -60,7 +61,7 @@ def group() -> None:
     """Few-shot named-entity recognition by prompt tuning of one frozen encoder-decoder, tuned and served on Ray."""
 
 
-for _command in (create, tune, tag, serve, evaluate, annotate, suggest, prompts, data, doctor, pretrain):
+for _command in (create, tune, tag, teach, serve, evaluate, annotate, suggest, prompts, data, doctor, pretrain):
     group.add_command(_command)
 
 

@@ -12,7 +12,7 @@ import yaml
 from ray.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
 
 from lightner.service.app import build
-from lightner.service.ingress import ADMIN_KEY, READ_KEY, keys
+from lightner.service.ingress import ADMIN_KEY, ANNOTATE_KEY, READ_KEY, keys
 from lightner.service.middleware import Keys
 from lightner.service.settings import Limits, Settings
 from lightner.types import InputError
@@ -45,6 +45,9 @@ class TestSettings:
             ({"registry": "/r", "num_gpu": 1}, "num_gpu"),
             ({"registry": "/r", "num_gpus": -1}, "num_gpus"),
             ({"registry": "/r", "num_cpus": "many"}, "num_cpus"),
+            ({"registry": "/r", "tuning": {}}, "tuning.storage"),
+            ({"registry": "/r", "tuning": {"storage": "runs"}}, "tuning.storage"),
+            ({"registry": "/r", "tuning": {"storage": "/runs", "entrypoint": "x"}}, "tuning.entrypoint"),
         ],
     )
     def test_missing_misspelt_and_wrong_settings_are_named(self, args: dict[str, Any], name: str) -> None:
@@ -75,7 +78,15 @@ class TestKey:
         with pytest.raises(InputError, match=f"{ADMIN_KEY}: found the key of {READ_KEY}"):
             keys(required=False)
 
-    @pytest.mark.parametrize("name", [READ_KEY, ADMIN_KEY])
+    def test_the_annotate_key_is_a_third(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(ADMIN_KEY, "another")
+        monkeypatch.setenv(ANNOTATE_KEY, "a third")
+        assert keys(required=False).annotate == "a third"
+        monkeypatch.setenv(ANNOTATE_KEY, "another")
+        with pytest.raises(InputError, match=f"{ANNOTATE_KEY}: found the key of {ADMIN_KEY}"):
+            keys(required=False)
+
+    @pytest.mark.parametrize("name", [READ_KEY, ADMIN_KEY, ANNOTATE_KEY])
     @pytest.mark.parametrize("key", [" a", "a\n", "é", "a\tb"])
     def test_a_key_that_no_header_carries_unchanged_is_refused(
         self, monkeypatch: pytest.MonkeyPatch, name: str, key: str
