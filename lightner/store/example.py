@@ -124,7 +124,10 @@ class Example:
     def sentence(self) -> Sentence:
         """The words of the text with its spans, for learning; its place is the id."""
         return Sentence(
-            tuple(word.text for word in split_words(self.text)), spans_of(self.text, self.now.marks), self.id
+            tuple(word.text for word in split_words(self.text)),
+            spans_of(self.text, self.now.marks),
+            self.id,
+            self.text,
         )
 
 

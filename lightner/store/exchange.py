@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightner.data.formats import Columns, Repair, read_corpus, write_jsonl
-from lightner.data.formats.preannotated import CONLL, DOCCANO, JSONL, LABEL_STUDIO, PRODIGY, Preannotated, rendered
+from lightner.data.formats.documents import Document
+from lightner.data.formats.writing import TEXT_FORMATS, text_of
 from lightner.store import example
 from lightner.store.example import Example, Provenance, State, from_record, new_example, to_record
 from lightner.types import InputError
-from lightner.words import join_words, split_words
+from lightner.words import placed_words
 
 EXAMPLES, TOKENS = "examples", "tokens"
-FORMATS = (EXAMPLES, JSONL, TOKENS, CONLL, LABEL_STUDIO, DOCCANO, PRODIGY)
+FORMATS = (EXAMPLES, TOKENS, *TEXT_FORMATS)
 """`examples` keeps states and history; `tokens` are words with tags, one sentence a line; the others are of tools."""
 
 
@@ -34,8 +35,8 @@ def read_file(
 ) -> Imported:
     """The labelled sentences of a file called `name`, in any format that `data.formats` reads, as examples.
 
-    The text of a sentence that is given as words is those with a space between each two. Raises InputError as reading
-    does, naming the place.
+    The text of a sentence that has none is its words with a space between each two. Raises InputError as reading does,
+    naming the place.
     """
     if _is_our_own(content):
         return Imported(tuple(_our_own(content, name)), ())
@@ -51,7 +52,7 @@ def read_file(
             raise InputError(str(error).replace(f"{folder}/", "")) from error
     found: list[Example] = []
     for place, sentence in enumerate(corpus.sentences):
-        text, words = join_words(sentence.words)
+        text, words = placed_words(sentence)
         marks = [example.Mark(words[s.start].start, words[s.end - 1].end, s.label) for s in sentence.spans]
         try:
             found.append(
@@ -78,16 +79,7 @@ def rendered_as(form: str, examples: Sequence[Example]) -> str:
         return _lines(map(to_record, examples))
     if form == TOKENS:
         return _tokens(examples)
-    content = rendered([_as_found(each) for each in examples], form, where=EXAMPLES)
-    if form in _ANSWERED:
-        return _ANSWERED[form](content)
-    return content
-
-
-def _as_found(each: Example) -> Preannotated:
-    words = split_words(each.text)
-    spans = tuple((span, 1.0) for span in each.sentence().spans)
-    return Preannotated(each.text, words, spans, 1.0, each.now.who)
+    return text_of([Document.of(each.sentence()) for each in examples], form, name=EXAMPLES)
 
 
 def _tokens(examples: Sequence[Example]) -> str:
@@ -95,22 +87,6 @@ def _tokens(examples: Sequence[Example]) -> str:
         path = Path(folder) / "examples.jsonl"
         write_jsonl(path, [each.sentence() for each in examples])
         return path.read_text(encoding="utf-8")
-
-
-def _annotated(content: str) -> str:
-    """Label Studio's tasks with annotations in place of predictions."""
-    tasks = json.loads(content)
-    made = [
-        {"data": task["data"], "annotations": [{"result": p["result"]} for p in task["predictions"]]} for task in tasks
-    ]
-    return json.dumps(made, ensure_ascii=False, indent=2) + "\n"
-
-
-def _accepted(content: str) -> str:
-    return _lines({**json.loads(line), "answer": "accept"} for line in content.splitlines() if line)
-
-
-_ANSWERED: Mapping[str, Callable[[str], str]] = {LABEL_STUDIO: _annotated, PRODIGY: _accepted}
 
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> str:

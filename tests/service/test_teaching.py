@@ -335,13 +335,13 @@ class TestFiles:
         if form == "examples":
             assert len(content.splitlines()) == 3
         else:
-            path = tmp_path / f"out.{ENDINGS.get(form, 'jsonl')}"
+            path = tmp_path / f"out.{ENDINGS.get(form.partition('-')[0], 'jsonl')}"
             path.write_text(content)
             assert [(s.words[:4], [(span.start, span.end, span.label) for span in s.spans]) for s in read(path)] == [
                 (("Ada", "eats", "soup", "in"), [(2, 3, "dish")]),
                 (("Ben", "sleeps", "."), []),
             ]
-        again = {"name": f"again.{ENDINGS.get(form, 'jsonl')}", "content": content}
+        again = {"name": f"again.{ENDINGS.get(form.partition('-')[0], 'jsonl')}", "content": content}
         answer = (await client.post(f"{EXAMPLES}/import", json=again)).json()
         assert (answer["added"], answer["duplicates"]) == (0, 3 if form == "examples" else 2)
         other = (await client.post("/v1/domains/others/examples/import", json=again)).json()

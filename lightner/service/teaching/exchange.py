@@ -43,11 +43,16 @@ def router(desk: Desk) -> APIRouter:
         found = await asked(domain, lambda: desk.examples.all(domain))
         those = [each for each in found if _wanted(each, format, state)]
         content = await asked(domain, lambda: rendered_as(format, those), field="query")
-        name = f"{domain}.{'conll' if format == 'conll' else 'json' if format == 'label_studio' else 'jsonl'}"
-        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        headers = {"content-disposition": f'attachment; filename="{domain}{_suffix(format)}"'}
         return PlainTextResponse(content, headers=headers)
 
     return routes
+
+
+def _suffix(form: str) -> str:
+    if form.startswith("conll"):
+        return ".conll"
+    return ".json" if form in ("label_studio", "gliner") else ".jsonl"
 
 
 def _read(request: ImportRequest, who: str) -> Imported:

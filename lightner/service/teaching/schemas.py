@@ -28,7 +28,10 @@ _FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,199}$"
 State: TypeAlias = Literal["open", "done", "skipped", "test"]
 Provenance: TypeAlias = Literal["added", "proposed", "accepted", "corrected", "imported"]
 Order: TypeAlias = Literal["added", "changed", "suggested"]
-Export: TypeAlias = Literal["examples", "jsonl", "tokens", "conll", "label_studio", "doccano", "prodigy"]
+Export: TypeAlias = Literal[
+    "examples", "tokens", "label_studio", "jsonl", "doccano", "prodigy", "spacy-jsonl", "gliner", "conll", "conll-iob1",
+    "conll-bioes", "conll-bilou",
+]  # fmt: skip
 Revision = Annotated[int, Field(ge=0, le=2**31, description="the revision that this is made from")]
 
 
