@@ -11,7 +11,8 @@ The rooms, from the ground up; each uses only those above it in this list (docs/
     tagger          texts to entities: what service, annotation and evaluation all call
     evaluation      scores, intervals, calibration, confusions
     tuning          rules, training, cross-validation
-    store           prompts on object storage: artefact, card, registry, lineage
+    store           prompts on object storage: artefact, card, registry, lineage; on the hub
+    pipelines       answers in the form of transformers' pipelines
     pretraining     how the embedded backbone is made
     spacy           a component of spaCy's pipelines
     jobs, service   what runs on Ray: tuning, annotation, pretraining; the HTTP service
@@ -27,14 +28,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightner.pipelines import pipeline as pipeline
+    from lightner.store.hub import from_pretrained as from_pretrained
+    from lightner.store.hub import push_to_hub as push_to_hub
+    from lightner.store.hub import save_pretrained as save_pretrained
     from lightner.store.loading import load as load
     from lightner.tagger import Tagger as Tagger
     from lightner.types import InputError as InputError
 
 __version__ = "0.2.0"
-__all__ = ["InputError", "Tagger", "__version__", "load"]
+__all__ = [
+    "InputError", "Tagger", "__version__", "from_pretrained", "load", "pipeline", "push_to_hub", "save_pretrained",
+]  # fmt: skip
 
-_HOMES = {"InputError": "lightner.types", "Tagger": "lightner.tagger", "load": "lightner.store.loading"}
+_HOMES = {
+    "InputError": "lightner.types",
+    "Tagger": "lightner.tagger",
+    "from_pretrained": "lightner.store.hub",
+    "load": "lightner.store.loading",
+    "pipeline": "lightner.pipelines",
+    "push_to_hub": "lightner.store.hub",
+    "save_pretrained": "lightner.store.hub",
+}
 
 
 def __getattr__(name: str) -> Any:

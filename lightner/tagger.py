@@ -8,11 +8,11 @@ computed offline.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -141,10 +141,11 @@ class WindowedText:
 
 @dataclass(frozen=True)
 class Tagger:
-    """A backbone and one domain's prompt."""
+    """A backbone and one domain's prompt; `stored` gives the files that the prompt was loaded from, if it was."""
 
     backbone: Backbone
     prompt: Prompt
+    stored: Callable[[], Mapping[str, bytes]] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -158,6 +159,34 @@ class Tagger:
         """`lightner.load`: the prompt in `folder` on `backbone` (hub name, folder, or the embedded one)."""
         tagger: Tagger = lightner.load(folder, backbone=backbone, device=device, dtype=dtype)
         return tagger
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | PathLike[str],
+        *,
+        backbone: str | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Tagger:
+        """`lightner.from_pretrained`: the prompt of a folder, or of a repository on the Hugging Face hub."""
+        tagger: Tagger = lightner.from_pretrained(
+            name, backbone=backbone, revision=revision, token=token, device=device, dtype=dtype
+        )
+        return tagger
+
+    def save_pretrained(
+        self, folder: str | PathLike[str], *, language: str | None = None, license: str | None = None
+    ) -> None:
+        """`lightner.save_pretrained`: the prompt, without its backbone, as a repository on the hub has it."""
+        lightner.save_pretrained(self, folder, language=language, license=license)
+
+    def push_to_hub(self, name: str, **given: Any) -> str:
+        """`lightner.push_to_hub`: the prompt into the repository `org/name` on the hub, whose address is returned."""
+        address: str = lightner.push_to_hub(self, name, **given)
+        return address
 
     @classmethod
     def from_labels(

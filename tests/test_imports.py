@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 _LIBRARY = set(MAY_IMPORT) - {"client"}
 MAY_IMPORT |= {
     "spacy": _LIBRARY,
+    "pipelines": _LIBRARY,
     "jobs": _LIBRARY,
     "service": _LIBRARY,
     "cli": {*_LIBRARY, "client", "jobs", "service"},

@@ -100,6 +100,21 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> PromptArtifact:
         raise InputError(f"{where}/{TENSORS}: {error}") from error
 
 
+def with_readme(files: Mapping[str, bytes], readme: bytes) -> dict[str, bytes]:
+    """The files with another README, which people read and nothing else."""
+    changed = {**files, README: readme}
+    return {**changed, MANIFEST: _manifest(changed)}
+
+
+def from_edited(files: Mapping[str, bytes], *, where: str) -> PromptArtifact:
+    """As `from_files`, whatever people have made of the README since: they edit it on a hub. Raises InputError."""
+    listed = _listed(files[MANIFEST])
+    for name in (CARD, TENSORS):
+        if (found := _entry(files[name])) != listed.get(name):
+            raise InputError(f"{where}/{name}: found {found}, expected {listed.get(name)} as {MANIFEST} says")
+    return from_files(with_readme(files, files[README]), where=where)
+
+
 def card_of(files: Mapping[str, bytes], *, where: str) -> Card:
     """The card among `files`, which need hold no more than it and the manifest. Raises InputError as `from_files`."""
     if CARD not in files or _listed(files[MANIFEST]).get(CARD) != _entry(files[CARD]):
@@ -116,10 +131,14 @@ def save(artifact: PromptArtifact, folder: str | os.PathLike[str]) -> None:
     Raises:
         InputError: `folder` exists already.
     """
+    save_files(to_files(artifact), folder)
+
+
+def save_files(files: Mapping[str, bytes], folder: str | os.PathLike[str]) -> None:
+    """Write a prompt's files as `save` does. Raises InputError if `folder` exists already."""
     target = Path(folder)
     if os.path.lexists(target):
         raise _taken(target)
-    files = to_files(artifact)
     target.parent.mkdir(parents=True, exist_ok=True)
     growing = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,7 +35,13 @@ def load(
         InputError: the prompt is damaged, or was tuned on another backbone.
     """
     loaded = backbones.load(backbone, device=device, dtype=dtype)
-    return Tagger(loaded, prompt_for(artifacts.load(folder), loaded))
+    found = artifacts.load(folder)
+    return tagger_of(loaded, prompt_for(found, loaded), found)
+
+
+def tagger_of(backbone: Backbone, prompt: Prompt, artifact: PromptArtifact) -> Tagger:
+    """A tagger that can write the artefact again which its prompt is from."""
+    return Tagger(backbone, prompt, partial(artifacts.to_files, artifact))
 
 
 def artifact_of(card: Card, tensors: Mapping[str, Tensor]) -> PromptArtifact:
