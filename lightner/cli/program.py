@@ -37,6 +37,7 @@ EXTRAS = {
     "matplotlib": "ray",
     "prometheus_client": "ray",
     "pydantic": "ray",
+    "requests": "ray",
     "starlette": "ray",
     "tqdm": "ray",
     "yaml": "ray",
