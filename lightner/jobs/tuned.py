@@ -15,7 +15,7 @@ from lightner.jobs.learn import Outcome
 from lightner.store.card import Card
 from lightner.tuning.cross_validation import held_in
 from lightner.types import Scores, Sentence, Span
-from lightner.words import join_words
+from lightner.words import placed_words
 
 LIVE, CANDIDATE, UNCHANGED = "live", "candidate", "unchanged"
 _MOST_CONFUSIONS = 10
@@ -51,7 +51,7 @@ def disagreements(held: Sequence[Sentence], found: Sequence[Sequence[Span]]) -> 
     """Sentences that the prompt which had not learned from them reads otherwise than they are labelled.
 
     Those with the most differences first: where a model sure of the rest disagrees, the label may be a mistake. Spans
-    are in characters of the words with a space between each two.
+    are in characters of the text of the example.
     """
     differing = [
         (len(set(sentence.spans) ^ set(spans)), place)
@@ -63,7 +63,7 @@ def disagreements(held: Sequence[Sentence], found: Sequence[Sequence[Span]]) -> 
 
 
 def _disagreement(sentence: Sentence, found: Sequence[Span]) -> dict[str, Any]:
-    text, words = join_words(sentence.words)
+    text, words = placed_words(sentence)
 
     def shown(spans: Sequence[Span]) -> list[dict[str, Any]]:
         return [

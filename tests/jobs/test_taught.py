@@ -119,13 +119,13 @@ def test_sentences_that_are_read_otherwise_come_with_their_example_the_most_diff
     held = [
         Sentence(("Ada", "eats", "soup"), (Span(2, 3, "dish"),), "id one"),
         Sentence(("Ben", "sleeps"), (), "id two"),
-        Sentence(("Eva", "eats", "in", "Oslo"), (Span(3, 4, "place"),), "id three"),
+        Sentence(("Eva", "eats", "in", "Oslo"), (Span(3, 4, "place"),), "id three", "Eva eats\tin Oslo"),
     ]
     found = [[Span(2, 3, "dish")], [Span(0, 1, "dish")], [Span(0, 1, "dish"), Span(3, 4, "dish")]]
     assert disagreements(held, found) == [
         {
             "id": "id three",
-            "text": "Eva eats in Oslo",
+            "text": "Eva eats\tin Oslo",
             "labelled": [{"start": 12, "end": 16, "label": "place"}],
             "found": [{"start": 0, "end": 3, "label": "dish"}, {"start": 12, "end": 16, "label": "dish"}],
         },

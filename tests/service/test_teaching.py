@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 READ, ADMIN, ANNOTATE = "read key", "admin key", "annotate key"
 LABELS, EXAMPLES = "/v1/domains/dishes/labels", "/v1/domains/dishes/examples"
 ID = "0" * 32
-ENDINGS = {"conll": "conll", "label_studio": "json"}
+ENDINGS = {form: "conll" for form in FORMATS if form.startswith("conll")} | {"label_studio": "json", "gliner": "json"}
 TEACHING: list[tuple[str, str, Any]] = [
     ("GET", "/v1/teaching", None),
     ("GET", LABELS, None),
@@ -348,6 +348,19 @@ class TestFiles:
         assert (other["added"], other["labels"]) == (3 if form == "examples" else 2, ["dish"])
         counts = (await client.get("/v1/domains/others/examples/counts")).json()
         assert (counts["states"]["done"], counts["labels"]["dish"]) == (2, {"sentences": 1, "mentions": 1})
+
+    async def test_every_format_of_text_can_be_asked_for(self, client: httpx.AsyncClient) -> None:
+        document = (await client.get("/openapi.json")).json()
+        parameters = document["paths"]["/v1/domains/{domain}/examples/export"]["get"]["parameters"]
+        [described] = [each["schema"]["enum"] for each in parameters if each["name"] == "format"]
+        assert sorted(described) == sorted(FORMATS)
+
+    async def test_a_text_that_someone_wrote_is_imported_as_it_is(self, client: httpx.AsyncClient) -> None:
+        record = {"text": "Ada eats\tsoup.", "label": [[9, 13, "dish"]]}
+        body = {"name": "a.jsonl", "content": json.dumps(record)}
+        assert (await client.post(f"{EXAMPLES}/import", json=body)).json()["added"] == 1
+        [found] = (await client.get(EXAMPLES)).json()["examples"]
+        assert (found["text"], found["spans"]) == (record["text"], [{"start": 9, "end": 13, "label": "dish"}])
 
     async def test_our_own_form_keeps_history_and_who(self, client: httpx.AsyncClient) -> None:
         [id_] = await add(client, "Ada eats soup.")

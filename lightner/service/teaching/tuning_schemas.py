@@ -79,7 +79,7 @@ class Confusion(_Message):
 class Disagreement(_Message):
     """An example that a prompt which had not learned from it reads otherwise: perhaps its label is a mistake.
 
-    Spans are those of `text`, the words of the example with a space between each two.
+    Spans are those of `text`.
     """
 
     id: str
