@@ -1,0 +1,98 @@
+"""How well the scores of tuned prompts agree with what is right, and what fitted thresholds change, on test files.
+
+    python -m benchmarks.tuned_scores NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out FILE
+
+Calibration and thresholds are fitted as `lightner tune` fits them, to what the folds predict at the best round of one
+trial (length 8, rate 0.01); the final prompt then reads TEST. Expected calibration error (ten bins) of raw and of
+calibrated scores, and F1 of all entities and of those that reach their label's fitted threshold, in percent.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import report
+from lightner.data.formats import labels_of, read
+from lightner.evaluation.calibration import Guess, bins, calibrate, expected_error
+from lightner.evaluation.scoring import evaluate_guesses
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.tuning import rules
+from lightner.tuning.cross_validation import History, folds_of, run_folds, trial_plan
+from lightner.tuning.training import Saver, Tuning
+from lightner.types import Calibration, Counts, LabelSet, Scores, Sentence
+
+FIGURES = ("error_before", "error_after", "f1", "f1_tuned")
+
+
+def main() -> None:
+    """Measure every set and write one JSON file."""
+    parser = report.parser(__doc__)
+    parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:TEST")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--backbone")
+    options = parser.parse_args()
+    base = backbone.load(options.backbone)
+    rows = []
+    for text in options.sets:
+        name, files = report.named_files(text)
+        train, test = map(read, files)
+        runs = [measure(base, train, test, seed) for seed in range(options.seeds)]
+        means = {figure: round(statistics.mean(run[figure] for run in runs), 1) for figure in FIGURES}
+        rows.append({"name": name, **means, "runs": runs})
+        print(json.dumps({"name": name, **means}), flush=True)
+        report.write({**report.circumstances(base), "seeds": options.seeds, "rows": rows}, options.out)
+
+
+def measure(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], seed: int) -> dict[str, Any]:
+    """The figures of one seed in percent, with what was fitted."""
+    labels = LabelSet.of(labels_of(train))
+    plan = rules.plan(train, prompt_length=8, learning_rate=0.01, seed=seed)
+    fitted, best = cross_validated(base, labels, train, plan, seed)
+    final = Tuning(base, labels, train, (), plan)
+    for _ in final.rounds(best):
+        pass
+    found = evaluate_guesses(base, final.tuned.fold(), test)
+    after = [replace(guess, score=fitted.probability(guess.score)) for guess in found.guesses]
+    gold = sum(len(sentence.spans) for sentence in test)
+    kept = [guess for guess in after if guess.score >= fitted.least(guess.label)]
+    return {
+        "seed": seed,
+        "error_before": round(100 * expected_error(bins(found.guesses)), 1),
+        "error_after": round(100 * expected_error(bins(after)), 1),
+        "f1": round(100 * f1(after, gold), 1),
+        "f1_tuned": round(100 * f1(kept, gold), 1),
+        "temperature": fitted.temperature,
+        "offset": fitted.offset,
+        "threshold": fitted.threshold,
+    }
+
+
+def cross_validated(
+    base: Backbone, labels: LabelSet, train: Sequence[Sentence], plan: rules.Plan, seed: int
+) -> tuple[Calibration, int]:
+    """What is fitted to the predictions of the folds at their best round, and the number of that round."""
+    folds = folds_of(train, (), seed=seed)
+    histories: list[History] = []
+
+    def keep(history: History, _: Saver) -> None:
+        histories[:] = [history]
+
+    run_folds(base, labels, folds, trial_plan(plan, folds, of=len(train)), last=plan.rounds, on_round=keep)
+    best = rules.best_round([(done.scores or Scores()).micro.f1 for done in histories[0]])
+    chosen = histories[0][best - 1]
+    found = calibrate(chosen.guesses, gold=(chosen.scores or Scores()).micro.gold)
+    return (Calibration() if found is None else found.calibration), best
+
+
+def f1(guesses: Sequence[Guess], gold: int) -> float:
+    """F1 of these entities."""
+    return Counts(sum(guess.right for guess in guesses), len(guesses), gold).f1
+
+
+if __name__ == "__main__":
+    main()
