@@ -21,13 +21,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lightner.service import problems
+from lightner.service import page, problems
 from lightner.service.problems import ProblemError
 from lightner.service.schemas import Problem
 
-# Health, and the page with its files: their content is public, and they answer however busy the service is.
+# Health, and the pages with their files: their content is public, and they answer however busy the service is.
 # The empty path is the service's own address without its last slash.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "", "/", "/page.css", "/page.js", "/icon.svg"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "", *page.FILES})
 METRICS_PATH = "/metrics"
 # The operators of a busy service must see how busy it is.
 UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}

@@ -74,7 +74,7 @@ class TestBelowARootPath:
     async def test_open_routes_stay_open_and_all_others_need_the_key(self, root: str, below: str) -> None:
         async with connect(Slow(), read=READ, root_path=root) as client:
             address = f"http://service{below}"
-            for path in ("/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"):
+            for path in ("/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg", "/teach", "/teach/main.js"):
                 assert (await client.get(address + path)).status_code == 200, path
             for path in ("/v1/domains", "/metrics", "/docs", "/openapi.json", "/healthz/x", "//healthz", "/x" + root):
                 problem(await client.get(address + path), 401, "unauthorized")
@@ -117,8 +117,9 @@ class TestReadKey:
             document = (await client.get("/openapi.json", headers=bearer(READ))).json()
             paths = [path.replace("{domain}", "movies") for path in document["paths"]]
             assert len(paths) >= 9
-            open_ones = {"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg"}
+            open_ones = {"/healthz", "/readyz", "/", "/page.css", "/page.js", "/icon.svg", "/teach", "/teach/main.js"}
             closed = {"/docs", "/openapi.json", "/nothing", "/healthz/x", "/page.js/../v1/domains", "//", "/page.css/"}
+            closed |= {"/teach/", "/teach/nothing.js", "/teach/../v1/domains", "/teach/main.js/"}
             for path in {*paths, *open_ones, *closed}:
                 answer = await client.get(f"http://service{path}")
                 if path in open_ones:

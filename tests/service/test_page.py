@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.types import Receive, Scope, Send
 
+from lightner.service.page import FILES
 from lightner.service.replica import BackboneReplica
 from lightner.service.settings import RequestLimits
 from lightner.store.registry import Registry
@@ -311,7 +312,7 @@ class TestSafety:
         find(page, TEXT)
         assert len(watched.addresses) > 4
         assert all(address.startswith(f"{url}/") for address in watched.addresses)
-        for path in ("/", "/page.css", "/page.js", "/icon.svg"):
+        for path in FILES:
             answer = httpx.get(url + path)
             assert answer.status_code == 200
             assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
@@ -339,10 +340,10 @@ class TestAccess:
         page.goto(url)
         expect(page.get_by_role("button", name="Find entities")).to_be_visible()
         order = []
-        for _ in range(6):
+        for _ in range(7):
             page.keyboard.press("Tab")
             order.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-        assert order == ["API", "domain", "use-labels", "text", "find", "threshold"]
+        assert order == ["Teach", "API", "domain", "use-labels", "text", "find", "threshold"]
         page.get_by_label("Domain").select_option("movies")
         page.get_by_label("Text", exact=True).focus()
         page.keyboard.type("mary of Oslo")

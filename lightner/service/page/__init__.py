@@ -1,4 +1,4 @@
-"""The web page at `/`: static files that load nothing from other hosts and may run only their own script."""
+"""The web pages at `/` and `/teach`: static files that load nothing from other hosts and may run only their scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,37 @@ from fastapi import APIRouter
 from starlette.responses import FileResponse
 
 FOLDER = Path(__file__).resolve().parent
-FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
+FILES = {
+    "/": "index.html",
+    "/page.css": "page.css",
+    "/page.js": "page.js",
+    "/icon.svg": "icon.svg",
+    "/teach": "teach.html",
+    "/teach/teach.css": "teach/teach.css",
+    "/teach/colours.js": "teach/colours.js",
+    "/teach/conflict.js": "teach/conflict.js",
+    "/teach/curve.js": "teach/curve.js",
+    "/teach/document.js": "teach/document.js",
+    "/teach/domain.js": "teach/domain.js",
+    "/teach/drafts.js": "teach/drafts.js",
+    "/teach/events.js": "teach/events.js",
+    "/teach/files.js": "teach/files.js",
+    "/teach/label.js": "teach/label.js",
+    "/teach/label_rows.js": "teach/label_rows.js",
+    "/teach/listing.js": "teach/listing.js",
+    "/teach/main.js": "teach/main.js",
+    "/teach/progress.js": "teach/progress.js",
+    "/teach/queue.js": "teach/queue.js",
+    "/teach/result.js": "teach/result.js",
+    "/teach/sentence.js": "teach/sentence.js",
+    "/teach/service.js": "teach/service.js",
+    "/teach/spans.js": "teach/spans.js",
+    "/teach/state.js": "teach/state.js",
+    "/teach/texts.js": "teach/texts.js",
+    "/teach/try.js": "teach/try.js",
+    "/teach/tune.js": "teach/tune.js",
+}
+"""Files by their paths at the service; anybody may have them, without a key."""
 
 # With trusted types the browser itself refuses to turn text into HTML.
 POLICY = (
