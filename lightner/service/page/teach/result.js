@@ -13,8 +13,9 @@ const KINDS = {
 
 const figure = (value) => (value === null ? "–" : value.toFixed(2));
 
-/** The parts of a result; `open` is called with a sentence's id and a note when one is chosen. */
+/** The parts of a result, none where nothing has changed; `open` is called with a sentence's id and a note when one is chosen. */
 export function partsOf(result, open) {
+  if (Object.keys(result.labels).length === 0) return [];
   const parts = [heading("F1"), tableOf(result), errorsOf(result.errors)];
   if (result.confusions.length > 0) parts.push(heading("Most frequent confusions"), confusionsOf(result.confusions));
   if (result.disagreements.length > 0) parts.push(...disagreementsOf(result.disagreements, open));
