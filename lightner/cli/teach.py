@@ -73,7 +73,7 @@ def _teach(*, host: str, port: int, gpu: bool, no_browser: bool, **given: Any) -
     )
 
     def ready(address: str) -> None:
-        opened = f"{address}/#key={quote(key, safe='')}"
+        opened = f"{address}/teach#key={quote(key, safe='')}"
         click.echo(opened)
         click.echo(f"teaching into {registry.url}; Ctrl-C ends it", err=True)
         if not no_browser:

@@ -76,7 +76,7 @@ def test_the_browser_is_opened_with_the_key_that_the_service_gets(
     assert main(words) == 0
     key = os.environ[KEY]
     assert key == given or (given is None and len(key) >= 24)
-    assert opened == [f"http://127.0.0.1:8000/#key={quote(key)}"]
+    assert opened == [f"http://127.0.0.1:8000/teach#key={quote(key)}"]
     assert capsys.readouterr().out == f"{opened[0]}\n"
     [settings] = served
     assert settings.tuning is not None

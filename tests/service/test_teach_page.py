@@ -24,6 +24,7 @@ from tests.support.teach_page import (
     ANNOTATE,
     Service,
     chosen,
+    clear,
     drag,
     expect_words,
     go,
@@ -78,14 +79,6 @@ def label_alone(page: Page, service: Service, text: str) -> str:
     visit(page, service.url, service.domain)
     start_labelling(page)
     return id_
-
-
-def clear(page: Page) -> None:
-    """Take all labels off the sentence, by the keyboard."""
-    page.locator("#sentence").press("Home")
-    page.keyboard.press("Shift+End")
-    page.keyboard.press("Delete")
-    expect(page.locator("#sentence mark")).to_have_count(0)
 
 
 class TestDomain:
@@ -238,7 +231,9 @@ class TestTexts:
         visit(page, service.url, service.domain)
         go(page, "Texts")
         page.get_by_label("a line").check()
-        page.get_by_label("File", exact=True).set_input_files({"name": name, "mimeType": "text/plain", "buffer": content.encode()})
+        page.get_by_label("File", exact=True).set_input_files(
+            {"name": name, "mimeType": "text/plain", "buffer": content.encode()}
+        )
         page.get_by_role("button", name="Add the file").click()
         expect(page.locator("#added-title")).to_contain_text("Added")
         assert [each["text"] for each in service.examples("open")] == texts
@@ -247,7 +242,9 @@ class TestTexts:
         visit(page, service.url, service.domain)
         go(page, "Texts")
         content = b"Ada B-PER\neats O\nsoup B-dish\n\nMary B-PER\n"
-        page.get_by_label("File", exact=True).set_input_files({"name": "a b\u00fc.conll", "mimeType": "", "buffer": content})
+        page.get_by_label("File", exact=True).set_input_files(
+            {"name": "a b\u00fc.conll", "mimeType": "", "buffer": content}
+        )
         page.get_by_role("button", name="Add the file").click()
         expect(page.locator("#added-notes")).to_contain_text("New labels: dish")
         first = next(each for each in service.examples("done") if "soup" in each["text"])

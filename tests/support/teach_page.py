@@ -99,6 +99,14 @@ def chosen(page: Page) -> list[str]:
     return found
 
 
+def clear(page: Page) -> None:
+    """Take all labels off the sentence, by the keyboard."""
+    page.locator("#sentence").press("Home")
+    page.keyboard.press("Shift+End")
+    page.keyboard.press("Delete")
+    expect(page.locator("#sentence mark")).to_have_count(0)
+
+
 def saved_as(example: Any) -> list[tuple[str, str]]:
     """Text and label of each span of an example of the service."""
     text: str = example["text"]
