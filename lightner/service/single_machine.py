@@ -34,13 +34,14 @@ class Dashboard:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 30
 
-    def ask(self, method: str, content: object = None, *, timeout_s: float = 30) -> Any:
+    def ask(self, method: str, content: object = None) -> Any:
         """The dashboard's answer about applications. Raises OSError if it does not answer."""
         body = None if content is None else json.dumps(content).encode()
         headers = {**self.headers, "content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}{_APPLICATIONS}", body, headers, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:  # noqa: S310 - our own loopback address
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -70,17 +71,35 @@ def deploy(dashboard: Dashboard, config: Mapping[str, Any], *, alive: Callable[[
         InputError: the service refused a setting.
         NotStarted: it failed for another reason, its Ray is no longer `alive`, or it took too long.
     """
-    dashboard.ask("PUT", config)
+    deadline = time.monotonic() + _START_S
+
+    def late() -> bool:
+        return not alive() or time.monotonic() > deadline
+
+    _patient(lambda: dashboard.ask("PUT", config), late)
     options = config["http_options"]
     host = "127.0.0.1" if options["host"] == "0.0.0.0" else options["host"]  # noqa: S104
-    deadline = time.monotonic() + _START_S
     while not _ready(f"http://{host}:{options['port']}/readyz"):
-        found = (dashboard.ask("GET") or {}).get("applications", {}).get(NAME, {})
+        answer = _patient(lambda: dashboard.ask("GET"), late)
+        found = (answer or {}).get("applications", {}).get(NAME, {})
         if found.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
             _refuse(_messages(found))
-        if not alive() or time.monotonic() > deadline:
+        if late():
             raise NotStarted(f"the service did not start: {found.get('status')} {_messages(found)}")
         time.sleep(_LOOK_S)
+
+
+def _patient(ask: Callable[[], Any], late: Callable[[], bool]) -> Any:
+    """An answer of the dashboard, asked again while it does not answer: on a busy machine it takes its time."""
+    while True:
+        try:
+            return ask()
+        except urllib.error.HTTPError:
+            raise
+        except OSError as error:
+            if late():
+                raise NotStarted(f"the service did not start: Ray's dashboard does not answer ({error})") from error
+            time.sleep(_LOOK_S)
 
 
 def _messages(application: Mapping[str, Any]) -> str:

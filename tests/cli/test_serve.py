@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -70,3 +75,46 @@ def test_the_configuration_is_valid_for_ray() -> None:
     assert Settings.model_validate(application.args) == settings
     assert (parsed.http_options.port, application.import_path) == (8001, "lightner.service.app:build")
     assert application.runtime_env == {"env_vars": {"A": "b"}}
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A dashboard that answers the first request too late, and then says what the service is like."""
+
+    late = 1.0
+
+    def do_PUT(self) -> None:
+        late, Busy.late = Busy.late, 0.0
+        time.sleep(late)
+        self._answer({})
+
+    def do_GET(self) -> None:
+        if self.path == "/readyz":
+            self.send_error(503)
+            return
+        self._answer({"applications": {"lightner": {"status": "DEPLOY_FAILED", "message": "MemoryError"}}})
+
+    def _answer(self, content: object) -> None:
+        body = json.dumps(content).encode()
+        with suppress(BrokenPipeError):
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_busy_dashboard_is_asked_again_and_a_silent_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        port = server.server_address[1]
+        dashboard = single_machine.Dashboard(f"http://127.0.0.1:{port}", timeout_s=0.2)
+        config = single_machine.configuration(Settings(registry="/nowhere"), host="127.0.0.1", port=port, variables={})
+        with pytest.raises(single_machine.NotStarted, match="MemoryError"):
+            single_machine.deploy(dashboard, config, alive=lambda: True)
+        server.shutdown()
+        thread.join()
+    with pytest.raises(single_machine.NotStarted, match=r"Ray's dashboard does not answer \(.*refused"):
+        single_machine.deploy(dashboard, config, alive=lambda: False)
