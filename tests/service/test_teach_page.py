@@ -368,6 +368,16 @@ class TestLabelling:
         expect(page.locator("#sentence-about")).to_contain_text("proposed by")
         assert service.example(id_)["state"] == "open"
 
+    def test_a_key_that_is_held_down_accepts_once(self, page: Page, service: Service) -> None:
+        label_alone(page, service, MARY)
+        service.add(SOUP)
+        page.keyboard.down("Enter")
+        expect_words(page, "Ada", "lives", "in", "Paris", "and", "likes", "soup", ".")
+        page.keyboard.down("Enter")
+        page.keyboard.up("Enter")
+        page.wait_for_load_state("networkidle")
+        assert len(service.examples("done")) == 1
+
     def test_a_sentence_is_deleted_at_the_second_press(self, page: Page, service: Service) -> None:
         label_alone(page, service, MARY)
         page.get_by_role("button", name="Delete sentence").click()
@@ -571,6 +581,17 @@ class TestTrying:
         expect(page.locator("#done-text")).to_contain_text("1 of 2 labelled")
         [done] = service.examples("done")
         assert [each["label"] for each in done["spans"]] == ["LOC"]
+
+    def test_a_damaged_prompt_is_reported_and_not_asked_again(self, page: Page, url: str, place: Place) -> None:
+        service = Service(url, f"d{uuid.uuid4().hex[:10]}")
+        place.corrupt(service.domain, place.publish(service.domain))
+        service.label("PER")
+        visit(page, url, service.domain)
+        go(page, "Try")
+        page.locator("#text").fill(SOUP)
+        page.get_by_role("button", name="Find entities").click()
+        expect(page.locator("#notice")).to_contain_text("Unusable prompt")
+        expect(page.locator("#notice")).not_to_contain_text("tries again")
 
     def test_without_a_prompt_the_labels_answer(self, page: Page, url: str) -> None:
         service = Service(url, f"d{uuid.uuid4().hex[:10]}")

@@ -21,7 +21,7 @@ from tests.support.teach_page import chosen, clear, go, move_to, start_labelling
 pytestmark = [pytest.mark.ray, pytest.mark.browser]
 DOMAIN, LABELS = "dishes", ("dish", "restaurant", "city")
 # Few steps: that a tuning runs to its end is tested here, not how good it is.
-PIN = "{steps: 24, rounds: 2, folds: 2, batch_size: 8, warm_up_steps: 4, length: 4, learning_rate: 0.01}"
+PIN = "{steps: 24, rounds: 2, folds: 2, batch_size: 8, warm_up_steps: 4, prompt_length: 4, learning_rate: 0.01}"
 PATIENCE_MS = 300_000
 NAMES = {
     "dish": ("lentil soup", "onion tart", "fried rice", "apple pie", "fish stew"),
@@ -141,7 +141,8 @@ def tune(page: Page, keep: Any, name: str) -> str:
     go(page, "Tune")
     page.get_by_role("button", name="Tune", exact=True).click()
     expect(page.locator("#running-title")).to_be_focused()
-    expect(page.locator("#running-about")).to_contain_text("round", timeout=PATIENCE_MS)
+    round_or_end = page.locator("#running-about:has-text('round'), #outcome:visible")
+    expect(round_or_end.first).to_be_visible(timeout=PATIENCE_MS)
     keep(page, f"{name}-runs")
     expect(page.locator("#outcome-title")).to_be_focused(timeout=PATIENCE_MS)
     expect(page.locator("#live")).to_contain_text("is live")

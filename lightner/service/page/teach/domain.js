@@ -62,7 +62,7 @@ function showLabels() {
   showRows(typed ?? state.labels);
   show("label-form");
   hide("labels-conflict");
-  at("to-texts").hidden = state.revision === 0;
+  at("to-texts").hidden = state.labels.length === 0;
 }
 
 async function save(revision = state.revision) {

@@ -193,7 +193,8 @@ function press(event) {
   const action = actionOf(key, event);
   if (action === null || (event.ctrlKey && key !== "z")) return;
   event.preventDefault();
-  action();
+  // A key that is held down must not accept one sentence after the other.
+  if (!event.repeat || key === "delete" || key === "backspace") action();
 }
 
 function actionOf(key, event) {
@@ -229,6 +230,7 @@ function changed() {
 /** Come to the step: with sentences to start with, and a note on the first. */
 export async function enter({ ids = [], note = "" } = {}) {
   refresh();
+  if (!at("conflict").hidden) return tell("First choose", "between the two versions of this sentence");
   await once(async () => {
     if (ids.length > 0) {
       if (current !== null) queue.putFirst(current.id);

@@ -8,7 +8,7 @@ import * as texts from "./texts.js";
 import * as tried from "./try.js";
 import * as tune from "./tune.js";
 import { fail, takeKeyFromAddress } from "./service.js";
-import { emit, on, state } from "./state.js";
+import { on, state } from "./state.js";
 
 const STEPS = { domain, texts, label, tune, try: tried };
 const NAMES = Object.keys(STEPS);
@@ -21,7 +21,6 @@ async function go(name, given = undefined) {
     return tell("There is no domain yet", "choose or create one first");
   }
   if (name !== present) quiet();
-  if (present !== name) emit("leave", present);
   present = name;
   keep("step", name);
   for (const each of NAMES) {

@@ -4,10 +4,11 @@
 import { announce, at, hide, quiet, show, tell } from "./document.js";
 import { forget, keep, kept } from "./drafts.js";
 
-const PASSING = new Set([0, 408, 429, 502, 503, 504]);
+const PASSING = new Set([0, 408, 429, 503, 504]);
 const LONGEST_WAIT_S = 15;
 
 let waiting = null;
+let away = false;
 let asking = null;
 
 /** What the service says of a request that it refuses. */
@@ -34,14 +35,16 @@ export const path = (...parts) => `v1/${parts.map(encodeURIComponent).join("/")}
 /** The answer's JSON, or its text; throws a Problem that repeating does not mend. */
 export async function call(method, address, { body = undefined, signal = null, text = false } = {}) {
   for (let tries = 0; ; tries += 1) {
+    const key = kept("key");
     try {
       const answer = await request(method, address, { body, signal });
       const content = text ? await answer.text() : await answer.json();
-      if (tries > 0) back();
+      back();
       return content;
     } catch (error) {
-      if (error.status === 401) await askForKey();
-      else if (PASSING.has(error.status) && !signal?.aborted) await pause(error, tries);
+      // Another call may have got another key meanwhile.
+      if (error.status === 401) await (key === kept("key") ? askForKey() : null);
+      else if (passes(error) && !signal?.aborted) await pause(error, tries);
       else throw error;
     }
   }
@@ -65,8 +68,12 @@ export async function request(method, address, { body = undefined, signal = null
 // Half a surrogate pair is no character, and no JSON that the service reads.
 const wellFormed = (_, value) => (typeof value === "string" ? (value.toWellFormed?.() ?? value) : value);
 
+// A 502 without a problem document is a proxy's; the service's own says that a prompt is damaged, which stays so.
+const passes = ({ status, content }) => PASSING.has(status) || (status === 502 && !content.type);
+
 /** Wait until it is time to try again, or the person says so. All callers wait for the same moment. */
 function pause(problem, tries) {
+  away = true;
   waiting ??= new Promise((resolve) => {
     const seconds = Math.min(2 ** tries, LONGEST_WAIT_S);
     const done = () => {
@@ -81,7 +88,10 @@ function pause(problem, tries) {
   return waiting;
 }
 
+/** Whatever is answered says that the service is there: once, and only of an absence that was shown. */
 function back() {
+  if (!away) return;
+  away = false;
   quiet();
   announce("The service answers again");
 }

@@ -41,8 +41,6 @@ async function addTexts(texts, { split }) {
     // What was added stays; adding all of it again adds the rest.
     fail(error);
     return false;
-  } finally {
-    emit("examples");
   }
   report({ ...total, notes: [] });
   return true;
@@ -144,7 +142,6 @@ async function importFile(repairs) {
     return false;
   }
   if (answer.labels.length > 0) await choose(state.domain);
-  emit("examples");
   const labels = answer.labels.length > 0 ? [`New labels: ${answer.labels.join(", ")}`] : [];
   report({ ...answer, notes: [...labels, ...answer.notes] });
   return true;
@@ -178,7 +175,7 @@ function installDrop() {
 }
 
 export function enter() {
-  if (state.revision === 0) tell("The labels are not saved yet", "texts can be added all the same; proposals come once there are labels");
+  if (state.labels.length === 0) tell("No labels are saved yet", "texts can be added all the same; proposals come once there are labels");
 }
 
 export function install() {

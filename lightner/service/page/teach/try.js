@@ -66,7 +66,6 @@ async function correct(start) {
   try {
     const body = { examples: [{ text: shown.text }], split: true };
     const { examples } = await call("POST", ofDomain("examples"), { body });
-    emit("examples");
     const ids = ordered(examples, start).map(({ id }) => id);
     const known = examples.every((each) => !each.new);
     emit("go", { step: "label", ids: [...new Set(ids)], note: known ? "this sentence was there already" : "from Try" });
