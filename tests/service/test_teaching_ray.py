@@ -47,7 +47,7 @@ class Teaching:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/#key=(\S+)\n", line)
+        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/teach#key=(\S+)\n", line)
         assert found, line + log.read_text()
         headers = {"authorization": f"Bearer {found[2]}"}
         self.http = httpx.Client(base_url=found[1], headers=headers, timeout=60)
