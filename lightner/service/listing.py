@@ -1,6 +1,7 @@
 """The names of the published domains, cached: concurrent callers share one listing of the store.
 
-A store lists object by object, which takes seconds with a thousand domains, and every opened web page needs the list.
+The store is asked about each domain, which takes seconds with a thousand of them, and every opened web page needs the
+list.
 Belongs to one event loop.
 """
 

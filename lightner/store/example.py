@@ -107,7 +107,8 @@ class Example:
     def undone(self, who: str) -> Example:
         """With what was before the last change that was not an undo. Raises InputError where nothing was.
 
-        The test set is fixed: an undo brings back spans and leaves `test` as it is.
+        The test set is fixed: an undo brings back spans and leaves `test` as it is. An example that has left it and was
+        done since may have been learned from, and does not return.
         """
         last = self.now
         reached = last.number if last.restores is None else last.restores
@@ -115,6 +116,12 @@ class Example:
         if not earlier:
             raise InputError(f"example {self.id}: found no earlier revision, expected one to return to")
         before = earlier[-1]
+        since = {each.state for each in self.revisions if each.number > before.number}
+        if before.state is State.TEST and State.DONE in since:
+            raise InputError(
+                f"example {self.id}: found it done since it left the test set, so a prompt may have learned from it;"
+                " expected an undo that does not lead back into the test set"
+            )
         state = State.TEST if last.state is State.TEST else before.state
         source = before.number if before.restores is None else before.restores
         return self.revised(

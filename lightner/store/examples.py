@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Generic, NoReturn, TypeVar
@@ -25,15 +24,11 @@ from lightner.store import example, taught
 from lightner.store.example import FINISHED, Example, Mark, Provenance, State, check_id, from_record, to_json
 from lightner.store.objects import Listed, Objects, open_objects
 from lightner.store.taught import Taught
-from lightner.types import InputError, Sentence, check_name
+from lightner.types import NAME, InputError, Sentence, check_name
 
-AT_ONCE = 32
-"""Objects that are read or written at the same time: an object store answers each in milliseconds, and many at once."""
 MAX_EXAMPLES = 50_000
 _MAX_BYTES = 2**24
 _DELETED = b'{"deleted": true}'
-T = TypeVar("T")
-R = TypeVar("R")
 V = TypeVar("V")
 
 
@@ -93,10 +88,10 @@ class Examples:
         return self._objects.url
 
     def domains(self) -> tuple[str, ...]:
-        """Domains that have labels for teaching. Lists the whole registry, 1000 objects per request."""
-        ending = _labels_path("")
-        found = (each.path.removesuffix(ending) for each in self._objects.list("") if each.path.endswith(ending))
-        return tuple(sorted(name for name in found if "/" not in name))
+        """Domains that have labels for teaching: a request per 1,000 domains and one for each."""
+        names = [name for name in self._objects.folders() if NAME.fullmatch(name)]
+        found = self._objects.together(lambda name: self._objects.get(_labels_path(name), _MAX_BYTES), names)
+        return tuple(sorted(name for name, stored in zip(names, found, strict=True) if stored))
 
     def labels(self, domain: str) -> Taught | None:
         """The labels that are taught in a domain; None if nobody has stated any."""
@@ -130,7 +125,9 @@ class Examples:
         check_name(domain, "domain")
         self._refuse_too_many(domain, len(examples))
         first = {each.id: each for each in reversed(examples)}
-        found = dict(zip(first, self._together(lambda each: self._add(domain, each), first.values()), strict=True))
+        found = dict(
+            zip(first, self._objects.together(lambda each: self._add(domain, each), first.values()), strict=True)
+        )
         seen: set[str] = set()
         added = []
         for each in examples:
@@ -149,11 +146,15 @@ class Examples:
         """All examples of a domain in the order in which they were added."""
         check_name(domain, "domain")
         listed = self._objects.list(_items(domain))
-        found = self._together(lambda each: self._listed(domain, each), listed)
         with self._lock:
             current = {each.path for each in listed}
             for path in [path for path in self._read if path.startswith(_items(domain)) and path not in current]:
                 del self._read[path]
+            kept = {each.path: self._read[each.path] for each in listed if each.path in self._read}
+        unread = [each for each in listed if each.path not in kept or kept[each.path][0] != _tag(each)]
+        # What is known takes no thread: handing 3,000 of them to threads took longer than listing them.
+        found = [kept[each.path][1] for each in listed if each.path in kept and kept[each.path][0] == _tag(each)]
+        found += self._objects.together(lambda each: self._fetched(domain, each), unread)
         return tuple(sorted((each for each in found if each), key=lambda each: each.order))
 
     def sentences(self, domain: str, state: State) -> tuple[Sentence, ...]:
@@ -216,7 +217,7 @@ class Examples:
                 domain, each.id, each.now.number, lambda present: present.revised(state=State.TEST, who=who)
             )
 
-        return tuple(self._together(move, moved))
+        return self._objects.together(move, moved)
 
     def _add(self, domain: str, new: Example) -> Added:
         tried: list[Example] = []
@@ -256,12 +257,8 @@ class Examples:
         if present.now.number != revision:
             raise Conflict(f"example {present.id}: {_changed(present.now.number, revision)}", present)
 
-    def _listed(self, domain: str, each: Listed) -> Example | None:
-        tag = each.tag or each.modified.isoformat()
-        with self._lock:
-            known = self._read.get(each.path)
-        if known and known[0] == tag:
-            return known[1]
+    def _fetched(self, domain: str, each: Listed) -> Example | None:
+        tag = _tag(each)
         id_ = each.path.removeprefix(_items(domain)).removesuffix(".json")
         stored = self._objects.get(_path(domain, id_), _MAX_BYTES)
         found = None if stored is None else self._parse(domain, id_, stored.content)
@@ -293,10 +290,6 @@ class Examples:
         if count + more > MAX_EXAMPLES:
             raise InputError(f"examples of {domain}: found {count} and {more} more, expected at most {MAX_EXAMPLES}")
 
-    def _together(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(work, items))
-
 
 def counted(examples: Iterable[Example]) -> tuple[Counter[str], Counter[str], Counter[str]]:
     """How many examples have each state; of the finished ones how many have each label, and how many spans do."""
@@ -309,6 +302,10 @@ def counted(examples: Iterable[Example]) -> tuple[Counter[str], Counter[str], Co
             mentions.update(mark.label for mark in each.now.marks)
             sentences.update({mark.label for mark in each.now.marks})
     return states, sentences, mentions
+
+
+def _tag(each: Listed) -> str:
+    return each.tag or each.modified.isoformat()
 
 
 def _left_out(present: Example, change: Change) -> bool:

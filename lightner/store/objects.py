@@ -8,14 +8,16 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
@@ -29,12 +31,16 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory", "file")
 ATTEMPTS = 50
+AT_ONCE = 32
+"""Objects that are read or written at the same time: an object store answers each in milliseconds, and many at once."""
 MAX_RETRIES = 5
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 _LOCK = ".lock"
 _PROBE = ".conditional-write-probe"
 _TAKEN = (AlreadyExistsError, PreconditionError)
 _UNSUPPORTED = (NotSupportedError, NotImplementedError)
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class RegistryUnavailable(RuntimeError):  # noqa: N818
@@ -170,6 +176,25 @@ class Objects:
             pages = store.list(prefix or None, chunk_size=1000)
             return [Listed(each["path"], each["last_modified"], each["e_tag"] or "") for page in pages for each in page]
 
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """Names of the folders directly under `prefix` (empty, or with a slash at its end), whatever is in them.
+
+        A store answers 1,000 folders per request, however many objects they hold.
+        """
+        with self._translated(prefix):
+            if (store := self._reading()) is None:
+                return ()
+            found = store.list_with_delimiter(prefix or None)["common_prefixes"]
+            return tuple(path.rstrip("/").rpartition("/")[2] for path in found)
+
+    def holds(self, prefix: str, path: re.Pattern[str]) -> bool:
+        """Whether an object with such a path is under `prefix`, at any depth: lists no further than to the first."""
+        with self._translated(prefix):
+            if (store := self._reading()) is None:
+                return False
+            pages = store.list(prefix, chunk_size=1000)
+            return any(path.fullmatch(each["path"]) for page in pages for each in page)
+
     def delete(self, paths: Sequence[str]) -> None:
         """Remove objects; those that are gone already are no error."""
         with self._translated(", ".join(paths)):
@@ -181,6 +206,11 @@ class Objects:
                 except FileNotFoundError as error:
                     if _is_about_bucket(error):
                         raise
+
+    def together(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
+        """`work` on each item, in order, `AT_ONCE` at a time."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return tuple(pool.map(work, items))
 
     def try_to_write(self) -> None:
         """Make the lock file of a folder, or the probe of another store; RegistryUnavailable where that fails."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lightner.store import example, taught
+from lightner.store.artifact import FILES
 from lightner.store.example import Mark, Provenance, State, new_example
 from lightner.store.examples import Change, Conflict, Examples, UnknownExample, counted
-from lightner.store.registry import RegistryUnavailable
+from lightner.store.registry import Registry, RegistryUnavailable
 from lightner.store.taught import Label, Taught
 from lightner.types import InputError, Sentence, Span
+from tests.support.tiny import tiny_artifact, tiny_backbone
 
 if TYPE_CHECKING:
     from tests.support.s3 import S3Server
@@ -31,6 +33,19 @@ def examples(request: pytest.FixtureRequest, tmp_path: Path) -> Examples:
 def added(examples: Examples, *texts: str, domain: str = "movies", state: State = State.OPEN) -> list[str]:
     new = [new_example(text, who="ann", when=WHEN, place=place, state=state) for place, text in enumerate(texts)]
     return [each.example.id for each in examples.add(domain, new)]
+
+
+def counted_reads(s3: S3Server) -> list[str]:
+    """The paths of GET requests from now on; a listing's is that of the bucket."""
+    seen: list[str] = []
+
+    def note(method: str, path: str) -> bool:
+        if method == "GET":
+            seen.append(path)
+        return False
+
+    s3.fails = note
+    return seen
 
 
 def test_what_is_added_is_listed_in_its_order_and_read_back_equal(examples: Examples) -> None:
@@ -203,6 +218,19 @@ def test_a_stratified_share_of_the_finished_ones_becomes_a_fixed_test_set(exampl
     assert examples.put("movies", first.id, Change(4, (), State.SKIPPED), who="ann").now.state is State.SKIPPED
 
 
+def test_no_undo_leads_back_into_the_test_set_once_it_may_have_been_learned_from(examples: Examples) -> None:
+    labelled(examples, 4)
+    held, *_ = examples.hold_out("movies", share=0.3, seed=0, who="ann", learned=lambda _: False)
+    examples.put("movies", held.id, Change(2, held.now.marks, State.SKIPPED), who="ann")
+    assert examples.undo("movies", held.id, 3, who="ann").now.state is State.TEST
+    examples.put("movies", held.id, Change(4, held.now.marks, State.SKIPPED), who="ann")
+    examples.put("movies", held.id, Change(5, held.now.marks, State.DONE), who="ann")
+    assert examples.undo("movies", held.id, 6, who="ann").now.state is State.SKIPPED
+    with pytest.raises(InputError, match="found it done since it left the test set"):
+        examples.undo("movies", held.id, 7, who="ann")
+    assert examples.get("movies", held.id).now.state is State.SKIPPED
+
+
 def test_nobody_is_put_into_the_test_set_by_a_change(examples: Examples) -> None:
     (id_,) = added(examples, "Ada lives in Oslo.")
     with pytest.raises(InputError, match="found test for one that is open"):
@@ -266,6 +294,36 @@ def test_what_was_read_is_read_again_only_when_it_has_changed(examples: Examples
     assert after[1] == examples.get("movies", ids[1]) != before[1]
     examples.delete("movies", ids[0], 1)
     assert [each.id for each in other.all("movies")] == ids[1:]
+
+
+@pytest.mark.s3
+def test_what_has_not_changed_is_listed_and_not_read_again(s3: S3Server, s3_url: str) -> None:
+    ids = added(Examples.open(s3_url), *(f"text {number}" for number in range(40)))
+    examples = Examples.open(s3_url)
+    seen = counted_reads(s3)
+    assert [each.id for each in examples.all("movies")] == ids
+    assert len(seen) == 41
+    examples.all("movies")
+    assert len(seen) == 42
+    Examples.open(s3_url).put("movies", ids[7], Change(1, (), State.DONE), who="ann")
+    seen.clear()
+    assert examples.all("movies")[7].now.state is State.DONE
+    assert [path.endswith(f"/{ids[7]}.json") for path in seen] == [False, True]
+
+
+@pytest.mark.s3
+def test_domains_are_found_without_listing_their_examples(s3: S3Server, s3_url: str) -> None:
+    examples, registry = Examples.open(s3_url), Registry.open(s3_url)
+    examples.put_labels("movies", Taught((Label("PER"),)), revision=0)
+    registry.publish(tiny_artifact(tiny_backbone(), "recipes"))
+    added(examples, *(f"text {number}" for number in range(20)))
+    added(examples, *(f"text {number}" for number in range(20)), domain="recipes")
+    s3.listed = 0
+    assert (registry.domains(), examples.domains()) == (("recipes",), ("movies",))
+    assert s3.listed <= len(FILES) + 2  # of the version; the top level has two objects at most
+    assert registry.versions("recipes") == ("v000001",)
+    assert registry.collect_garbage("recipes", keep=1) == ()
+    assert s3.listed <= 3 * len(FILES) + 2
 
 
 @pytest.mark.s3

@@ -33,11 +33,13 @@ class S3Server:
 
     `fails` selects requests that are refused with 503, `loses_answer` those that are carried out and yet answered with
     503; `ignores_conditions` drops If-Match and If-None-Match, as older servers do;
-    `compares_bare_tags` takes ETags in If-Match without quotes only, as Ceph's RadosGW 16 does.
+    `compares_bare_tags` takes ETags in If-Match without quotes only, as Ceph's RadosGW 16 does. `listed` counts the
+    objects that listings have named.
     """
 
     def __init__(self, host: str = "127.0.0.1", *, behind: Backend | None = None) -> None:
         self.behave()
+        self.listed = 0
         self._behind = behind
         self._application = behind or DomainDispatcherApplication(create_backend_app)
         self.environment = {**(behind.keys if behind else ENVIRONMENT), "AWS_REGION": ENVIRONMENT["AWS_REGION"]}
@@ -77,6 +79,8 @@ class S3Server:
         loses = self.loses_answer(*request)
         with self._turn:
             answer = list(self._application(environ, _ignore if loses else start))
+        if "list-type=" in environ.get("QUERY_STRING", ""):
+            self.listed += b"".join(answer).count(b"<Key>")
         return _unavailable(start) if loses else answer
 
 
