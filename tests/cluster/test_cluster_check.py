@@ -166,6 +166,7 @@ MANIFESTS = [
     ("ray-service.yaml", "name: LIGHTNER_READ_KEY", "name: LIGHTNER_READ", "the service needs LIGHTNER_READ_KEY"),
     ("ray-service.yaml", "key: read-key", "key: readkey", "secretKeyRef.key: key: found 'readkey'"),
     ("ray-service.yaml", "key: admin-key", "key: adminkey", "secretKeyRef.key: key: found 'adminkey'"),
+    ("ray-service.yaml", "key: annotate-key", "key: annotatekey", "secretKeyRef.key: key: found 'annotatekey'"),
     ("ray-service.yaml", "max_at_once", "max_at_onc", "serveConfigV2.applications.0.args.requests.max_at_onc"),
     ("ray-service.yaml", "name: lightner-secrets, key: redis", "name: secrets, key: redis", "found 'secrets'"),
     ("secrets.example.env", "auth_token=", "token=", "the secret lightner-secrets has no key auth_token"),
@@ -264,6 +265,7 @@ DOCKERFILE = [
     ("HEALTHCHECK", "# HEALTHCHECK", "HEALTHCHECK: found none"),
     ("COPY lightner lightner", "COPY lihgtner lightner", "found lihgtner, expected a path of the checkout"),
     ("ENTRYPOINT", "ENV LIGHTNER_ADMIN_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
+    ("ENTRYPOINT", "ENV LIGHTNER_ANNOTATE_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
     ("ENTRYPOINT", "ENV READ_KEY=abc\nENTRYPOINT", "a secret would stay in the image"),
     ("WORKDIR /home/ray", "WORKDIRS /home/ray", "line "),
 ]
