@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune import Callback
@@ -20,6 +20,7 @@ from lightner.store.tunings import Ending, Point, Progress, Tunings
 SCAN, LEARNING, PUBLISHING = "scan", "learning", "publishing"
 _EVERY_S, _PAUSE_S = 1.0, 10.0
 _MOST_POINTS = 200
+_PATIENCE_S, _AGAIN_S = 600.0, 3.0
 _TIMEOUT_S = 3.0
 _log = logging.getLogger(__name__)
 
@@ -61,12 +62,26 @@ class Recorder:
 
     def result(self, result: Mapping[str, Any]) -> None:
         """Keep what came of the tuning, and that it has ended; unlike progress this must be written."""
-        self._tunings.write_result(self._domain, self._id, {**result, "seconds": round(self.seconds, 1)})
-        self._tunings.end(self._domain, self._id, Ending.FINISHED)
+        whole = {**result, "seconds": round(self.seconds, 1)}
+        self._surely(lambda: self._tunings.write_result(self._domain, self._id, whole))
+        self._surely(lambda: self._tunings.end(self._domain, self._id, Ending.FINISHED))
 
     def failed(self, reason: str) -> None:
         """Keep why the tuning cannot be done."""
-        self._tunings.end(self._domain, self._id, Ending.FAILED, reason=reason)
+        self._surely(lambda: self._tunings.end(self._domain, self._id, Ending.FAILED, reason=reason))
+
+    def _surely(self, write: Callable[[], object]) -> None:
+        """Write, again and again while the store does not answer: a job that ended now would have to be repeated."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                write()
+                return
+            except RegistryUnavailable as error:
+                if time.monotonic() > until:
+                    raise
+                _log.warning("the end of tuning %s could not be kept yet: %s", self._id, error)
+                time.sleep(_AGAIN_S)
 
     def _write(self) -> None:
         done = min(self._planned, sum(self._rounds.values()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI
@@ -38,7 +40,7 @@ from lightner.service.schemas import (
     RollbackRequest,
 )
 from lightner.service.settings import RequestLimits
-from lightner.service.teaching import examples, exchange, tunings
+from lightner.service.teaching import examples, exchange, tuner, tunings
 from lightner.service.teaching.desk import Desk
 from lightner.types import InputError
 
@@ -49,7 +51,7 @@ _log = logging.getLogger(__name__)
 def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits, desk: Desk) -> FastAPI:
     """The service over `reader`; at `desk` domains are taught."""
     # FastAPIOffline brings the scripts of its interactive page, which then works without internet access.
-    app = FastAPIOffline(title="LightNER", version="1", redoc_url=None)
+    app = FastAPIOffline(title="LightNER", version="1", redoc_url=None, lifespan=_attending(desk))
     problems.install(app)
     for make in (_health, _metrics, entities.router, _domains, _administration):
         app.include_router(make(reader))
@@ -64,6 +66,21 @@ def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits, desk: Desk)
     app.add_middleware(RootSlash)
     app.add_middleware(NoInternalText)
     return app
+
+
+def _attending(desk: Desk) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """While the service runs, tunings whose jobs have died are resumed."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if desk.tuner is None:
+            yield
+            return
+        attending = asyncio.create_task(tuner.attend(desk.tuner, every_s=tuner.ATTEND_S))
+        yield
+        attending.cancel()
+
+    return lifespan
 
 
 def _health(reader: Reader) -> APIRouter:

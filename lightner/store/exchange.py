@@ -21,6 +21,9 @@ EXAMPLES, TOKENS = "examples", "tokens"
 FORMATS = (EXAMPLES, TOKENS, *TEXT_FORMATS)
 """`examples` keeps states and history; `tokens` are words with tags, one sentence a line; the others are of tools."""
 
+_NOT_ONE_TEXT = frozenset({".parquet", ".arrow", ".spacy", ".ann", ".zip", ".gz", ".tgz", ".bz2", ".xz"})
+"""Suffixes of binary files, which JSON cannot hold, and of annotations that are nothing without a second file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -42,6 +45,11 @@ def read_file(
         return Imported(tuple(_our_own(content, name)), ())
     if Path(name).name != name or name.startswith("."):
         raise InputError(f"name: found {name!r:.80}, expected that of a file without folders")
+    if Path(name).suffix.lower() in _NOT_ONE_TEXT or "\0" in content:
+        raise InputError(
+            f"name: found {name!r:.80}, which is not one file of text; convert it first, or the folder that it is in:"
+            f" lightner data convert {name} {Path(name).stem}.jsonl"
+        )
     when = example.now()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name

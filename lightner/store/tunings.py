@@ -6,6 +6,7 @@ Layout below the registry's address:
     <domain>/tunings/<id>/progress.json    written by the job alone
     <domain>/tunings/<id>/result.json      written by the job alone, once
     <domain>/tunings/current.json          the tuning that has its turn: one of a domain at a time
+    .tunings/<domain>/<id>                 empty; one for each tuning that may not have ended, of all domains
 
 Knows no job and no Ray: whether a job still runs is the caller's to find out.
 """
@@ -17,7 +18,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -27,6 +28,8 @@ from lightner.types import InputError, check_name
 ID = re.compile(r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}")
 _MAX_BYTES = 2**24
 _RECORD = "record.json"
+_UNFINISHED = ".tunings/"  # no domain has such a name
+_FORGOTTEN_AGE = timedelta(hours=1)
 
 
 class UnknownTuning(InputError, LookupError):  # noqa: N818
@@ -128,12 +131,14 @@ class Tunings:
                 raise TuningInProgress(f"{domain}: found tuning {present} in progress, expected none", present)
             return json.dumps({"id": id_}).encode()
 
-        # The record first: a turn without a record would look as if it were over.
+        # First what makes it found by whoever resumes tunings; a name without a record is forgotten after a while.
+        self._objects.create(_unfinished(domain, id_), b"")
+        # The record before the turn: a turn without a record would look as if it were over.
         self._objects.update(_path(domain, id_, _RECORD), _MAX_BYTES, lambda _: _to_json(record))
         try:
             self._objects.update(f"{domain}/tunings/current.json", _MAX_BYTES, change)
         except TuningInProgress:
-            self._objects.delete([_path(domain, id_, _RECORD)])
+            self._objects.delete([_path(domain, id_, _RECORD), _unfinished(domain, id_)])
             raise
         return record
 
@@ -157,6 +162,23 @@ class Tunings:
         names = [each.path.removeprefix(prefix).partition("/") for each in self._objects.list(prefix)]
         ids = sorted((id_ for id_, _, name in names if name == _RECORD and ID.fullmatch(id_)), reverse=True)
         return tuple(self.record(domain, id_) for id_ in ids)
+
+    def unfinished(self) -> tuple[Record, ...]:
+        """Tunings of all domains that have not ended: one listing, and a request for each."""
+        found = []
+        for each in self._objects.list(_UNFINISHED):
+            domain, _, id_ = each.path.removeprefix(_UNFINISHED).partition("/")
+            try:
+                record = self.record(domain, id_)
+            except UnknownTuning:
+                if datetime.now(UTC) - each.modified > _FORGOTTEN_AGE:
+                    self._objects.delete([each.path])
+                continue
+            if record.ended is None:
+                found.append(record)
+            else:
+                self._objects.delete([each.path])
+        return tuple(found)
 
     def end(self, domain: str, id_: str, ending: Ending, *, reason: str | None = None) -> Record:
         """Let a tuning end, unless it has ended; returns what it then is."""
@@ -231,6 +253,10 @@ def check_tuning(id_: str) -> str:
 
 def _path(domain: str, id_: str, name: str) -> str:
     return f"{check_name(domain, 'domain')}/tunings/{check_tuning(id_)}/{name}"
+
+
+def _unfinished(domain: str, id_: str) -> str:
+    return f"{_UNFINISHED}{check_name(domain, 'domain')}/{check_tuning(id_)}"
 
 
 def _to_json(record: Record) -> bytes:

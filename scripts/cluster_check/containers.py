@@ -18,7 +18,9 @@ from scripts.cluster_check.findings import Finding, Skipped, Tree, documents
 from scripts.cluster_check.schemas import faults, strict
 
 _VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)")
-_SECRET = re.compile(r"^(?:ENV|ARG)\s.*(?:TOKEN|SECRET|PASSWORD|PASSWD|(?:API|READ|ADMIN|ANNOTATE)_KEY)\w*=\S", re.IGNORECASE)
+_SECRET = re.compile(
+    r"^(?:ENV|ARG)\s.*(?:TOKEN|SECRET|PASSWORD|PASSWD|(?:API|READ|ADMIN|ANNOTATE)_KEY)\w*=\S", re.IGNORECASE
+)
 
 
 def check_dockerfile(file: Path, *, checkout: Path) -> Iterator[Finding | Skipped]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from lightner.data.formats import Columns
+from lightner.jobs import recording
 from lightner.jobs.inputs import material_of
 from lightner.jobs.options import EXAMPLES, TuneOptions
 from lightner.jobs.recording import Recorder, recorder_of
 from lightner.jobs.tuned import disagreements, unchanged
 from lightner.store.example import Mark, Provenance, State, new_example
 from lightner.store.examples import Examples
+from lightner.store.objects import RegistryUnavailable
 from lightner.store.taught import Label, Taught
 from lightner.store.tunings import Ending, Tunings
 from lightner.types import InputError, Sentence, Span
@@ -107,6 +110,28 @@ def test_a_store_that_does_not_answer_does_not_end_a_tuning(tmp_path: Path) -> N
     known = tunings.progress("dishes", id_)
     assert known is not None
     assert known.rounds_done == 2
+
+
+def test_the_end_of_a_tuning_waits_for_a_store_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "_AGAIN_S", 0.01)
+    tunings = Tunings.open(str(tmp_path))
+    id_ = tunings.start("dishes", {}, who="ann").id
+    lock = tmp_path / ".lock"
+    lock.unlink()
+    lock.mkdir()
+    mended = threading.Timer(0.2, lock.rmdir)
+    mended.start()
+    Recorder(tunings, "dishes", id_).result(unchanged("v000001", "Nothing has changed."))
+    mended.join()
+    assert tunings.record("dishes", id_).ended is Ending.FINISHED
+    assert tunings.result("dishes", id_)["verdict"] == "Nothing has changed."  # type: ignore[index]
+    lock.unlink()
+    lock.mkdir()
+    monkeypatch.setattr(recording, "_PATIENCE_S", 0.05)
+    with pytest.raises(RegistryUnavailable):
+        Recorder(tunings, "dishes", id_).failed("why")
 
 
 def test_a_tuning_that_is_not_recorded_is_refused(tmp_path: Path) -> None:

@@ -380,6 +380,9 @@ class TestFiles:
             ({"name": ".ssh", "content": "Ada B-PER\n"}, "body.name"),
             ({"name": "a.conll", "content": "Ada B-PER\n", "columns": "x"}, "columns"),
             ({"name": "a.conll", "content": "Ada B-PER\n", "repairs": ["x"]}, "repair"),
+            ({"name": "a.parquet", "content": "PAR1"}, "lightner data convert a.parquet a.jsonl"),
+            ({"name": "a.ann", "content": "T1\tPER 0 3\tAda"}, "lightner data convert a.ann a.jsonl"),
+            ({"name": "a.conll", "content": "Ada\0B-PER\n"}, "not one file of text"),
             ({"name": "a.jsonl", "content": json.dumps({"format_version": 1, "revisions": []})}, "a.jsonl:1"),
         ],
     )

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from lightner.jobs.tuned import unchanged
+from lightner.service.middleware import Keys
 from lightner.service.replica import BackboneReplica
+from lightner.service.routes import create_app
+from lightner.service.settings import RequestLimits
 from lightner.service.teaching import tuner, tunings
 from lightner.service.teaching.tuner import JobState
-from lightner.store.tunings import Ending, Progress, Tunings
+from lightner.store.registry import RegistryUnavailable
+from lightner.store.tunings import Ending, Progress, Record, Tunings
 from tests.support.serving import Place, bearer, connect, prepare, problem
 from tests.support.teaching import NamedJobs, desk_of
+
+if TYPE_CHECKING:
+    from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.anyio
 READ, ADMIN, ANNOTATE = "read key", "admin key", "annotate key"
@@ -180,6 +189,85 @@ async def test_a_job_that_the_cluster_has_lost_is_resumed_once_it_cannot_be_on_i
     assert (await client.get(f"{TUNINGS}/{begun['id']}")).json()["attempt"] == 1
     monkeypatch.setattr(tuner, "SUBMISSION", tuner.SUBMISSION * 0)
     assert (await client.get(f"{TUNINGS}/{begun['id']}")).json()["attempt"] == 2
+
+
+async def test_a_tuning_whose_job_died_is_resumed_once_although_nobody_asks_and_two_processes_look(
+    client: httpx.AsyncClient, place: Place, jobs: NamedJobs, store: Tunings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuner, "ATTEND_S", 0.02)
+    await label(client)
+    begun = await start(client)
+    jobs.states = dict.fromkeys(jobs.states, JobState.DIED)
+    replica = BackboneReplica(place.settings)
+    async with AsyncExitStack() as running:
+        for _ in range(2):
+            desk = desk_of(store._objects.url, replica, jobs=jobs)
+            app = create_app(replica, keys=Keys(None, None), limits=RequestLimits(), desk=desk)
+            await running.enter_async_context(app.router.lifespan_context(app))
+        async with asyncio.timeout(20):
+            while len(jobs.entrypoints) < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+    assert list(jobs.entrypoints) == [f"lightner-dishes-{begun['id']}-{attempt}" for attempt in (1, 2)]
+
+
+async def test_a_cluster_or_a_store_that_is_out_ends_no_attendance(
+    client: httpx.AsyncClient, jobs: NamedJobs, store: Tunings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await label(client)
+    await start(client)
+    jobs.states = dict.fromkeys(jobs.states, JobState.DIED)
+    desk = desk_of(store._objects.url, BackboneReplica.__new__(BackboneReplica), jobs=jobs)
+    assert desk.tuner is not None
+    jobs.out = True
+    attending = asyncio.create_task(tuner.attend(desk.tuner, every_s=0.01))
+    await asyncio.sleep(0.1)
+    jobs.out = False
+    with monkeypatch.context() as cut:
+        cut.setattr(Tunings, "unfinished", _out)
+        await asyncio.sleep(0.1)
+    monkeypatch.setattr(tuner, "SUBMISSION", tuner.SUBMISSION * 0)
+    async with asyncio.timeout(20):
+        while len(jobs.entrypoints) < 2:
+            await asyncio.sleep(0.01)
+    assert not attending.done()
+    attending.cancel()
+
+
+def _out(_: Tunings) -> tuple[Record, ...]:
+    raise RegistryUnavailable("no answer")
+
+
+@pytest.mark.s3
+async def test_a_store_that_is_cut_off_loses_nothing_and_says_so_to_each(
+    place: Place, s3: S3Server, s3_url: str, jobs: NamedJobs
+) -> None:
+    replica = BackboneReplica(place.settings)
+    desk = desk_of(s3_url, replica, jobs=jobs, timeout_s=2)
+    async with connect(replica, annotate=ANNOTATE, desk=desk) as client:
+        client.headers.update(bearer(ANNOTATE))
+        await label(client)
+        [first, *_] = (await client.get("/v1/domains/dishes/examples")).json()["examples"]
+        begun = await start(client)
+        jobs.states = dict.fromkeys(jobs.states, JobState.RUNNING)
+        change = {"revision": 1, "spans": [], "state": "done"}
+        path = f"/v1/domains/dishes/examples/{first['id']}"
+        s3.fails = lambda method, path: True
+        for method, route, body in (
+            ("PUT", path, change),
+            ("GET", path, None),
+            ("POST", TUNINGS, {}),
+            ("GET", TUNINGS, None),
+        ):
+            answer = await client.request(method, route, json=body)
+            problem(answer, 503, "registry-unavailable")
+            assert answer.headers["retry-after"]
+        s3.behave()
+        assert (await client.get(path)).json()["revision"] == 1
+        assert (await client.put(path, json=change)).json()["revision"] == 2
+        assert (await client.get("/v1/domains/dishes/examples")).json()["total"] == 12
+        assert (await client.get(f"{TUNINGS}/{begun['id']}")).json()["state"] == "running"
+        assert problem(await client.post(TUNINGS, json={}), 409, "tuning-in-progress")["tuning"] == begun["id"]
 
 
 async def test_a_tuning_is_stopped_and_another_may_start(client: httpx.AsyncClient, jobs: NamedJobs) -> None:

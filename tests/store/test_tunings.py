@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -92,3 +93,26 @@ def test_no_id_leads_out_of_the_folder(tmp_path: Path, id_: str) -> None:
     with pytest.raises(UnknownTuning):
         tunings.record("dishes", ID)
     assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_those_that_have_not_ended_are_found_in_all_domains_and_those_that_have_are_forgotten(tunings: Tunings) -> None:
+    first, second = tunings.start("dishes", {}, who="ann"), tunings.start("movies", {}, who="ann")
+    with pytest.raises(TuningInProgress):
+        tunings.start("dishes", {}, who="ben")
+    assert {each.id for each in tunings.unfinished()} == {first.id, second.id}
+    tunings.end("dishes", first.id, Ending.FINISHED)
+    for _ in range(2):
+        assert tunings.unfinished() == (second,)
+    assert [each.path for each in tunings._objects.list(".tunings/")] == [f".tunings/movies/{second.id}"]
+
+
+def test_a_name_without_a_record_is_forgotten_after_a_while(tmp_path: Path) -> None:
+    tunings = Tunings.open(str(tmp_path))
+    name = tmp_path / ".tunings" / "dishes" / ID
+    name.parent.mkdir(parents=True)
+    name.touch()
+    assert tunings.unfinished() == ()
+    assert name.exists()
+    os.utime(name, (name.stat().st_mtime - 3700,) * 2)
+    assert tunings.unfinished() == ()
+    assert not name.exists()

@@ -39,8 +39,8 @@ class NamedJobs:
             raise JobsUnavailable("no answer")
 
 
-def desk_of(registry: str, reader: Reader, *, jobs: NamedJobs | None = None) -> Desk:
+def desk_of(registry: str, reader: Reader, *, jobs: NamedJobs | None = None, timeout_s: float = 5) -> Desk:
     """A desk over a registry; `memory:///` has nothing in it. Without `jobs` it has no place for tunings."""
     tuning = None if jobs is None else TuningSettings(storage="/runs")
-    settings = Settings(registry=registry, registry_timeout_s=5, tuning=tuning)
+    settings = Settings(registry=registry, registry_timeout_s=timeout_s, tuning=tuning)
     return Desk.of(settings, reader, jobs or NamedJobs())

@@ -1,12 +1,15 @@
 """Tunings as jobs of our own entry point: start, look after, stop. Knows no HTTP and no Ray; all of it blocks.
 
 The record of a tuning is in the store, the state of its job with Ray. Whoever looks at a tuning whose job has died
-resumes it: the same command continues from its checkpoints. After `MAX_ATTEMPTS` it has failed.
+resumes it, and `attend` looks at all of them from time to time: the same command continues from its checkpoints. After
+`MAX_ATTEMPTS` it has failed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import shlex
 import sys
 from collections.abc import Mapping
@@ -16,9 +19,13 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 
 from lightner.service.settings import TuningSettings
+from lightner.store.objects import RegistryUnavailable
 from lightner.store.tunings import Ending, Progress, Record, TuningInProgress, Tunings
+from lightner.types import InputError
 
 MAX_ATTEMPTS = 3
+ATTEND_S = 30.0
+"""How often each process of the service looks at unfinished tunings: one listing of the store."""
 SUBMISSION = timedelta(seconds=60)
 """How long a job may be unknown after its attempt began: another process may be submitting it."""
 _log = logging.getLogger(__name__)
@@ -115,6 +122,14 @@ class Tuner:
             return self._seen(record, JobState.WAITING)
         return self._resumed(record)
 
+    def look_at_all(self) -> None:
+        """Look at the tunings of all domains that have not ended, so that none waits for someone to ask about it."""
+        for record in self.tunings.unfinished():
+            try:
+                self.look(record)
+            except (InputError, RegistryUnavailable, JobsUnavailable) as error:
+                _log.warning("the tuning %s of %s could not be looked at: %s", record.id, record.domain, error)
+
     def stop(self, record: Record) -> Seen:
         """End a tuning; what it has learned so far stays in its storage, for one with the same options."""
         record = self.tunings.end(record.domain, record.id, Ending.STOPPED)
@@ -148,6 +163,21 @@ class Tuner:
         progress = self.tunings.progress(record.domain, record.id)
         finished = record.ended is Ending.FINISHED
         return Seen(record, progress, self.tunings.result(record.domain, record.id) if finished else None, job)
+
+
+async def attend(tuner: Tuner, *, every_s: float) -> None:
+    """Look at all tunings that have not ended about every so many seconds, until cancelled.
+
+    Each process of the service may do so: of those that find a job dead, the store lets one start the next attempt.
+    """
+    while True:
+        await asyncio.sleep(every_s * random.uniform(0.5, 1.5))
+        try:
+            await asyncio.to_thread(tuner.look_at_all)
+        except RegistryUnavailable as error:
+            _log.warning("unfinished tunings could not be listed: %s", error)
+        except Exception:
+            _log.exception("unfinished tunings could not be looked at")
 
 
 def _age(record: Record) -> timedelta:
