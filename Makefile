@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := $(or $(shell sh scripts/python.sh),$(error no Python: scripts/python.sh says why))
 READY := .venv/.ready
 
-.PHONY: demo test fast check cluster-check wheel images format clean
+.PHONY: demo test fast check docs cluster-check wheel images format clean
 
 demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
 	$(VENV) scripts/demo.py
@@ -16,10 +16,14 @@ test: check  ## everything that CI runs
 fast: $(READY)  ## the tests that start no server
 	$(VENV) -m pytest -x -q -n 2 --dist loadfile -m "not (ray or s3 or browser)"
 
-check: $(READY)  ## style and types
+check: docs  ## style, types, links and anchors of the documentation
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
+
+# Not --quiet: with it MkDocs counts no warnings, so that --strict refuses nothing.
+docs: $(READY)  ## the documentation site, in build/site; needs no network
+	NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict
 
 cluster-check: $(READY)  ## all that is applied to a cluster, offline; KUBERAY_CRDS=folder adds KubeRay's own schemas
 	$(VENV) -m scripts.cluster_check $(if $(KUBERAY_CRDS),--kuberay-crds $(KUBERAY_CRDS))

@@ -1,0 +1,96 @@
+"""The blocks of the tutorial and of the guide for annotation tools run in an empty folder with the wheel installed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lightner.data.formats import read
+from tests.support import wheel
+from tests.support.pages import Block, Reader, blocks
+from tests.support.paths import CHECKOUT
+from tests.support.wheel import Installed
+
+DOCS = CHECKOUT / "docs"
+TUTORIAL = blocks(DOCS / "tutorial.md")
+TOOLS = [each.code for each in blocks(DOCS / "annotation_tools.md")]
+INSTALL, TUNE, SERVE, TEACH = "pip install", "lightner tune", "lightner serve\n", "lightner teach\n"
+_ENTITY = re.compile(r"^  (\w+) +(\d+)\.\.(\d+) +(.+?) +[01]\.\d\d$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Installed]:
+    with wheel.installed() as made:
+        yield made
+
+
+@pytest.fixture
+def reader(installed: Installed, tmp_path: Path) -> Reader:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return Reader(folder, installed.environment(LIGHTNER_REGISTRY="", OMP_NUM_THREADS="1"))
+
+
+def index(words: str) -> int:
+    """The place of the only block of the tutorial that has these words."""
+    [found] = [place for place, each in enumerate(TUTORIAL) if words in each.code]
+    return found
+
+
+def follow(reader: Reader, page: list[Block]) -> list[tuple[str, str]]:
+    """Run shell blocks; returns what each printed with what the page says after it."""
+    told = []
+    for block, after in zip(page, [*page[1:], Block("", "")], strict=True):
+        if block.language == "sh":
+            told.append((reader.shell(block.code), after.code if after.language == "text" else ""))
+    return told
+
+
+def entities(printed: str) -> set[tuple[str, ...]]:
+    return {match.groups() for match in _ENTITY.finditer(printed)}
+
+
+def test_the_tutorial_until_tuning_prints_what_it_says(reader: Reader) -> None:
+    first = TUTORIAL[index("lightner doctor") : index(TUNE)]
+    _, (asked, said), (checked, report) = follow(reader, first)
+    assert entities(asked) == entities(said)
+    assert len(entities(said)) == 3
+    assert checked == report
+
+
+def test_the_tutorial_names_the_extras_that_its_commands_need() -> None:
+    assert "pip install 'lightner-ray[ray,client]'" in TUTORIAL[index(INSTALL)].code
+    assert [each.code for each in TUTORIAL[index(TEACH) :]] == [TEACH]
+
+
+@pytest.mark.ray
+def test_the_tutorial_from_tuning_to_serving_finds_what_was_taught(reader: Reader) -> None:
+    page = TUTORIAL[index("export LIGHTNER_HOME") : index(SERVE)]
+    told = follow(reader, [each for each in page if "lightner tag --labels" not in each.code])
+    assert "published deliveries v000001 into " in told[-3][0].splitlines()[-1]
+    assert ("goods", "17", "23", "cement") in entities(told[-2][0])
+    curl, python = TUTORIAL[index(SERVE) + 1 : index(TEACH)]
+    with reader.running(TUTORIAL[index(SERVE)].code) as address:
+        assert address == "http://127.0.0.1:8000"
+        [result] = json.loads(reader.shell(curl.code))["results"]
+        assert "paint" in {each["text"].split()[-1] for each in result["entities"]}
+        assert "goods 'white paint' 13 24" in reader.python(python.code).splitlines()
+
+
+def test_every_tool_of_the_guide_gives_the_same_sentences(reader: Reader) -> None:
+    for code in TOOLS:
+        reader.shell(code)
+    files = [*sorted(reader.folder.glob("from_*.jsonl")), reader.folder / "label_studio.json"]
+    assert len(files) == 6
+    for file in files:
+        first, second = read(str(file))
+        assert [(each.start, each.end, each.label) for each in first.spans] == [
+            (1, 2, "quantity"),
+            (2, 3, "ingredient"),
+        ]
+        assert second.words == ("Bake", "it", ".")
+        assert second.spans == ()
