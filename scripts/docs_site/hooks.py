@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mkdocs.structure.pages import Page
 from scripts.docs_site import formulas, links, routes
 
 _ROUTES = "reference/http.md"
+_PATH = re.compile(r"<code>([^<]*/[^<]*)</code>")
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -46,8 +48,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Make formulas MathML."""
-    return formulas.with_mathml(content)
+    """Make formulas MathML, and let paths break after their slashes: cells of tables would be too wide for phones."""
+    broken = _PATH.sub(lambda match: match[0].replace("/", "/<wbr>", match[1].count("/")), content)
+    return formulas.with_mathml(broken)
 
 
 def _root(config: MkDocsConfig) -> Path:

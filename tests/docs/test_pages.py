@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightner.data.formats import read
+from tests.conftest import free_port
 from tests.support import wheel
 from tests.support.pages import Block, Reader, blocks
 from tests.support.paths import CHECKOUT
@@ -69,16 +70,17 @@ def test_the_tutorial_names_the_extras_that_its_commands_need() -> None:
 
 @pytest.mark.ray
 def test_the_tutorial_from_tuning_to_serving_finds_what_was_taught(reader: Reader) -> None:
-    page = TUTORIAL[index("export LIGHTNER_HOME") : index(SERVE)]
-    told = follow(reader, [each for each in page if "lightner tag --labels" not in each.code])
-    assert "published deliveries v000001 into " in told[-3][0].splitlines()[-1]
-    assert ("goods", "17", "23", "cement") in entities(told[-2][0])
+    reader.shell(TUTORIAL[index("export LIGHTNER_HOME")].code.splitlines()[0])
+    told = follow(reader, TUTORIAL[index("cat > train.jsonl") : index(SERVE)])
+    assert "published deliveries v000001 into " in told[1][0].splitlines()[-1]
+    assert ("goods", "17", "23", "cement") in entities(told[2][0])
     curl, python = TUTORIAL[index(SERVE) + 1 : index(TEACH)]
-    with reader.running(TUTORIAL[index(SERVE)].code) as address:
-        assert address == "http://127.0.0.1:8000"
-        [result] = json.loads(reader.shell(curl.code))["results"]
-        assert "paint" in {each["text"].split()[-1] for each in result["entities"]}
-        assert "goods 'white paint' 13 24" in reader.python(python.code).splitlines()
+    port = f"{free_port()}"
+    with reader.running(TUTORIAL[index(SERVE)].code.replace("serve", f"serve --port {port}")) as address:
+        assert address == f"http://127.0.0.1:{port}"
+        [result] = json.loads(reader.shell(curl.code.replace("8000", port)))["results"]
+        assert "white paint" in {each["text"] for each in result["entities"]}
+        assert "goods 'white paint' 13 24" in reader.python(python.code.replace("8000", port)).splitlines()
 
 
 def test_every_tool_of_the_guide_gives_the_same_sentences(reader: Reader) -> None:
