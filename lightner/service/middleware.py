@@ -7,8 +7,10 @@ All of it acts before the body is parsed. Paths are relative to the service's ow
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,6 +30,8 @@ from lightner.service.schemas import Problem
 # Health, and the pages with their files: their content is public, and they answer however busy the service is.
 # The empty path is the service's own address without its last slash.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "", *page.FILES})
+# Where the key may also be the password of basic authentication: Label Studio can send it in no other way.
+BASIC_PATH = re.compile(r"/v1/domains/[^/]+/label-studio/[a-z]+")
 METRICS_PATH = "/metrics"
 # The operators of a busy service must see how busy it is.
 UNCOUNTED_PATHS = OPEN_PATHS | {METRICS_PATH}
@@ -85,7 +89,7 @@ class BearerKey:
         if scope["type"] != "http" or path_below_root(scope) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        given = _bearer(scope)
+        given = _given(scope)
         administers, annotates = _same(given, self._admin), _same(given, self._annotate)
         known = administers or annotates or _same(given, self._read)
         if self._read and not known:
@@ -238,9 +242,17 @@ class BodyLimit:
 _UNAUTHORIZED = problems.of_status(HTTPStatus.UNAUTHORIZED, "a valid bearer key is needed")
 
 
-def _bearer(scope: Scope) -> str:
+def _given(scope: Scope) -> str:
+    """The key of a request; a tool that knows basic authentication only sends it as the password, with any user."""
     scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "bearer":
+        return given.strip()
+    if scheme.lower() == "basic" and BASIC_PATH.fullmatch(path_below_root(scope)):
+        try:
+            return base64.b64decode(given.strip(), validate=True).decode("latin-1").partition(":")[2]
+        except ValueError:
+            return ""
+    return ""
 
 
 def _same(given: str, digest: bytes | None) -> bool:

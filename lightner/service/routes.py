@@ -40,7 +40,7 @@ from lightner.service.schemas import (
     RollbackRequest,
 )
 from lightner.service.settings import RequestLimits
-from lightner.service.teaching import examples, exchange, tuner, tunings
+from lightner.service.teaching import examples, exchange, label_studio, tuner, tunings
 from lightner.service.teaching.desk import Desk
 from lightner.types import InputError
 
@@ -55,7 +55,7 @@ def create_app(reader: Reader, *, keys: Keys, limits: RequestLimits, desk: Desk)
     problems.install(app)
     for make in (_health, _metrics, entities.router, _domains, _administration):
         app.include_router(make(reader))
-    for make_taught in (exchange.router, examples.router, tunings.router):
+    for make_taught in (exchange.router, examples.router, tunings.router, label_studio.router):
         app.include_router(make_taught(desk))
     app.include_router(page.router())
     # The middleware that is added last is the first to see a request.

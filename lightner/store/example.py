@@ -66,7 +66,7 @@ class Mark:
 class Revision:
     """What an example was from a time on (ISO 8601, UTC), and the name of the key with which it was made so.
 
-    `restores`: the revision whose content an undo brought back.
+    `restores`: the revision whose content an undo brought back. `source`: what it is in another tool.
     """
 
     number: int
@@ -76,6 +76,7 @@ class Revision:
     who: str
     when: str
     restores: int | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Example:
     def revised(self, **changes: Any) -> Example:
         """With one more revision: the present one, numbered on, with these changes."""
         last = self.now
-        new = replace(last, number=last.number + 1, when=now(), **{"restores": None, **changes})
+        new = replace(last, number=last.number + 1, when=now(), **{"restores": None, "source": None, **changes})
         return replace(self, revisions=(*self.revisions, new)[-MAX_HISTORY:])
 
     def undone(self, who: str) -> Example:
@@ -147,6 +148,7 @@ def new_example(
     marks: Iterable[Mark] = (),
     state: State = State.OPEN,
     provenance: Provenance = Provenance.ADDED,
+    source: str | None = None,
 ) -> Example:
     """The first revision of a text, trimmed of white space. Raises InputError for one that cannot be labelled."""
     begin = len(text) - len(text.lstrip())
@@ -156,7 +158,8 @@ def new_example(
         raise InputError(f"text: found {len(text)} characters, expected at most {MAX_CHARACTERS}")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise InputError("text: found half of a surrogate pair, expected text that UTF-8 can hold")
-    return Example(id_of(text), text, when, place, (Revision(1, checked(text, moved), state, provenance, who, when),))
+    first = Revision(1, checked(text, moved), state, provenance, who, when, source=source)
+    return Example(id_of(text), text, when, place, (first,))
 
 
 def id_of(text: str) -> str:
@@ -278,4 +281,5 @@ def _revision(text: str, row: Mapping[str, Any]) -> Revision:
         str(row["who"]),
         str(row["when"]),
         row.get("restores"),
+        row.get("source"),
     )

@@ -64,6 +64,7 @@ class Change:
     marks: tuple[Mark, ...]
     state: State
     provenance: Provenance = Provenance.CORRECTED
+    source: str | None = None
 
 
 class Examples:
@@ -174,7 +175,8 @@ class Examples:
                     f" it is ({State.SKIPPED} takes an example out of it)"
                 )
             marks = example.checked(present.text, change.marks)
-            return present.revised(marks=marks, state=change.state, provenance=change.provenance, who=who)
+            made = {"provenance": change.provenance, "source": change.source, "who": who}
+            return present.revised(marks=marks, state=change.state, **made)
 
         return self._changed(domain, id_, change.revision, changed)
 

@@ -58,11 +58,16 @@ OPERATIONS = (
     ("DELETE", "/v1/domains/{domain}/tunings/{id}"),
     ("GET", "/v1/domains/{domain}/tunings/{id}"),
     ("GET", "/v1/domains/{domain}/tunings/{id}/events"),
+    ("GET", "/v1/domains/{domain}/label-studio/health"),
+    ("POST", "/v1/domains/{domain}/label-studio/setup"),
+    ("POST", "/v1/domains/{domain}/label-studio/predict"),
+    ("POST", "/v1/domains/{domain}/label-studio/webhook"),
 )
 
 
 ONLY_DOMAIN = {
-    ("GET", f"/v1/domains/{{domain}}/{each}") for each in ("labels", "examples/counts", "tunings", "tunings/plan")
+    ("GET", f"/v1/domains/{{domain}}/{each}")
+    for each in ("labels", "examples/counts", "tunings", "tunings/plan", "label-studio/health")
 }
 # Routes without parameters, or with none but a right domain, cannot get a wrong request.
 CASES = [
@@ -74,7 +79,7 @@ CASES = [
     if mode is GenerationMode.POSITIVE or not (published and (method, path) in ONLY_DOMAIN)
 ]
 # A form says nothing of words, of labels that there are, of revisions, or of what there is to export.
-TAUGHT = ("/labels", "/examples", "/tunings")
+TAUGHT = ("/labels", "/examples", "/tunings", "/label-studio")
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ Label Studio counts offsets in UTF-16 units (its issue 1347); the text that it s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._spans import MOVED, Mark, Marked, nearby
@@ -25,6 +25,21 @@ _OF_EXPORT = frozenset((
 ))  # fmt: skip
 """Fields of `JSON-MIN` that are not the task's own."""
 _KIND = "tasks of Label Studio that cannot be understood"
+
+
+class Found(Protocol):
+    """A labelled span in characters, and its score where a model found it."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def score(self) -> float | None: ...
 
 
 def is_task(record: Mapping[str, Any]) -> bool:
@@ -57,31 +72,45 @@ def marked_of(record: Mapping[str, Any], place: str, findings: Findings) -> Mark
     return Marked(text, tuple(found[0]), place, True)
 
 
+def marks_of(text: str, annotation: Mapping[str, Any], place: str) -> tuple[Mark, ...]:
+    """The labelled spans, in characters, of one annotation of a text. Raises FormatError."""
+    findings = Findings()
+    return tuple(_marks(text, _results(annotation, place, findings), place=place, findings=findings))
+
+
 def task_of(document: Document, number: int) -> dict[str, Any]:
     """A document as a task: with a prediction if a model found its spans, else with an annotation.
 
-    Label Studio counts UTF-16 units; `label` and `text` are the names in its templates.
+    `label` and `text` are the names in Label Studio's templates.
     """
-
-    def units(characters: int) -> int:
-        return len(document.text[:characters].encode("utf-16-le", "surrogatepass")) // 2
-
-    results = [
-        {
-            "id": f"e{place}",
-            "from_name": "label",
-            "to_name": "text",
-            "type": LABELS,
-            "value": {"start": units(mark.start), "end": units(mark.end), "text": mark.text, LABELS: [mark.label]},
-            **({} if mark.score is None else {"score": mark.score}),
-        }
-        for place, mark in enumerate(document.marks)
-    ]
+    results = results_of(document.text, document.marks, from_name="label", to_name="text")
     data = {"text": document.text}
     if document.certainty is None:
         return {"id": number, "data": data, "annotations": [{"result": results}]}
     prediction = {"model_version": document.found_by, "score": document.certainty, "result": results}
     return {"data": data, "predictions": [prediction]}
+
+
+def results_of(text: str, found: Iterable[Found], *, from_name: str, to_name: str) -> list[dict[str, Any]]:
+    """Labelled spans as results of an annotation or a prediction, with offsets in UTF-16 units.
+
+    `from_name` and `to_name` are names in the project's labelling interface, of the labels and of the text.
+    """
+
+    def units(characters: int) -> int:
+        return len(text[:characters].encode("utf-16-le", "surrogatepass")) // 2
+
+    return [
+        {
+            "id": f"e{place}",
+            "from_name": from_name,
+            "to_name": to_name,
+            "type": LABELS,
+            "value": {"start": units(each.start), "end": units(each.end), "text": each.text, LABELS: [each.label]},
+            **({} if each.score is None else {"score": each.score}),
+        }
+        for place, each in enumerate(found)
+    ]
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -90,6 +90,17 @@ async def asked(domain: str, work: Callable[[], T], *, field: str = "body") -> T
         raise ProblemError(problems.of_status(HTTPStatus.BAD_GATEWAY, detail, kind="damaged-example")) from error
     except InputError as error:
         raise ProblemError(wrong(str(error), field)) from error
+
+
+async def add_labels(desk: Desk, domain: str, names: Iterable[str], *, who: str) -> list[str]:
+    """Add labels that the domain lacks, and keep those that it has for teaching; returns the names of the new ones."""
+    taught = await desk.labels(domain) or Taught(())
+    new = sorted(set(names) - set(taught.names))
+    labels = (*taught.labels, *map(Label, new))
+    if labels and (new or not taught.revision):
+        given = replace(taught, labels=labels, who=who)
+        await asked(domain, lambda: desk.examples.put_labels(domain, given, revision=taught.revision))
+    return new
 
 
 def wrong(message: str, field: str) -> Problem:

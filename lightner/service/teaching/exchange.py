@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -12,13 +10,12 @@ from fastapi.responses import PlainTextResponse
 from lightner.data.formats import parse_columns, parse_repairs
 from lightner.service.middleware import AnnotateRoute, key_name
 from lightner.service.openapi import ANNOTATE_KEY, DomainPath
-from lightner.service.teaching.desk import Desk, asked
+from lightner.service.teaching.desk import Desk, add_labels, asked
 from lightner.service.teaching.examples import COMMON
 from lightner.service.teaching.schemas import Export, ImportAnswer, ImportRequest, State
 from lightner.store.example import Example, labels_in
 from lightner.store.example import State as Is
 from lightner.store.exchange import Imported, read_file, rendered_as
-from lightner.store.taught import Label, Taught
 
 
 def router(desk: Desk) -> APIRouter:
@@ -30,7 +27,7 @@ def router(desk: Desk) -> APIRouter:
         """Add the labelled sentences of a file; labels that are new to the domain are added to its labels."""
         who = key_name(caller)
         read = await asked(domain, lambda: _read(request, who), field="body.content")
-        new = await _with_labels(desk, domain, read.examples, who)
+        new = await add_labels(desk, domain, labels_in(read.examples), who=who)
         added = await asked(domain, lambda: desk.examples.add(domain, read.examples))
         count = sum(each.new for each in added)
         return ImportAnswer(added=count, duplicates=len(added) - count, labels=new, notes=list(read.notes))
@@ -59,18 +56,6 @@ def _read(request: ImportRequest, who: str) -> Imported:
     columns = None if request.columns is None else parse_columns(request.columns)
     repairs = parse_repairs(request.repairs) if request.repairs else frozenset()
     return read_file(request.name, request.content, state=Is(request.state), who=who, columns=columns, repairs=repairs)
-
-
-async def _with_labels(desk: Desk, domain: str, examples: Sequence[Example], who: str) -> list[str]:
-    """Add the labels of the examples that the domain lacks; returns their names."""
-    taught = await desk.labels(domain) or Taught(())
-    new = sorted(set(labels_in(examples)) - set(taught.names))
-    if new or not taught.revision:
-        labels = (*taught.labels, *map(Label, new))
-        if labels:
-            given = replace(taught, labels=labels, who=who)
-            await asked(domain, lambda: desk.examples.put_labels(domain, given, revision=taught.revision))
-    return new
 
 
 def _wanted(each: Example, form: Export, state: State | None) -> bool:

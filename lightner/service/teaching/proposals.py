@@ -46,10 +46,7 @@ class Proposer:
 
     async def propose(self, domain: str, taught: Taught | None, examples: Sequence[Example]) -> list[Proposed | None]:
         """Proposals for the examples; None where none can be made: no labels, a busy backbone, an unreadable text."""
-        texts = tuple(each.text for each in examples)
-        answer = await self._tagged(Ask(domain, texts))
-        if isinstance(answer, Refusal) and answer.reason is Reason.UNKNOWN_PROMPT and taught and taught.labels:
-            answer = await self._tagged(Ask(None, texts, labels=taught.label_set()))
+        answer = await self.read(domain, taught, [each.text for each in examples])
         if isinstance(answer, Refusal):
             return [None] * len(examples)
         reader = _reader(answer, taught)
@@ -59,6 +56,13 @@ class Proposer:
         version = answer.version
         return [None if isinstance(tagged, Refusal) else Proposed(version, tagged) for tagged in answer.texts]
 
+    async def read(self, domain: str, taught: Taught | None, texts: Sequence[str]) -> Answer | Refusal:
+        """What the live prompt finds in the texts; without one, what the labels alone find."""
+        answer = await self._tagged(Ask(domain, tuple(texts)))
+        if isinstance(answer, Refusal) and answer.reason is Reason.UNKNOWN_PROMPT and taught and taught.labels:
+            return await self._tagged(Ask(None, tuple(texts), labels=taught.label_set()))
+        return answer
+
     async def suggested(
         self, domain: str, taught: Taught | None, examples: Sequence[Example], count: int
     ) -> list[tuple[Example, float | None]]:
@@ -66,11 +70,11 @@ class Proposer:
 
         Reads at most `READ_AT_ONCE` of those not read before; the rest comes last, in the order given.
         """
-        reader = await self._present(domain, taught)
+        reader = await self.present(domain, taught)
         unread = [each for each in examples if (domain, reader, each.id) not in self._sure]
         if unread:
             await self.propose(domain, taught, unread[:READ_AT_ONCE])
-            reader = await self._present(domain, taught)
+            reader = await self.present(domain, taught)
         sure = {each.id: self._sure.get((domain, reader, each.id)) for each in examples}
         ranked = sorted((each for each in examples if sure[each.id] is not None), key=lambda each: sure[each.id] or 0.0)
         first = ranked[: _RANKED * count]
@@ -81,7 +85,7 @@ class Proposer:
         unknown = [each for each in examples if sure[each.id] is None]
         return [(each, _certainty(sure[each.id])) for each in (*chosen, *rest, *unknown)]
 
-    async def _present(self, domain: str, taught: Taught | None) -> str:
+    async def present(self, domain: str, taught: Taught | None) -> str:
         """What would read texts now: the live version, or the labels."""
         found = await self._reader.describe(domain, None)
         if not isinstance(found, Refusal):

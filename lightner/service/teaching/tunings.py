@@ -73,18 +73,10 @@ def _starting(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/v1/domains/{domain}/tunings", status_code=HTTPStatus.CREATED, responses=conflicts(InProgressProblem))
     async def start_tuning(domain: DomainPath, request: TuningRequest, caller: Request) -> TuningAnswer:
         """Tune on the done examples of the domain; if the gate lets it, the result goes live. One at a time."""
-        tuner = _tuner(desk)
         if request.force and not administers(caller):
             detail = "this key may not force a version to go live; the admin key is needed"
             raise ProblemError(problems.of_status(HTTPStatus.FORBIDDEN, detail))
-        plan = await _plan(desk, domain)
-        if not plan.possible:
-            raise ProblemError(
-                problems.of_status(HTTPStatus.UNPROCESSABLE_ENTITY, plan.why or "", kind="too-few-examples")
-            )
-        options = request.model_dump(mode="json", exclude_none=True)
-        who = key_name(caller)
-        return _answer(await _asked(domain, lambda: tuner.start(domain, options, who=who)))
+        return await begin(desk, domain, request, who=key_name(caller))
 
 
 def _looking(routes: APIRouter, desk: Desk) -> None:
@@ -120,6 +112,16 @@ def _watching(routes: APIRouter, desk: Desk) -> None:
         """
         first = await _look(desk, domain, id)
         return StreamingResponse(_events(desk, domain, first), media_type="text/event-stream")
+
+
+async def begin(desk: Desk, domain: str, request: TuningRequest, *, who: str) -> TuningAnswer:
+    """Start a tuning, or raise the problem that keeps it from starting."""
+    tuner = _tuner(desk)
+    plan = await _plan(desk, domain)
+    if not plan.possible:
+        raise ProblemError(problems.of_status(HTTPStatus.UNPROCESSABLE_ENTITY, plan.why or "", kind="too-few-examples"))
+    options = request.model_dump(mode="json", exclude_none=True)
+    return _answer(await _asked(domain, lambda: tuner.start(domain, options, who=who)))
 
 
 async def _events(desk: Desk, domain: str, first: TuningAnswer) -> AsyncIterator[str]:
