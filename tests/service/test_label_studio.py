@@ -16,21 +16,12 @@ from lightner.service.teaching import annotated
 from lightner.service.teaching.tuner import JobState
 from lightner.store.examples import Examples
 from lightner.types import InputError
+from tests.support.label_studio import CONFIG, KEY, TEXT, results
 from tests.support.serving import Place, bearer, connect, entities_of, prepare, problem
 from tests.support.teaching import NamedJobs, desk_of
 
 pytestmark = pytest.mark.anyio
-READ, ADMIN, KEY = "read key", "admin key", "annotate key"
-TEXT = "\N{FORK AND KNIFE} Mary and Ada of Oslo"
-CONFIG = """<View><Labels name="ner" toName="words"><Label value="PER" background="red"/><Label value="LOC"/></Labels>
-<Text name="words" value="$sentence" granularity="word"/></View>"""
-
-
-def results(words: str, label: str) -> list[dict[str, Any]]:
-    """As Label Studio states one span of TEXT: in UTF-16 units, of which its first character takes two."""
-    start = TEXT.index(words) + 1
-    value = {"start": start, "end": start + len(words), "text": words, "labels": [label]}
-    return [{"id": "x1", "from_name": "ner", "to_name": "words", "type": "labels", "value": value, "origin": "manual"}]
+READ, ADMIN = "read key", "admin key"
 
 
 def basic(key: str, user: str = "lightner") -> dict[str, str]:

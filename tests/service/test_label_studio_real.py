@@ -14,8 +14,7 @@ from lightner.service.middleware import Keys
 from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
-from tests.service.test_label_studio import CONFIG, KEY, TEXT, results
-from tests.support.label_studio import PROGRAM, asked, label_studio
+from tests.support.label_studio import CONFIG, KEY, PROGRAM, TEXT, asked, label_studio, results
 from tests.support.served import listening
 from tests.support.serving import bearer, prepare
 from tests.support.teaching import desk_of

@@ -18,6 +18,10 @@ import httpx
 from tests.conftest import free_port
 
 PROGRAM = "LABEL_STUDIO"
+KEY = "annotate key"
+TEXT = "\N{FORK AND KNIFE} Mary and Ada of Oslo"
+CONFIG = """<View><Labels name="ner" toName="words"><Label value="PER" background="red"/><Label value="LOC"/></Labels>
+<Text name="words" value="$sentence" granularity="word"/></View>"""
 _TOKEN = "0123456789abcdef0123456789abcdef01234567"
 _PATIENCE_S = 300.0
 # It calls addresses of this machine only if told so.
@@ -67,3 +71,10 @@ def _wait(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> 
         except httpx.TransportError:
             pass
         time.sleep(1)
+
+
+def results(words: str, label: str) -> list[dict[str, Any]]:
+    """As Label Studio states one span of TEXT: in UTF-16 units, of which its first character takes two."""
+    start = TEXT.index(words) + 1
+    value = {"start": start, "end": start + len(words), "text": words, "labels": [label]}
+    return [{"id": "x1", "from_name": "ner", "to_name": "words", "type": "labels", "value": value, "origin": "manual"}]
