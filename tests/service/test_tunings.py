@@ -357,3 +357,13 @@ async def test_no_id_leads_out_of_the_folder(client: httpx.AsyncClient, tmp_path
         assert (await client.request(method, f"{TUNINGS}/{id_}")).status_code in (404, 405, 422)
     problem(await client.get(f"{TUNINGS}/{ID}"), 404, "unknown-tuning")
     assert list(tmp_path.rglob("*.json")) == []
+
+
+async def test_nothing_is_held_out_while_a_tuning_learns_from_it(client: httpx.AsyncClient) -> None:
+    await label(client)
+    begun = await start(client)
+    refused = await client.post("/v1/domains/dishes/examples/hold-out", json={"share": 0.3})
+    assert problem(refused, 409, "tuning-in-progress")["tuning"] == begun["id"]
+    assert (await client.delete(f"{TUNINGS}/{begun['id']}")).json()["state"] == "stopped"
+    held = await client.post("/v1/domains/dishes/examples/hold-out", json={"share": 0.3})
+    assert held.json()["test"] > 0

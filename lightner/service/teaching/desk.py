@@ -19,12 +19,13 @@ from lightner.service.teaching.forms import example_answer, labels_answer
 from lightner.service.teaching.proposals import Proposer
 from lightner.service.teaching.schemas import ChangedProblem
 from lightner.service.teaching.tuner import Jobs, Tuner
+from lightner.service.teaching.tuning_schemas import InProgressProblem
 from lightner.store.example import Example
 from lightner.store.examples import Conflict, Damaged, Examples, UnknownExample
 from lightner.store.objects import open_objects
 from lightner.store.registry import Registry, RegistryUnavailable, UnknownPrompt
 from lightner.store.taught import Label, Taught
-from lightner.store.tunings import Tunings
+from lightner.store.tunings import TuningInProgress, Tunings
 from lightner.types import InputError
 
 T = TypeVar("T")
@@ -79,6 +80,10 @@ async def asked(domain: str, work: Callable[[], T], *, field: str = "body") -> T
     except UnknownExample as error:
         detail = "there is no such example"
         raise ProblemError(problems.of_status(HTTPStatus.NOT_FOUND, detail, kind="unknown-example")) from error
+    except TuningInProgress as error:
+        plain = problems.of_status(HTTPStatus.CONFLICT, str(error), kind="tuning-in-progress")
+        known = plain.model_dump(exclude_none=True)
+        raise ProblemError(InProgressProblem(**known, domain=domain, tuning=error.id)) from error
     except UnknownPrompt as error:
         raise ProblemError(problems.of_refusal(Refusal(Reason.UNKNOWN_PROMPT, domain))) from error
     except RegistryUnavailable as error:

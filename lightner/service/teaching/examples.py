@@ -39,6 +39,7 @@ from lightner.service.teaching.schemas import (
     TaughtDomains,
     WholeExample,
 )
+from lightner.service.teaching.tuning_schemas import InProgressProblem
 from lightner.store import example
 from lightner.store.example import Example, Provenance, new_example
 from lightner.store.example import State as Is
@@ -126,14 +127,17 @@ def _summary(routes: APIRouter, desk: Desk) -> None:
         labels = {name: LabelCount(sentences=sentences[name], mentions=mentions[name]) for name in names}
         return CountsAnswer(total=states.total(), states={each.value: states[each.value] for each in Is}, labels=labels)
 
-    @routes.post("/v1/domains/{domain}/examples/hold-out")
+    @routes.post("/v1/domains/{domain}/examples/hold-out", responses=conflicts(InProgressProblem))
     async def hold_out(domain: DomainPath, request: HoldOutRequest, caller: Request) -> HoldOutAnswer:
         """Move a share of the done examples into the fixed test set, stratified by label.
 
-        Only such as no version of the domain has learned from: they are never learned from afterwards either.
+        Only such as no version of the domain has learned from: they are never learned from afterwards either. Not
+        while a tuning is learning from them.
         """
 
         def move() -> tuple[Example, ...]:
+            if desk.tuner is not None:
+                desk.tuner.must_rest(domain)
             return desk.examples.hold_out(
                 domain, share=request.share, seed=request.seed, who=key_name(caller), learned=_learned(desk, domain)
             )

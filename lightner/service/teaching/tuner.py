@@ -130,6 +130,13 @@ class Tuner:
             except (InputError, RegistryUnavailable, JobsUnavailable) as error:
                 _log.warning("the tuning %s of %s could not be looked at: %s", record.id, record.domain, error)
 
+    def must_rest(self, domain: str) -> None:
+        """Raise TuningInProgress while a tuning of the domain may still read its examples."""
+        current = self.tunings.current(domain)
+        if current is not None and self.look(current).state in ("waiting", "running"):
+            said = f"{domain}: found tuning {current.id} in progress, expected none while sentences are held out"
+            raise TuningInProgress(said, current.id)
+
     def stop(self, record: Record) -> Seen:
         """End a tuning; what it has learned so far stays in its storage, for one with the same options."""
         record = self.tunings.end(record.domain, record.id, Ending.STOPPED)

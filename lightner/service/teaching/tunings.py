@@ -31,7 +31,7 @@ from lightner.service.teaching.tuning_schemas import (
     TuningsAnswer,
 )
 from lightner.store.example import State
-from lightner.store.tunings import Ending, Progress, TuningInProgress, UnknownTuning
+from lightner.store.tunings import Ending, Progress, UnknownTuning
 
 LEAST_SENTENCES = 8
 """Fewer examples cannot be tuned on: there would be too little to learn from, and to measure on."""
@@ -187,10 +187,6 @@ async def _asked(domain: str, work: Callable[[], T]) -> T:
     def guarded() -> T:
         try:
             return work()
-        except TuningInProgress as error:
-            plain = problems.of_status(HTTPStatus.CONFLICT, str(error), kind="tuning-in-progress")
-            known = plain.model_dump(exclude_none=True)
-            raise ProblemError(InProgressProblem(**known, domain=domain, tuning=error.id)) from error
         except UnknownTuning as error:
             detail = "there is no such tuning"
             raise ProblemError(problems.of_status(HTTPStatus.NOT_FOUND, detail, kind="unknown-tuning")) from error
