@@ -33,7 +33,9 @@ def installed() -> Iterator[Installed]:
 def reader(installed: Installed, tmp_path: Path) -> Reader:
     folder = tmp_path / "empty"
     folder.mkdir()
-    return Reader(folder, installed.environment(LIGHTNER_REGISTRY="", OMP_NUM_THREADS="1"))
+    given = dict(installed.environment(OMP_NUM_THREADS="1"))
+    given.pop("LIGHTNER_REGISTRY", None)
+    return Reader(folder, given)
 
 
 def index(words: str) -> int:
@@ -69,18 +71,20 @@ def test_the_tutorial_names_the_extras_that_its_commands_need() -> None:
 
 
 @pytest.mark.ray
-def test_the_tutorial_from_tuning_to_serving_finds_what_was_taught(reader: Reader) -> None:
+def test_the_tutorial_from_tuning_to_serving_prints_what_it_says(reader: Reader) -> None:
     reader.shell(TUTORIAL[index("export LIGHTNER_HOME")].code.splitlines()[0])
     told = follow(reader, TUTORIAL[index("cat > train.jsonl") : index(SERVE)])
     assert "published deliveries v000001 into " in told[1][0].splitlines()[-1]
-    assert ("goods", "17", "23", "cement") in entities(told[2][0])
-    curl, python = TUTORIAL[index(SERVE) + 1 : index(TEACH)]
+    asked, said = told[2]
+    assert ("goods", "17", "23", "cement") in entities(said) <= entities(asked)
+    curl, python, printed = TUTORIAL[index(SERVE) + 1 : index(TEACH)]
     port = f"{free_port()}"
     with reader.running(TUTORIAL[index(SERVE)].code.replace("serve", f"serve --port {port}")) as address:
         assert address == f"http://127.0.0.1:{port}"
         [result] = json.loads(reader.shell(curl.code.replace("8000", port)))["results"]
         assert "white paint" in {each["text"] for each in result["entities"]}
-        assert "goods 'white paint' 13 24" in reader.python(python.code.replace("8000", port)).splitlines()
+        found = reader.python(python.code.replace("8000", port)).splitlines()
+        assert set(printed.code.splitlines()) <= set(found)
 
 
 def test_every_tool_of_the_guide_gives_the_same_sentences(reader: Reader) -> None:

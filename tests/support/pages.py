@@ -34,7 +34,7 @@ class Reader:
     environment: Mapping[str, str]
     _exported: list[str] = field(default_factory=list)
 
-    def shell(self, code: str, *, timeout_s: float = 300) -> str:
+    def shell(self, code: str, *, timeout_s: float = 1200) -> str:
         """Run a block of shell; returns standard output."""
         return self._run(["bash", "-euc", self._script(code)], timeout_s)
 
