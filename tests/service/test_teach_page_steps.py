@@ -134,6 +134,15 @@ class TestTuning:
         [tuning] = service.of_domain("GET", "tunings")["tunings"]
         assert (tuning["id"], tuning["state"]) == (begun["id"], "stopped")
 
+    def test_nothing_is_started_before_it_is_known_what_runs(self, page: Page, service: Service) -> None:
+        visit(page, service.url, service.domain)
+        page.context.set_offline(True)
+        go(page, "Tune")
+        expect(page.locator("#notice")).to_contain_text("The service cannot be reached")
+        expect(page.get_by_role("button", name="Tune", exact=True)).to_be_disabled()
+        page.context.set_offline(False)
+        expect(page.get_by_role("button", name="Tune", exact=True)).to_be_enabled()
+
     def test_one_that_fails_says_why(self, page: Page, service: Service, place: Place) -> None:
         begun = service.of_domain("POST", "tunings", {})
         visit(page, service.url, service.domain)

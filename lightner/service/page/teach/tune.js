@@ -16,11 +16,16 @@ let said = "";
 
 /** Come to the step: what would be done, what is being done, what was done. */
 export async function enter() {
+  // Nothing is started before it is known what runs already.
+  at("start").disabled = true;
   try {
-    showPlan(await call("GET", ofDomain("tunings", "plan")));
-    const { tunings } = await call("GET", ofDomain("tunings"));
+    const [plan, { tunings }] = await Promise.all([
+      call("GET", ofDomain("tunings", "plan")),
+      call("GET", ofDomain("tunings")),
+    ]);
     if (tunings.length > 0) follow(tunings[0]);
     else hide("running", "outcome");
+    showPlan(plan);
   } catch (error) {
     fail(error, enter);
   }
