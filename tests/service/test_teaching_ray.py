@@ -1,4 +1,4 @@
-"""`lightner teach` on a real Ray: from texts to a served prompt over HTTP, and what a kill in the middle leaves."""
+"""`lightner teach` on a real Ray, killed while it tunes; `test_teach_with_ray` goes from texts to a second tuning."""
 
 from __future__ import annotations
 
@@ -135,41 +135,6 @@ def finish(service: Teaching, *, state: str = "done") -> None:
         ]
         change = {"revision": each["revision"], "spans": spans, "state": state}
         service.asked("PUT", f"{EXAMPLES}/{each['id']}", change)
-
-
-def test_texts_become_a_served_prompt_and_a_corrected_answer_the_next_one(folder: Path, tmp_path: Path) -> None:
-    with teaching(folder, tmp_path / "teach.log") as service:
-        labels = {"revision": 0, "labels": [{"name": "person"}, {"name": "city"}]}
-        assert service.asked("PUT", LABELS, labels)["revision"] == 1
-        added = service.asked("POST", EXAMPLES, {"examples": [{"text": text} for text in TEXTS]})
-        assert added["added"] == len(TEXTS)
-        proposed = service.asked("GET", f"{EXAMPLES}/{added['examples'][0]['id']}")["proposals"]
-        assert proposed["prompt_version"] is None
-        finish(service)
-        begun = service.asked("POST", TUNINGS, QUICK)
-        refused = service.http.post(TUNINGS, json=QUICK)
-        assert (refused.status_code, refused.json()["tuning"]) == (409, begun["id"])
-        ended = service.until(begun["id"], lambda seen: seen["state"] == "finished")
-        result = ended["result"]
-        assert (result["outcome"], result["version"], result["f1"]["before"]) == ("live", "v000001", None)
-        assert set(result["labels"]) == {"person", "city"}
-        assert ended["progress"]["stage"] == "publishing"
-        known = {each["id"] for each in added["examples"]}
-        assert {each["id"] for each in result["disagreements"]} <= known
-        tagged = service.asked("POST", "/v1/domains/people/entities", {"texts": ["Ada lives in Rome"]})
-        assert tagged["prompt_version"] == "v000001"
-        text = "Eva eats soup in Bergen"
-        spans = [{"start": 0, "end": 3, "label": "person"}, {"start": 17, "end": 23, "label": "city"}]
-        service.asked("POST", EXAMPLES, {"examples": [{"text": text, "spans": spans}]})
-        again = service.asked("POST", TUNINGS, QUICK)
-        result = service.until(again["id"], lambda seen: seen["state"] == "finished")["result"]
-        assert (result["version"], result["outcome"]) == (
-            "v000002",
-            "live" if "is live" in result["verdict"] else "candidate",
-        )
-        assert result["f1"]["before"] is not None
-        assert "f1" in result["verdict"]
-        assert [each["id"] for each in service.asked("GET", TUNINGS)["tunings"]] == [again["id"], begun["id"]]
 
 
 def test_a_tuning_outlives_the_death_of_the_service_and_of_its_own_job(folder: Path, tmp_path: Path) -> None:
