@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.browser]
 DOMAIN, LABELS = "dishes", ("dish", "restaurant", "city")
 # Few steps: that a tuning runs to its end is tested here, not how good it is.
 PIN = "{steps: 24, rounds: 2, folds: 2, batch_size: 8, warm_up_steps: 4, prompt_length: 4, learning_rate: 0.01}"
-PATIENCE_MS = 300_000
+PATIENCE_MS = 600_000
 NAMES = {
     "dish": ("lentil soup", "onion tart", "fried rice", "apple pie", "fish stew"),
     "restaurant": ("Blue Spoon", "Casa Rosa", "Old Mill", "Green Door"),
