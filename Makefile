@@ -11,7 +11,7 @@ demo: $(READY)  ## tune two example domains on a local Ray, serve both, query th
 test: check  ## everything that CI runs
 	sh scripts/chromium.sh
 	$(VENV) -m pytest -n 2 --dist loadfile -m "not (ray or s3 or browser)"
-	$(VENV) -m pytest -n 3 --dist loadfile -m "ray or s3 or browser"
+	$(VENV) -m pytest -n 2 --dist loadfile -m "ray or s3 or browser"
 
 fast: $(READY)  ## the tests that start no server
 	$(VENV) -m pytest -x -q -n 2 --dist loadfile -m "not (ray or s3 or browser)"

@@ -134,7 +134,7 @@ def test_without_remaining_trials_there_is_no_winner(monkeypatch: pytest.MonkeyP
 def test_the_better_half_continues_as_in_one_process(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     pairs = words(place, "halved", "--rates", "0.01", "0.03", pin="slow.yaml")
-    assert start(local_ray, *pairs, log=log).wait(timeout=400) == 0, log.read_text()
+    assert start(local_ray, *pairs, log=log).wait(timeout=900) == 0, log.read_text()
     tuning: Any = Registry.open(str(place / "registry")).fetch("halved")[1].card.tuning
     curves = [row["f1_by_round"] for row in tuning["scan"]]
     worse, better = sorted(curves, key=len)

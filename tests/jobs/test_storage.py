@@ -105,7 +105,7 @@ def test_a_killed_driver_resumes_from_object_storage_and_begins_anew_what_was_lo
     for path in lost:
         files.delete_dir(path)
     process = start(head, *command, log=logs[2])
-    assert process.wait(timeout=400) == 0, logs[2].read_text()
+    assert process.wait(timeout=900) == 0, logs[2].read_text()
     finished = logs[2].read_text()
     assert re.search(r"scan .* round 1 ", finished)
     assert "published bucket v000001" in finished

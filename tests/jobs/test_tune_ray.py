@@ -112,7 +112,7 @@ def test_a_stopped_job_of_two_workers_resumes_by_the_same_command_and_outlives_a
     process = start(head, *command, "--shard", log=second)  # which changes the place of the weights, but no result
     wait_for(second, r"scan .* round ", process)
     kill("ray::RayTrainWorker", head)
-    assert process.wait(timeout=400) == 0, second.read_text()
+    assert process.wait(timeout=900) == 0, second.read_text()
     assert "published stopped v000001" in second.read_text()
     assert "each measured on 20 sentences that the trial did not learn from" in second.read_text()
     assert not re.search(r"scan .* round 1 ", second.read_text()), "it began again instead of resuming"
@@ -139,7 +139,7 @@ def test_a_worse_version_is_a_candidate_until_it_is_forced(
     process = start(head, *words(place, "gated"), log=(log := tmp_path / "log"))
     wait_for(log, "each measured on", process)
     registry.publish(PromptArtifact(card, found.tensors))  # only now: the version that is live at the end counts
-    assert process.wait(timeout=400) == 0, log.read_text()
+    assert process.wait(timeout=900) == 0, log.read_text()
     last = log.read_text().splitlines()[-1]
     assert "published gated v000002" in last
     assert "as candidate only: the live version is better" in last
