@@ -64,20 +64,26 @@ async function start() {
 /** Show a tuning, and watch it while it runs. */
 function follow(tuning) {
   watched?.control.abort();
+  watched = null;
   display(tuning);
   if (isOver(tuning)) return;
   const control = new AbortController();
   watched = { id: tuning.id, control };
   const changed = (now) => {
     display(now);
-    if (isOver(now)) ended();
+    if (!isOver(now)) return;
+    control.abort();
+    ended(now);
   };
   watch(ofDomain("tunings", tuning.id), { changed, signal: control.signal }).catch((error) => fail(error));
 }
 
 /** A tuning has ended while it was watched. */
-function ended() {
+function ended({ result: found }) {
   watched = null;
+  // Replicas notice a moved alias some seconds later; until then the verdict knows better.
+  if (found?.outcome === "live") displayLive(found.version);
+  else showLive();
   emit("version");
   call("GET", ofDomain("tunings", "plan")).then(showPlan, fail);
   // Whoever is elsewhere on the page stays there.
@@ -117,7 +123,8 @@ function showOutcome({ state: is, reason, result: found, started }) {
   at("verdict").textContent = found?.verdict ?? failed;
   at("figures").replaceChildren(...(found === null ? [] : partsOf(found, (id, note) => emit("go", { step: "label", ids: [id], note }))));
   at("make-live").hidden = true;
-  showLive();
+  at("live").textContent = "";
+  if (watched === null) showLive();
 }
 
 /** Say which version answers now. */
@@ -128,6 +135,10 @@ async function showLive() {
   } catch (error) {
     if (error.status !== 404) return fail(error);
   }
+  displayLive(live);
+}
+
+function displayLive(live) {
   at("live").textContent = live === null ? "No version is live yet." : `Version ${live} is live.`;
   at("make-live").hidden = !result?.version || result.version === live;
   at("roll-back").hidden = live === null;
@@ -147,7 +158,7 @@ async function move(work, again) {
   try {
     const { version } = await work();
     emit("version");
-    await showLive();
+    displayLive(version);
     at("outcome-title").focus();
     announce(`Version ${version} is live now`);
   } catch (error) {
