@@ -157,14 +157,16 @@ def in_parts(sentence: Sentence, most: int = MOST_WORDS) -> tuple[Sentence, ...]
             bounds.append(max((n for n in possible if n in ends), default=possible[-1]))
             size = sum(sizes[bounds[-1] : place])
         size += more
-    return tuple(_part(sentence, words, *each) for each in pairwise([*bounds, len(words)]))
+    own = text if text == sentence.text else ""
+    return tuple(_part(sentence, own, words[start:end], start) for start, end in pairwise([*bounds, len(words)]))
 
 
-def _part(sentence: Sentence, words: Sequence[Word], start: int, end: int) -> Sentence:
+def _part(sentence: Sentence, text: str, words: Sequence[Word], start: int) -> Sentence:
+    """The words from `start` on as a sentence of their own; `text` is the whole raw text, if they are placed in it."""
+    end = start + len(words)
     spans = (s for s in sentence.spans if start <= s.start < end)
     moved = tuple(Span(span.start - start, span.end - start, span.label) for span in spans)
-    text = sentence.text and sentence.text[words[start].start : words[end - 1].end]
-    return Sentence(sentence.words[start:end], moved, sentence.place, text)
+    return Sentence(sentence.words[start:end], moved, sentence.place, text[words[0].start : words[-1].end])
 
 
 def sentence_ranges(text: str, words: Sequence[Word]) -> tuple[tuple[int, int], ...]:

@@ -12,9 +12,8 @@ deleted example leaves an object without its text, so that no late writer brings
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Generic, NoReturn, TypeVar
@@ -22,7 +21,7 @@ from typing import Generic, NoReturn, TypeVar
 from lightner.data.sampling import hold_out
 from lightner.store import example, taught
 from lightner.store.example import FINISHED, Example, Mark, Provenance, State, check_id, from_record, to_json
-from lightner.store.objects import Listed, Objects, open_objects
+from lightner.store.objects import Listed, Objects, json_object, open_objects
 from lightner.store.taught import Taught
 from lightner.types import NAME, InputError, Sentence, check_name
 
@@ -151,11 +150,11 @@ class Examples:
             current = {each.path for each in listed}
             for path in [path for path in self._read if path.startswith(_items(domain)) and path not in current]:
                 del self._read[path]
-            kept = {each.path: self._read[each.path] for each in listed if each.path in self._read}
-        unread = [each for each in listed if each.path not in kept or kept[each.path][0] != _tag(each)]
+            read = {each.path: self._read.get(each.path, ("", None)) for each in listed}
         # What is known takes no thread: handing 3,000 of them to threads took longer than listing them.
-        found = [kept[each.path][1] for each in listed if each.path in kept and kept[each.path][0] == _tag(each)]
-        found += self._objects.together(lambda each: self._fetched(domain, each), unread)
+        known = {each.path: read[each.path][1] for each in listed if read[each.path][0] == _tag(each)}
+        unread = [each for each in listed if each.path not in known]
+        found = [*known.values(), *self._objects.together(lambda each: self._fetched(domain, each), unread)]
         return tuple(sorted((each for each in found if each), key=lambda each: each.order))
 
     def sentences(self, domain: str, state: State) -> tuple[Sentence, ...]:
@@ -274,13 +273,13 @@ class Examples:
         if content == _DELETED:
             return None
         try:
-            return from_record(_object(content), where=f"{self.url}/{_path(domain, id_)}")
+            return from_record(json_object(content), where=f"{self.url}/{_path(domain, id_)}")
         except InputError as error:
             raise Damaged(str(error)) from error
 
     def _parse_labels(self, domain: str, content: bytes) -> Taught:
         try:
-            return taught.from_record(_object(content), where=f"{self.url}/{_labels_path(domain)}")
+            return taught.from_record(json_object(content), where=f"{self.url}/{_labels_path(domain)}")
         except InputError as error:
             raise Damaged(str(error)) from error
 
@@ -316,14 +315,6 @@ def _left_out(present: Example, change: Change) -> bool:
 
 def _changed(found: int, expected: int) -> str:
     return f"found revision {found}, expected {expected}: it was changed meanwhile"
-
-
-def _object(content: bytes) -> Mapping[str, object]:
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _items(domain: str) -> str:

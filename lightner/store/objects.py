@@ -6,6 +6,7 @@ The only file that knows obstore. It knows nothing of prompts.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import random
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
@@ -41,6 +42,15 @@ _TAKEN = (AlreadyExistsError, PreconditionError)
 _UNSUPPORTED = (NotSupportedError, NotImplementedError)
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """The JSON object in an object's content; empty where there is anything else, which has none of the keys wanted."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class RegistryUnavailable(RuntimeError):  # noqa: N818

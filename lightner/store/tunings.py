@@ -22,7 +22,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from lightner.store.objects import Objects, open_objects
+from lightner.store import example
+from lightner.store.objects import Objects, json_object, open_objects
 from lightner.types import InputError, check_name
 
 ID = re.compile(r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}")
@@ -124,7 +125,7 @@ class Tunings:
         record = Record(id_, domain, dict(options), who, started, attempted=started)
 
         def change(content: bytes | None) -> bytes | None:
-            present = None if content is None else _object(content).get("id")
+            present = None if content is None else json_object(content).get("id")
             if present == id_:
                 return None
             if isinstance(present, str) and not self._is_over(domain, present):
@@ -145,7 +146,7 @@ class Tunings:
     def current(self, domain: str) -> Record | None:
         """The tuning that had the domain's turn last; None before the first."""
         stored = self._objects.get(f"{check_name(domain, 'domain')}/tunings/current.json", _MAX_BYTES)
-        id_ = None if stored is None else _object(stored.content).get("id")
+        id_ = None if stored is None else json_object(stored.content).get("id")
         try:
             return self.record(domain, id_) if isinstance(id_, str) else None
         except UnknownTuning:
@@ -190,8 +191,7 @@ class Tunings:
 
         def change(now: Record) -> Record:
             won[:] = [now.attempt == after and now.ended is None]
-            attempted = datetime.now(UTC).isoformat(timespec="microseconds")
-            return replace(now, attempt=after + 1, attempted=attempted) if won[0] else now
+            return replace(now, attempt=after + 1, attempted=example.now()) if won[0] else now
 
         record = self._changed(domain, id_, change)
         return record if won[0] else None
@@ -238,7 +238,7 @@ class Tunings:
 
     def _read(self, domain: str, id_: str, name: str) -> dict[str, Any] | None:
         stored = self._objects.get(_path(domain, id_, name), _MAX_BYTES)
-        return None if stored is None else _object(stored.content)
+        return None if stored is None else json_object(stored.content)
 
     def _refuse(self, domain: str, id_: str) -> NoReturn:
         raise UnknownTuning(f"{self._objects.url}: found no tuning {id_} of domain {domain!r}, expected one")
@@ -264,17 +264,9 @@ def _to_json(record: Record) -> bytes:
 
 
 def _record(content: bytes) -> Record:
-    found = _object(content)
+    found = json_object(content)
     try:
         ended = found.get("ended")
         return Record(**{**found, "ended": None if ended is None else Ending(ended)})
     except (TypeError, ValueError) as error:
         raise InputError(f"tuning: found no record ({error}), expected one as this package writes it") from error
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lightner.types import Sentence, Span
-from lightner.words import Word, join_words, place_words, split_words
+from lightner.words import Word, placed_words, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,8 @@ class Document:
     def of(cls, sentence: Sentence) -> Document:
         """A sentence as it was read: with its text, if it had one."""
         spans = tuple((span, sentence.scores.get(span)) for span in sentence.spans)
-        words = place_words(sentence.text, sentence.words) if sentence.text else None
-        if words is None:
-            text, words = join_words(sentence.words)
-            return cls(text, words, spans, sentence.place, own_text=False)
-        return cls(sentence.text, words, spans, sentence.place)
+        text, words = placed_words(sentence)
+        return cls(text, words, spans, sentence.place, own_text=text == sentence.text)
 
     @property
     def sentence(self) -> Sentence:
