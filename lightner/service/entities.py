@@ -162,10 +162,11 @@ def _entities(
 ) -> list[FoundEntity] | list[GroupedEntity]:
     least = Thresholds(request.threshold, request.thresholds)
     kept = [each for each in tagged.entities if least.keeps(each, answer.calibration)]
-    return list(map(_grouped, kept)) if request.output == "entity_group" else list(map(_found, kept))
+    return list(map(_grouped, kept)) if request.output == "entity_group" else list(map(found_entity, kept))
 
 
-def _found(each: Entity) -> FoundEntity:
+def found_entity(each: Entity) -> FoundEntity:
+    """An entity as answers have it."""
     return FoundEntity(
         start=each.start,
         end=each.end,

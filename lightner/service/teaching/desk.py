@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -93,6 +94,15 @@ async def asked(domain: str, work: Callable[[], T], *, field: str = "body") -> T
         _log.error("examples of %s are damaged: %s", domain, error)
         detail = "an object of this domain's examples is damaged; the server's log names it"
         raise ProblemError(problems.of_status(HTTPStatus.BAD_GATEWAY, detail, kind="damaged-example")) from error
+    except InputError as error:
+        raise ProblemError(wrong(str(error), field)) from error
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """Raise an InputError within as the problem of this part of a request."""
+    try:
+        yield
     except InputError as error:
         raise ProblemError(wrong(str(error), field)) from error
 

@@ -13,7 +13,7 @@ from lightner.service.messages import Reason, Refusal
 from lightner.service.middleware import AnnotateRoute, key_name
 from lightner.service.openapi import ANNOTATE_KEY, DomainPath, conflicts, documented
 from lightner.service.problems import ProblemError
-from lightner.service.teaching.desk import Desk, asked, wrong
+from lightner.service.teaching.desk import Desk, about, asked
 from lightner.service.teaching.forms import example_answer, labels_answer, labels_of, marks_of, whole_example
 from lightner.service.teaching.schemas import (
     ID_PATTERN,
@@ -47,7 +47,7 @@ from lightner.store.examples import Change, counted
 from lightner.store.lineage import recogniser
 from lightner.store.registry import UnknownPrompt
 from lightner.store.taught import Taught
-from lightner.types import InputError, Sentence
+from lightner.types import Sentence
 from lightner.words import in_parts, sentence_ranges, split_words
 
 IdPath = Annotated[str, Path(pattern=ID_PATTERN, description="id of an example")]
@@ -207,12 +207,9 @@ def _made(request: AddRequest, *, who: str) -> Iterator[Example]:
     when, place = example.now(), 0
     for number, given in enumerate(request.examples):
         for text in _sentences(given.text) if request.split else [given.text]:
-            try:
-                yield _example(given, text, who=who, when=when, place=place)
-            except InputError as error:
-                message = str(error)
-                path = f"body.examples.{number}"
-                raise ProblemError(wrong(message, path)) from error
+            with about(f"body.examples.{number}"):
+                made = _example(given, text, who=who, when=when, place=place)
+            yield made
             place += 1
 
 
@@ -240,10 +237,8 @@ def _check_labels(given: NewExample, names: Sequence[str], place: int) -> None:
 
 
 def _check_known(marks: Sequence[example.Mark], names: Sequence[str], field: str) -> None:
-    try:
+    with about(field):
         example.check_labels(marks, names)
-    except InputError as error:
-        raise ProblemError(wrong(str(error), field)) from error
 
 
 def _learned(desk: Desk, domain: str) -> Callable[[Sentence], bool]:

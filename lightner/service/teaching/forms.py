@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lightner.service.schemas import FoundEntity
+from lightner.service.entities import found_entity
 from lightner.service.teaching.proposals import Proposed
 from lightner.service.teaching.schemas import (
     ExampleAnswer,
@@ -84,10 +84,7 @@ def whole_example(example: Example, proposed: Proposed | None) -> WholeExample:
 def _proposals(proposed: Proposed | None) -> Proposals | None:
     if proposed is None:
         return None
-    entities = [
-        FoundEntity(start=each.start, end=each.end, text=each.text, label=each.label, score=each.score)
-        for each in proposed.tagged.entities
-    ]
+    entities = list(map(found_entity, proposed.tagged.entities))
     return Proposals(prompt_version=proposed.version, certainty=proposed.certainty, entities=entities)
 
 

@@ -19,7 +19,7 @@ from lightner.service.openapi import ANNOTATE_KEY, DomainPath, conflicts
 from lightner.service.problems import ProblemError, answered
 from lightner.service.teaching import annotated, tunings
 from lightner.service.teaching.annotated import Interface, interface_of
-from lightner.service.teaching.desk import Desk, add_labels, asked, wrong
+from lightner.service.teaching.desk import Desk, about, add_labels, asked, wrong
 from lightner.service.teaching.examples import COMMON, known_labels
 from lightner.service.teaching.label_studio_schemas import (
     AnnotationForm,
@@ -37,7 +37,6 @@ from lightner.service.teaching.proposals import Proposed
 from lightner.service.teaching.schemas import ChangedProblem
 from lightner.service.teaching.tuning_schemas import TuningRequest
 from lightner.store.example import Example, labels_in
-from lightner.types import InputError
 
 PATH = "/v1/domains/{domain}/label-studio"
 _MADE = frozenset({"ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED"})
@@ -64,7 +63,8 @@ def _connecting(routes: APIRouter, desk: Desk) -> None:
     @routes.post(f"{PATH}/setup", responses=conflicts(ChangedProblem))
     async def label_studio_setup(domain: DomainPath, request: SetupRequest, caller: Request) -> SetupAnswer:
         """Connect a project. Labels of its interface that the domain lacks are added to the domain's."""
-        interface = _interface(request.interface, "body.schema")
+        with about("body.schema"):
+            interface = interface_of(request.interface)
         await add_labels(desk, domain, interface.labels, who=key_name(caller))
         return SetupAnswer(model_version=_named(await desk.proposer.present(domain, await desk.labels(domain))))
 
@@ -74,7 +74,8 @@ def _predicting(routes: APIRouter, desk: Desk) -> None:
     async def label_studio_predict(domain: DomainPath, request: PredictRequest) -> PredictAnswer:
         """What the live prompt finds in the tasks, or without one the labels alone. A text that the backbone cannot
         read has no results."""
-        interface = _interface(request.label_config, "body.label_config")
+        with about("body.label_config"):
+            interface = interface_of(request.label_config)
         texts = [_text(interface, task, f"body.tasks.{place}") for place, task in enumerate(request.tasks)]
         taught = await known_labels(desk, domain)
         answer = answered(await desk.proposer.read(domain, taught, texts))
@@ -112,16 +113,13 @@ async def _feed(desk: Desk, domain: str, request: WebhookRequest, *, who: str) -
     made, tasks = _listed(request.annotation), _listed(request.task)
     if request.project is None or len(made) != len(tasks) or not made:
         raise ProblemError(wrong("found no annotation with its task and project, expected them as the payload", "body"))
-    interface = _interface(request.project.label_config, "body.project.label_config")
+    with about("body.project.label_config"):
+        interface = interface_of(request.project.label_config)
     given: list[Example] = []
     for place, (annotation, task) in enumerate(zip(made, tasks, strict=True)):
-        text = _text(interface, task, f"body.task.{place}")
-        try:
-            given.append(
-                annotated.example_of(text, annotation.model_dump(), who=who, source=_source(request, annotation))
-            )
-        except InputError as error:
-            raise ProblemError(wrong(str(error), f"body.annotation.{place}")) from error
+        text, source = _text(interface, task, f"body.task.{place}"), _source(request, annotation)
+        with about(f"body.annotation.{place}"):
+            given.append(annotated.example_of(text, annotation.model_dump(), who=who, source=source))
     new = await add_labels(desk, domain, labels_in(given), who=who)
 
     def keep() -> list[Example]:
@@ -144,18 +142,9 @@ def _predictions(answer: Answer, texts: Sequence[str], interface: Interface, ver
     return predictions
 
 
-def _interface(config: str, field: str) -> Interface:
-    try:
-        return interface_of(config)
-    except InputError as error:
-        raise ProblemError(wrong(str(error), field)) from error
-
-
 def _text(interface: Interface, task: TaskForm, field: str) -> str:
-    try:
+    with about(field):
         return interface.text(task.data, field)
-    except InputError as error:
-        raise ProblemError(wrong(str(error), field)) from error
 
 
 def _source(request: WebhookRequest, annotation: AnnotationForm) -> str:
