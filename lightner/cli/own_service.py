@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lightner.cli import values
+from lightner.cli.parameters import Decorated, Parsed
 from lightner.types import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +22,28 @@ if TYPE_CHECKING:
     from lightner.service.settings import Settings
 
 _LOOK_S = 0.2
+
+
+def listen_options(function: Decorated) -> Decorated:
+    """`--host` and `--port`."""
+    port = click.option(
+        "--port", type=Parsed(values.at_least(0)), default=8000, metavar="N", help="0 is any free one (default: 8000)"
+    )
+    host = click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: 127.0.0.1)")
+    return host(port(function))
+
+
+def must_have_ray() -> None:
+    """Raise ModuleNotFoundError where Ray is not installed, before anything else is done."""
+    if importlib.util.find_spec("ray") is None:
+        raise ModuleNotFoundError("no ray", name="ray")
+
+
+def must_see_gpu() -> None:
+    """Raise InputError where this process sees no GPU."""
+    from lightner.jobs import devices  # with torch, which this process does not need otherwise
+
+    devices.device(gpu=True)
 
 
 def machine_cpus() -> int:

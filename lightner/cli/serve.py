@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import click
 
-from lightner.cli import values
-from lightner.cli.own_service import machine_cpus, serve_here
-from lightner.cli.parameters import Command, OneOf, Parsed, backbone_option, example, registry_option
+from lightner.cli.own_service import listen_options, machine_cpus, must_have_ray, must_see_gpu, serve_here
+from lightner.cli.parameters import Command, OneOf, backbone_option, example, registry_option
 from lightner.jobs import command
 
 
@@ -19,10 +17,7 @@ from lightner.jobs import command
 )
 @registry_option
 @backbone_option
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: 127.0.0.1)")
-@click.option(
-    "--port", type=Parsed(values.at_least(0)), default=8000, metavar="N", help="0 is any free one (default: 8000)"
-)
+@listen_options
 @click.option("--gpu", is_flag=True, help="compute on a GPU")
 @click.option(
     "--dtype", type=OneOf(["float32", "bfloat16"]), default="float32", help="of the weights (default: float32)"
@@ -33,8 +28,7 @@ def serve(host: str, port: int, gpu: bool, **given: Any) -> int:
     Starts its own Ray and stops all that it started. Callers need a key if LIGHTNER_READ_KEY is set (docs/serving.md).
     On a cluster: `serve deploy serve/config.yaml`.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise ModuleNotFoundError("no ray", name="ray")
+    must_have_ray()
     return command.exit_status(lambda: _serve(host, port, gpu=gpu, **given), RuntimeError)
 
 
@@ -45,9 +39,7 @@ def _serve(host: str, port: int, *, gpu: bool, **given: Any) -> None:
     registry = Registry.open(given["registry"]).must_exist()
     domains = registry.domains()
     if gpu:
-        from lightner.jobs import devices  # with torch, which this process does not need otherwise
-
-        devices.device(gpu=True)
+        must_see_gpu()
     cpus = machine_cpus()
     settings = Settings(
         registry=registry.url,

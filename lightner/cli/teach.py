@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 import webbrowser
@@ -12,7 +11,7 @@ from urllib.parse import quote
 import click
 
 from lightner.cli import values
-from lightner.cli.own_service import machine_cpus, serve_here
+from lightner.cli.own_service import listen_options, machine_cpus, must_have_ray, must_see_gpu, serve_here
 from lightner.cli.parameters import Command, Parsed, backbone_option, example, registry_option
 from lightner.jobs import command
 
@@ -33,10 +32,7 @@ _KEY_BYTES = 24
     metavar="URL",
     help="checkpoints of tunings (default: ~/.lightner/runs)",
 )
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: 127.0.0.1)")
-@click.option(
-    "--port", type=Parsed(values.at_least(0)), default=8000, metavar="N", help="0 is any free one (default: 8000)"
-)
+@listen_options
 @click.option("--gpu", is_flag=True, help="tune on a GPU; the service computes on the CPU")
 @click.option("--no-browser", is_flag=True, help="only print the address")
 def teach(**given: Any) -> int:
@@ -45,8 +41,7 @@ def teach(**given: Any) -> int:
     Starts its own Ray and the service on a registry that may be empty, prints the address with the key that opens it,
     opens the browser there, and ends with Ctrl-C or SIGTERM.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise ModuleNotFoundError("no ray", name="ray")
+    must_have_ray()
     return command.exit_status(lambda: _teach(**given), RuntimeError)
 
 
@@ -58,9 +53,7 @@ def _teach(*, host: str, port: int, gpu: bool, no_browser: bool, **given: Any) -
     registry = Registry.open(given["registry"])
     registry.must_be_writable()
     if gpu:
-        from lightner.jobs import devices  # with torch, which this process does not need otherwise
-
-        devices.device(gpu=True)
+        must_see_gpu()
     # Ray's processes inherit it; in their configuration it would be shown to whoever may see that.
     key = os.environ.setdefault(_KEY, secrets.token_urlsafe(_KEY_BYTES))
     check_key(key, _KEY)
