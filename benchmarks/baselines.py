@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks import report
 from benchmarks.few_shot import spread
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of
 from lightner.evaluation.metrics import score
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone, batching
@@ -52,9 +52,7 @@ def main() -> None:
     learners: dict[str, Learner] = {"fine_tuning": fine_tune, "token_classifier": classify_tokens}
     about = report.circumstances(backbone.load(options.backbone))
     rows: list[dict[str, Any]] = []
-    for text in options.sets:
-        name, files = report.named_files(text)
-        train, test = map(read, files)
+    for name, (train, test) in report.labelled_sets(options.sets):
         for method in options.methods:
             runs = [
                 choose_and_learn(options.backbone, learners[method], RATES[method], train, test, seed)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
@@ -36,9 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     base = backbone.load(options.backbone)
     rows = []
-    for text in options.sets:
-        name, files = report.named_files(text)
-        train, test = map(read, files)
+    for name, (train, test) in report.labelled_sets(options.sets):
         rows.append(measure(base, name, train, test, options.seeds))
         print(json.dumps({key: value for key, value in rows[-1].items() if key != "runs"}), flush=True)
         report.write({**report.circumstances(base), "rows": rows}, options.out)

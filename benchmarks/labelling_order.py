@@ -14,11 +14,12 @@ import json
 import random
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from benchmarks import report
-from lightner.data.formats import labels_of, read
+from lightner.data.active_learning import choose
+from lightner.data.formats import labels_of
 from lightner.evaluation.scoring import evaluate
-from lightner.jobs.suggest import choose
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
@@ -40,10 +41,8 @@ def main() -> None:
     parser.add_argument("--backbone")
     options = parser.parse_args()
     base = backbone.load(options.backbone)
-    rows = []
-    for text in options.sets:
-        name, files = report.named_files(text)
-        pool, test = map(read, files)
+    rows: list[dict[str, Any]] = []
+    for name, (pool, test) in report.labelled_sets(options.sets):
         runs = [
             measure(base, pool, test, seed, numbers=options.numbers, most=options.pool) for seed in range(options.seeds)
         ]
@@ -100,8 +99,8 @@ def suggested(base: Backbone, prompt: Prompt, left: Sequence[Sentence], count: i
     """Places of the sentences that `lightner suggest` would name first."""
     windowed = [WindowedText.of(as_given(sentence), prompt.reach) for sentence in left]
     readings = read_texts(base, [(prompt, each) for each in windowed])
-    words = [frozenset(word.casefold() for word in sentence.words) for sentence in left]
-    return choose([(each, reading.mean_log_p) for each, reading in zip(words, readings, strict=True)], count)
+    pairs = zip(left, readings, strict=True)
+    return choose([(sentence.words, reading.mean_log_p) for sentence, reading in pairs], count)
 
 
 def mean(runs: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:

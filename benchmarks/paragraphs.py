@@ -19,7 +19,7 @@ from itertools import accumulate
 from typing import Any, TypeAlias
 
 from benchmarks import report
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
@@ -47,9 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     base = backbone.load(options.backbone)
     rows = []
-    for text in options.sets:
-        name, files = report.named_files(text)
-        train, test = map(read, files)
+    for name, (train, test) in report.labelled_sets(options.sets):
         rows.append({"name": name, **mean([measure(base, train, test, seed) for seed in range(options.seeds)])})
         print(json.dumps(rows[-1]), flush=True)
     report.write({**report.circumstances(base), "seeds": options.seeds, "rows": rows}, options.out)

@@ -10,13 +10,15 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lightner.data.formats import read
 from lightner.model.backbone import Backbone
+from lightner.types import Sentence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXAMPLE = CHECKOUT / "examples" / "recipes"
@@ -35,6 +37,13 @@ def named_files(text: str) -> tuple[str, list[str]]:
     """Name and files of `NAME=FILE:FILE`."""
     name, _, files = text.partition("=")
     return name, files.split(":")
+
+
+def labelled_sets(given: Sequence[str]) -> Iterator[tuple[str, list[tuple[Sentence, ...]]]]:
+    """Of each `NAME=FILE:FILE` the name, and the sentences of its files."""
+    for text in given:
+        name, files = named_files(text)
+        yield name, list(map(read, files))
 
 
 def circumstances(base: Backbone | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks import report
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of
 from lightner.evaluation.calibration import Guess, bins, calibrate, expected_error
 from lightner.evaluation.scoring import evaluate_guesses
 from lightner.model import backbone
@@ -38,9 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     base = backbone.load(options.backbone)
     rows = []
-    for text in options.sets:
-        name, files = report.named_files(text)
-        train, test = map(read, files)
+    for name, (train, test) in report.labelled_sets(options.sets):
         runs = [measure(base, train, test, seed) for seed in range(options.seeds)]
         means = {figure: round(statistics.mean(run[figure] for run in runs), 1) for figure in FIGURES}
         rows.append({"name": name, **means, "runs": runs})

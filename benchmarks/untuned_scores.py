@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from lightner.data.formats import labels_of, read
+from benchmarks.zero_shot import in_words
 from lightner.evaluation.calibration import Guess, bins, expected_error
 from lightner.evaluation.scoring import evaluate_guesses
 from lightner.jobs.pretrain_worker import left_out
@@ -27,7 +27,7 @@ from lightner.model.backbone import Backbone
 from lightner.model.starts import untuned_prompt
 from lightner.pretraining import open_text
 from lightner.pretraining.development import developed, zero_shot
-from lightner.types import Calibration, LabelSet, Sentence
+from lightner.types import Calibration, Sentence
 
 
 def main() -> None:
@@ -53,18 +53,15 @@ def main() -> None:
     guesses = [guess for sets in kept_out.values() for each in sets for guess in zero_shot(base, each).guesses]
     rows = [{"name": "development", **errors(guesses, found.calibration)}]
     words = json.loads(options.words.read_text(encoding="utf-8"))
-    for text in options.files:
-        name, [file] = report.named_files(text)
-        rows.append({"name": name, **errors(guessed(base, read(file), words), found.calibration)})
+    for name, [sentences] in report.labelled_sets(options.files):
+        rows.append({"name": name, **errors(guessed(base, sentences, words), found.calibration)})
         print(json.dumps(rows[-1]), flush=True)
     report.write({**report.circumstances(base), "f1": found.f1, **fitted, "rows": rows}, options.out)
 
 
 def guessed(base: Backbone, sentences: Sequence[Sentence], words: dict[str, list[str]]) -> tuple[Guess, ...]:
     """What the untuned prompt of the sentences' labels finds, with raw scores."""
-    names = labels_of(sentences)
-    labels = LabelSet.of(names, {name: words[name] for name in names if name in words})
-    return evaluate_guesses(base, untuned_prompt(base, labels), sentences).guesses
+    return evaluate_guesses(base, untuned_prompt(base, in_words(sentences, words)), sentences).guesses
 
 
 def errors(guesses: Sequence[Guess], calibration: Calibration) -> dict[str, Any]:

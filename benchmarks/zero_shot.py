@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from lightner.data.formats import labels_of, read
+from lightner.data.formats import labels_of
 from lightner.evaluation.reports import rows_of
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
@@ -41,9 +41,8 @@ def main() -> None:
     words = json.loads(options.words.read_text(encoding="utf-8")) if options.words else {}
     seen = seen_types(options.open, options.sets)
     rows = []
-    for text in options.files:
-        name, [file] = report.named_files(text)
-        rows.append({"name": name, **measure(base, read(file), words, seen)})
+    for name, [sentences] in report.labelled_sets(options.files):
+        rows.append({"name": name, **measure(base, sentences, words, seen)})
         print(json.dumps({key: value for key, value in rows[-1].items() if key != "labels"}), flush=True)
     report.write({**report.circumstances(base), "rows": rows}, options.out)
 
@@ -52,8 +51,7 @@ def measure(
     base: Backbone, sentences: Sequence[Sentence], words: dict[str, list[str]], seen: frozenset[Words]
 ) -> dict[str, Any]:
     """Precision, recall and F1 in percent, those of each label, and the share of mentions whose label was seen."""
-    names = labels_of(sentences)
-    labels = LabelSet.of(names, {name: words[name] for name in names if name in words})
+    labels = in_words(sentences, words)
     scores = evaluate(base, label_prompt(base, labels), sentences)
     total = scores.micro
     known = {name for name, own in zip(labels.names, labels.words, strict=True) if lowered(own) in seen}
@@ -66,6 +64,12 @@ def measure(
         "seen": round(100 * sum(label in known for label in mentions) / len(mentions), 1) if seen else None,
         "labels": {row.name: round(100 * row.f1, 1) for row in rows_of(scores).types},
     }
+
+
+def in_words(sentences: Sequence[Sentence], words: dict[str, list[str]]) -> LabelSet:
+    """The labels of the sentences, in these words where a name is no words."""
+    names = labels_of(sentences)
+    return LabelSet.of(names, {name: words[name] for name in names if name in words})
 
 
 def seen_types(openly: Path | None, sets: Path | None) -> frozenset[Words]:

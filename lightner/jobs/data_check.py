@@ -47,13 +47,10 @@ def run(options: CheckOptions) -> None:
 
 def check(options: CheckOptions) -> Check:
     """Read the files and inspect them as tuning does. Raises InputError."""
-    files = {
-        name: read_corpus(file, columns=options.columns, repairs=options.repairs)
-        for name, file in (("train", options.file), ("dev", options.dev), ("test", options.test))
-        if file is not None
-    }
-    texts = files["train"].sentences
-    dev, test = (files[name].sentences if name in files else () for name in ("dev", "test"))
+    given = [(file, _corpus(options, file)) for file in (options.file, options.dev, options.test) if file is not None]
+    corpora = dict(given)
+    texts = corpora[options.file].sentences
+    dev, test = (() if file is None else corpora[file].sentences for file in (options.dev, options.test))
     everything = tuple(part for text in texts for part in in_parts(text))
     words = described(label_words=options.label_words, descriptions=options.descriptions)
     tokenizer = backbone.load(options.backbone).tokenizer
@@ -62,13 +59,12 @@ def check(options: CheckOptions) -> Check:
     labels = LabelSet.of(labels_of([*everything, *dev]), words)
     report = replace(report, warnings=(*inspection.cut_warnings(texts, everything), *report.warnings))
     report = reading.with_warnings(report, coverage, labels=labels, tokenizer=tokenizer)
-    read = tuple(
-        line
-        for name, file in (("train", options.file), ("dev", options.dev), ("test", options.test))
-        if file is not None
-        for line in files[name].said(file)
-    )
-    return Check(options.file, files["train"], read, report, _lengths(texts), coverage)
+    read = tuple(line for file, corpus in given for line in corpus.said(file))
+    return Check(options.file, corpora[options.file], read, report, _lengths(texts), coverage)
+
+
+def _corpus(options: CheckOptions, file: str) -> Corpus:
+    return read_corpus(file, columns=options.columns, repairs=options.repairs)
 
 
 def describe(checked: Check) -> str:

@@ -53,9 +53,8 @@ def suggest(options: SuggestOptions) -> None:
     if not new:
         raise InputError(f"{options.texts}: found no text that {options.domain} has not learned from, expected some")
     readings = read_texts(base, [(prompt, each) for each in new])
-    chosen = choose(
-        [(_words(each), reading.mean_log_p) for each, reading in zip(new, readings, strict=True)], options.n
-    )
+    words = [[word.text for word in each.words] for each in new]
+    chosen = choose([(each, reading.mean_log_p) for each, reading in zip(words, readings, strict=True)], options.n)
     found_by = f"{options.domain} {version}"
     suggested = [_suggested(new[place], readings[place], found_by) for place in chosen]
     content = text_of(suggested, options.to, name=options.out or "suggestions")
@@ -80,10 +79,6 @@ def _forms(text: WindowedText) -> Iterator[list[tuple[str, ...]]]:
         yield [words]
         yield [part.words for part in in_parts(Sentence(words))]
     yield [tuple(word.text for word in text.words[start:end]) for start, end in sentence_ranges(text.text, text.words)]
-
-
-def _words(text: WindowedText) -> frozenset[str]:
-    return frozenset(word.text.casefold() for word in text.words)
 
 
 def _distinct(texts: Sequence[WindowedText]) -> list[WindowedText]:

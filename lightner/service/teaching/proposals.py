@@ -114,5 +114,5 @@ def _certainty(mean_log_p: float | None) -> float | None:
     return None if mean_log_p is None else math.exp(mean_log_p)
 
 
-def _words(each: Example) -> frozenset[str]:
-    return frozenset(word.text.casefold() for word in split_words(each.text))
+def _words(each: Example) -> list[str]:
+    return [word.text for word in split_words(each.text)]
