@@ -69,6 +69,8 @@ def _check_target(source: Path, target: Path, form: str) -> None:
     folder = form == DATASETS and target.suffix.lower() != ".parquet"
     if target.exists() and (folder or target.is_dir()):
         raise InputError(f"{target}: found a folder or file that exists, expected the name of a new one")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target}: found a device or pipe, expected the name of a file, which is read back")
     for path in [target, *([target.with_suffix(".txt")] if form == BRAT else [])]:
         if path.exists() and source.exists() and path.samefile(source):
             raise InputError(f"{path}: found the file that is read, expected another one")

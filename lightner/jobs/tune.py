@@ -70,12 +70,14 @@ def _tune_domain(options: TuneOptions, recorder: Recorder | None) -> Mapping[str
     _refuse_unlearnable(options.domain, base, material, choices)
     if any(sources):
         say("starting from " + " or ".join(source.reference if source else "label words alone" for source in sources))
+    leaks = _leaks(material, choices)
+    for warning in leaks:
+        say(f"warning: {warning}")
     if options.dry_run:
         plans = [choice.plan for choice in choices]
         say(dry_run.describe(material, plans, dry_run.measure(base, material, plans)))
         return None
-    warnings = _warnings(material, choices)
-    for warning in warnings:
+    for warning in material.report.warnings:
         say(f"warning: {warning}")
     registry = Registry.open(options.registry)
     key = run_key(material, choices, base.fingerprint)
@@ -86,7 +88,7 @@ def _tune_domain(options: TuneOptions, recorder: Recorder | None) -> Mapping[str
     outcome = _tune(options, material, choices, base=base, key=key, live=live, recorder=recorder)
     if recorder:
         recorder.begin(recording.PUBLISHING, rounds=0)
-    data = {**material.source, "warnings": warnings}
+    data = {**material.source, "warnings": (*material.report.warnings, *leaks)}
     made = publish.make(options.domain, base, outcome, key=key, budget=options.budget_minutes, source=data)
     finished = finish.finish(made, outcome.final, material.test, base)
     if material.test:
@@ -225,10 +227,10 @@ def _with_reading_checked(material: Material, base: Backbone) -> Material:
     return replace(material, report=report)
 
 
-def _warnings(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
-    """Warnings about the data, and about the sources of the trials."""
+def _leaks(material: Material, choices: Sequence[Choice]) -> tuple[str, ...]:
+    """Warnings about sources of the trials that have learned from sentences that trials are measured on."""
     tried = list(dict.fromkeys(choice.source for choice in choices))
-    return *material.report.warnings, *sources.warnings(tried, measured=len(held_in(material.folds)))
+    return sources.warnings(tried, measured=len(held_in(material.folds)))
 
 
 def _refuse_unlearnable(domain: str, base: Backbone, material: Material, choices: Sequence[Choice]) -> None:

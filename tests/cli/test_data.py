@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -147,6 +148,7 @@ def test_lines_of_one_text_are_sentences_in_brat(texts: Path, capsys: pytest.Cap
         (["out.conll", "--lossless"], "out.conll: found that it would differ as conll, read back, in white space and"),
         (["folder", "--to", "datasets"], "folder: found a folder or file that exists, expected the name of a new one"),
         (["out.x", "--to", "brat"], "out.x: found suffix '.x', expected '.ann' for BRAT"),
+        (["pipe", "--to", "conll"], "pipe: found a device or pipe, expected the name of a file, which is read back"),
         (["none/out.conll"], "none/out.conll: found 'No such file or directory', expected a place to write to"),
     ],
 )
@@ -154,8 +156,10 @@ def test_a_refused_conversion_writes_nothing(
     texts: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("folder").mkdir()
+    os.mkfifo("pipe")
     before = texts.read_text()
     assert main(["data", "convert", str(texts), *words]) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
-    assert {path.name for path in Path.cwd().iterdir()} == {"folder", "texts.jsonl"}
+    assert {path.name for path in Path.cwd().iterdir()} == {"folder", "pipe", "texts.jsonl"}
+    assert Path("pipe").is_fifo()
     assert texts.read_text() == before

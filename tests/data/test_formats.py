@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -294,6 +295,15 @@ def test_a_reader_during_a_write_sees_the_whole_old_file(
         write(path, [PLAIN, NEIGHBOURS])
         assert reader.read() == before
     assert read(path) == (PLAIN, NEIGHBOURS)
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    with ThreadPoolExecutor() as readers:
+        content = readers.submit(pipe.read_text)
+        write_conll(pipe, [PLAIN])
+        assert content.result(timeout=30) == "it\tO\nrains\tO\n"
+    assert pipe.is_fifo()
 
 
 def test_written_columns_are_iob2(tmp_path: Path) -> None:

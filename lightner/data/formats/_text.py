@@ -61,7 +61,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_bytes(target: Path, content: bytes) -> None:
-    """Writes a file in one step, as `write_text` does."""
+    """Writes a file in one step, as `write_text` does; into a device or pipe, which a new file would remove, directly."""
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        target.write_bytes(content)
+        return
     # Not tempfile: its files are readable by their owner only, and the mode would survive the rename.
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
