@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # Logical CPUs: enough for a service, or for two trials of one worker each, on any number of real ones.
 CPUS = 4
-OBJECT_STORE_BYTES = 200 * 2**20
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -63,38 +62,23 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def local_ray() -> Iterator[LocalRay]:
-    """A Ray with a dashboard whose processes can import this checkout; this process is connected to it."""
-    import ray
-
-    # A socket's path may have 107 bytes: the usual folder for temporary files may be too long.
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("RAY_ADDRESS", raising=False)
-        environment.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
-        context = ray.init(
-            address="local",
-            num_cpus=CPUS,
-            num_gpus=0,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=True,
-            dashboard_port=free_port(),
-            log_to_driver=False,
-            _temp_dir=folder,
-        )
-        try:
-            yield LocalRay(context.address_info["address"], f"http://{context.dashboard_url}")
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
 def head() -> Iterator[local.Head]:
-    """A private Ray as a job starts one; this process is not connected to it."""
-    started = local.start()
+    """A private Ray as a job starts one, for all tests of this process; its processes can import this checkout."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
+        started = local.start(cpus=CPUS)
     yield started
     local.stop(started)
+
+
+@pytest.fixture(scope="session")
+def local_ray(head: local.Head) -> Iterator[LocalRay]:
+    """The same Ray, to which this process is connected."""
+    import ray
+
+    ray.init(address=head.address, log_to_driver=False, logging_level="ERROR")
+    yield LocalRay(head.address, head.dashboard)
+    ray.shutdown()
 
 
 def free_port() -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from typing import Any
 
@@ -27,9 +29,16 @@ def asked(*extras: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """What is installed, by the packages that it has; read once, since it takes seconds."""
+    return packages_distributions()
+
+
+@cache
 def imported(*rooms: str) -> dict[str, str]:
     """Packages that modules in these rooms import, wherever in them, with their distributions."""
-    known = packages_distributions()
+    known = distributions()
     names = {name.split(".")[0] for path in FILES if room(path) in rooms for name in names_in(path)}
     return {name: canonicalize_name(known[name][0]) for name in names - {*sys.stdlib_module_names, "lightner"}}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,13 +35,6 @@ PASSAGE = {
     "entities": [[0, 3, ["cook", "person"]], [10, 14, ["food"]]],
 }
 GROUP = {"labels": {"food": ["dish"]}, "sentences": [{"text": "Ada likes soup.", "entities": [[10, 14, "food"]]}]}
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    head = local.start()
-    yield head.address
-    local.stop(head)
 
 
 def marked_tokenizer() -> PreTrainedTokenizerFast:
@@ -84,18 +76,18 @@ def pretrain(folder: Path, address: str, steps: int, *more: str) -> subprocess.C
     )
 
 
-def test_a_run_with_relative_paths_is_resumed_by_a_longer_one(tmp_path: Path, address: str) -> None:
+def test_a_run_with_relative_paths_is_resumed_by_a_longer_one(tmp_path: Path, head: local.Head) -> None:
     write_material(tmp_path)
-    done = pretrain(tmp_path, address, 4)
+    done = pretrain(tmp_path, head.address, 4)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"checkpoint: {tmp_path / 'made'}" in done.stdout
     first = embedded.load(tmp_path / "made")
     assert first.default.length == 16
-    other = pretrain(tmp_path, address, 8, "--seed", "5", "--out", "other")
+    other = pretrain(tmp_path, head.address, 8, "--seed", "5", "--out", "other")
     assert other.returncode == 2
     assert "runs/pretrain: found a run that was begun with another --seed" in other.stderr
     assert not (tmp_path / "other").exists()
-    done = pretrain(tmp_path, address, 8)
+    done = pretrain(tmp_path, head.address, 8)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     curve = [json.loads(line) for line in (tmp_path / "made.curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in curve] == [2, 4, 6, 8]

@@ -100,37 +100,38 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(tmp_pat
     }
 
 
-def _worker(rank: int, folder: str, averages: bool) -> None:
+def noted(lines: list[Report]) -> Keep:
+    return lambda line, _: lines.append(line)
+
+
+def _worker(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    losses: list[float] = []
-
-    def keep(line: Report, save: Saver | None) -> None:
-        losses.append(line.loss)
 
     def exchanged(module: nn.Module) -> nn.Module:
         return DistributedDataParallel(module, find_unused_parameters=True)
 
-    workers = Workers(rank, 2, averages=averages) if averages else Workers(rank, 2, wrap=exchanged)
+    ways = {"averaged": Workers(rank, 2, averages=True), "exchanged": Workers(rank, 2, wrap=exchanged)}
     settings = PretrainSettings(steps=60, rate=2e-3, report_every=20, save_every=20, average_every=5)
-    made = run(settings, keep, workers=workers)
-    weights = {name: tensor.clone() for name, tensor in made.state_dict().items()}
-    torch.save({"losses": losses, "weights": weights}, f"{folder}/{rank}.pt")
+    for way, workers in ways.items():
+        lines: list[Report] = []
+        made = run(settings, noted(lines), workers=workers)
+        weights = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+        torch.save({"losses": [line.loss for line in lines], "weights": weights}, f"{folder}/{way}-{rank}.pt")
     dist.destroy_process_group()
 
 
-def curve(folder: Path, *, averages: bool) -> list[float]:
+def curve(folder: Path, way: str) -> list[float]:
     """Mean losses of two workers, which end with the same weights."""
-    folder.mkdir()
-    processes.spawn(_worker, args=(str(folder), averages), nprocs=2)
-    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = (torch.load(folder / f"{way}-{rank}.pt", weights_only=True) for rank in (0, 1))
     for name, tensor in first["weights"].items():
         torch.testing.assert_close(second["weights"][name], tensor, rtol=1e-5, atol=1e-6, msg=name)
     return [(one + other) / 2 for one, other in zip(first["losses"], second["losses"], strict=True)]
 
 
 def test_workers_that_average_learn_as_those_that_exchange_gradients(tmp_path: Path) -> None:
-    averaged, exchanged = curve(tmp_path / "averaged", averages=True), curve(tmp_path / "ddp", averages=False)
+    processes.spawn(_worker, args=(str(tmp_path),), nprocs=2)
+    averaged, exchanged = curve(tmp_path, "averaged"), curve(tmp_path, "exchanged")
     assert averaged[-1] < 0.8 * averaged[0]
     for one, other in zip(averaged, exchanged, strict=True):
         assert one == pytest.approx(other, rel=0.1)

@@ -19,7 +19,7 @@ from tests.support.paths import CHECKOUT
 
 PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
 WHOLE = f"{PIN[:-1]}, folds: 2, early_stopping: false}}"
-SLOW = "{steps: 120, rounds: 30, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
+SLOW = "{steps: 64, rounds: 16, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
 
 SENTENCES = (Sentence(("ada", "lives", "here"), (Span(0, 1, "person"),)),) * 2
 PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)

@@ -61,7 +61,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_bytes(target: Path, content: bytes) -> None:
-    """Writes a file in one step, as `write_text` does; into a device or pipe, which a new file would remove, directly."""
+    """Writes a file in one step, as `write_text` does; a device or pipe directly, which a new file would remove."""
     if target.exists() and not (target.is_file() or target.is_dir()):
         target.write_bytes(content)
         return

@@ -1,0 +1,130 @@
+"""Whether unlabelled sentences help: one round of self-training, measured on development sentences.
+
+    python -m benchmarks.self_training NAME=TRAIN:POOL[:DEV] [NAME=TRAIN:POOL[:DEV] ...] --seeds 3 --out FILE
+
+A prompt tuned by the rules on TRAIN (length 8, rate 0.01, no scan) reads the sentences of POOL without their labels.
+Those in which it found something, and is at least so sure of each entity (`--scores`, before calibration, which keeps
+their order), are learned from beside TRAIN, which is repeated until it is as long: each part has half of the weight.
+The second prompt begins anew and takes half as many steps more. F1 in percent on DEV, or on half of POOL that is drawn
+for it, and how many sentences were kept. Sets and seeds that FILE has are not measured again.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from lightner.data.formats import labels_of
+from lightner.evaluation.scoring import evaluate
+from lightner.model import backbone
+from lightner.model.backbone import Backbone
+from lightner.model.prompts import Prompt
+from lightner.tagger import WindowedText, read_texts
+from lightner.tuning import rules
+from lightner.tuning.training import fit
+from lightner.types import LabelSet, Sentence
+from lightner.words import as_given
+
+MORE_STEPS = 1.5
+READ, MEASURED = 200, 300
+"""At most so many sentences of POOL and of DEV."""
+
+
+def main() -> None:
+    """Measure every set and seed; write after each."""
+    parser = report.parser(__doc__, must_write=True)
+    parser.add_argument("sets", nargs="+", metavar="NAME=TRAIN:POOL[:DEV]")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scores", type=float, nargs="+", default=[0.5, 0.8, 0.95])
+    parser.add_argument("--backbone")
+    options = parser.parse_args()
+    base = backbone.load(options.backbone)
+    runs = measured_before(options.out)
+    for name, (train, pool, *dev) in report.labelled_sets(options.sets):
+        for seed in range(options.seeds):
+            if not any((run["name"], run["seed"]) == (name, seed) for run in runs):
+                parts = parted(train, pool, *dev, seed=seed)
+                runs.append({"name": name, "seed": seed, **measure(base, train, *parts, options.scores, seed=seed)})
+                print(json.dumps(runs[-1]), flush=True)
+                report.write({**report.circumstances(base), "means": means(runs), "runs": runs}, options.out)
+
+
+def measured_before(out: Path) -> list[dict[str, Any]]:
+    """The runs that the file has."""
+    return list(json.loads(out.read_text(encoding="utf-8"))["runs"]) if out.exists() else []
+
+
+def parted(
+    train: Sequence[Sentence], pool: Sequence[Sentence], dev: Sequence[Sentence] = (), *, seed: int
+) -> tuple[list[Sentence], list[Sentence]]:
+    """The sentences to read without labels and those to measure on; none is in both or in `train`."""
+    seen = {sentence.words for sentence in (*train, *dev)}
+    unseen = list({each.words: each for each in pool if each.words not in seen}.values())
+    random.Random(seed).shuffle(unseen)
+    half = len(unseen) if dev else len(unseen) // 2
+    return unseen[:half][:READ], [*dev, *unseen[half:]][:MEASURED]
+
+
+def measure(
+    base: Backbone,
+    train: Sequence[Sentence],
+    unlabelled: Sequence[Sentence],
+    dev: Sequence[Sentence],
+    scores: Sequence[float],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """The figures of one seed."""
+    plan = rules.plan(train, prompt_length=8, learning_rate=0.01, seed=seed)
+    longer = replace(plan, steps=round(MORE_STEPS * plan.steps))
+    labels = LabelSet.of(labels_of(train))
+
+    def f1(sentences: Sequence[Sentence], by: rules.Plan) -> tuple[Prompt, float]:
+        prompt = fit(base, labels, sentences, (), by).fold()
+        return prompt, round(100 * evaluate(base, prompt, dev).micro.f1, 1)
+
+    first, alone = f1(train, plan)
+    found: dict[str, Any] = {"labelled": len(train), "unlabelled": len(unlabelled), "without": alone}
+    found["without, as many steps"] = f1(train, longer)[1]
+    for score in scores:
+        kept = read_as_labelled(base, first, unlabelled, least=score)
+        found[f"from {score}"] = f1([*repeated(train, len(kept)), *kept], longer)[1] if kept else alone
+        found[f"kept from {score}"] = len(kept)
+    return found
+
+
+def read_as_labelled(base: Backbone, prompt: Prompt, sentences: Sequence[Sentence], *, least: float) -> list[Sentence]:
+    """The sentences with the entities that the prompt finds there, if it finds any and is sure enough of all."""
+    readings = read_texts(base, [(prompt, WindowedText.of(as_given(each), prompt.reach)) for each in sentences])
+    return [
+        replace(sentence, spans=tuple(span for span, _ in reading.spans))
+        for sentence, reading in zip(sentences, readings, strict=True)
+        if reading.spans and min(score for _, score in reading.spans) >= least
+    ]
+
+
+def repeated(sentences: Sequence[Sentence], count: int) -> list[Sentence]:
+    """The sentences as many times as makes about `count` of them, at least once."""
+    return [*sentences] * max(1, round(count / len(sentences)))
+
+
+def means(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Of each set the mean over seeds of each figure, and under `all` that of the sets."""
+    of_sets: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys(run["name"] for run in runs):
+        of_set = [run for run in runs if run["name"] == name]
+        figures = [figure for figure in of_set[0] if figure not in ("name", "seed", "labelled", "unlabelled")]
+        of_sets[name] = {figure: round(statistics.mean(run[figure] for run in of_set), 1) for figure in figures}
+    figures = list(next(iter(of_sets.values())))
+    overall = {figure: round(statistics.mean(each[figure] for each in of_sets.values()), 1) for figure in figures}
+    return {**of_sets, "all": overall}
+
+
+if __name__ == "__main__":
+    main()
