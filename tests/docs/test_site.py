@@ -63,6 +63,14 @@ def test_pages_of_other_folders_and_the_files_they_lead_to_are_there(site: Path)
     assert "max_at_once" in (site / "files/serve/config.yaml.html").read_text(encoding="utf-8")
 
 
+def test_drawings_are_text_as_text_and_are_described(site: Path) -> None:
+    method = (site / "method.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<img alt="([^"]{80,})" class="drawing" src="(assets/\w+\.svg)"', method)
+    assert len(shown) == 3
+    for _, drawing in shown:
+        assert (site / drawing).read_text(encoding="utf-8").count("<text ") > 10
+
+
 def test_the_reference_has_every_route_every_command_and_the_public_names(site: Path) -> None:
     told = (site / "reference/http.html").read_text(encoding="utf-8").replace("<wbr>", "")
     document = routes.document()
