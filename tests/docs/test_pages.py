@@ -1,10 +1,11 @@
-"""The blocks of the tutorial and of the guide for annotation tools run in an empty folder with the wheel installed."""
+"""The blocks of the tutorial and of guides run in an empty folder with the wheel installed."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from tests.support.wheel import Installed
 
 DOCS = CHECKOUT / "docs"
 TUTORIAL = blocks(DOCS / "tutorial.md")
+MOVING = blocks(DOCS / "moving.md")
 TOOLS = [each.code for each in blocks(DOCS / "annotation_tools.md")]
 INSTALL, TUNE, SERVE, TEACH = "pip install", "lightner tune", "lightner serve\n", "lightner teach\n"
+_END = "end of a program"
 _ENTITY = re.compile(r"^  (\w+) +(\d+)\.\.(\d+) +(.+?) +[01]\.\d\d$", re.MULTILINE)
 
 
@@ -95,10 +98,32 @@ def test_every_tool_of_the_guide_gives_the_same_sentences(reader: Reader) -> Non
     files = [*sorted(reader.folder.glob("from_*.jsonl")), reader.folder / "label_studio.json"]
     assert len(files) == 6
     for file in files:
-        first, second = read(str(file))
-        assert [(each.start, each.end, each.label) for each in first.spans] == [
-            (1, 2, "quantity"),
-            (2, 3, "ingredient"),
-        ]
-        assert second.words == ("Bake", "it", ".")
-        assert second.spans == ()
+        assert_whisked(file)
+
+
+def test_what_the_guide_for_moving_shows_is_so(reader: Reader) -> None:
+    pytest.importorskip("spacy", reason="spaCy is not installed (pip install 'lightner-ray[spacy]')")
+    programs = [
+        (block.code, after.code if after.language == "text" else "")
+        for block, after in pairwise(MOVING)
+        if block.language == "python"
+    ]
+    # In one process: each import of torch takes seconds.
+    printed = reader.python(f"\nprint({_END!r})\n".join(code for code, _ in programs))
+    assert printed.split(f"{_END}\n") == [said for _, said in programs]
+    assert sum(bool(said) for _, said in programs) == 3
+    for block in MOVING:
+        if block.language == "sh":
+            reader.shell(block.code)
+    files = [*sorted(reader.folder.glob("from_*.jsonl")), reader.folder / "again.json"]
+    assert len(files) == 4
+    for file in files:
+        assert_whisked(file)
+
+
+def assert_whisked(file: Path) -> None:
+    """The two sentences that the guides have in every format."""
+    first, second = read(str(file))
+    assert [(each.start, each.end, each.label) for each in first.spans] == [(1, 2, "quantity"), (2, 3, "ingredient")]
+    assert second.words == ("Bake", "it", ".")
+    assert second.spans == ()
