@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,17 +100,6 @@ def machine(installed: Installed, folder: Path) -> Machine:
     return Machine(installed, folder)
 
 
-def running(installed: Installed) -> list[str]:
-    """Processes of that environment's Python."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            command = each.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(installed.folder) in command and int(each.parent.name) != os.getpid():
-                found.append(command)
-    return found
-
-
 def test_the_environment_has_the_wheel_and_not_the_checkout(installed: Installed, machine: Machine) -> None:
     code = "import lightner, sys; print(lightner.__file__); print(*sys.path, sep='\\n')"
     done = subprocess.run(
@@ -160,10 +147,8 @@ def test_a_user_of_the_wheel_tunes_serves_tags_and_scores(installed: Installed, 
         assert httpx.get(f"{url}/", timeout=60).headers["content-type"].startswith("text/html")
         there = json.loads(machine.run("tag", "--domain", "recipes", "--url", url, "--json", TEXT))
         assert spans(there) == spans(here)
-    deadline = time.monotonic() + 30  # a helper of Ray's dashboard ends by itself when that is gone
-    while (left := running(installed)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert left == [], "what was started is still there"
+    # A helper of Ray's dashboard ends by itself when that is gone.
+    assert installed.processes(patience_s=30) == [], "what was started is still there"
 
     scores = machine.run("evaluate", "--domain", "recipes", "--test", "test.conll", "--backbone", "tiny")
     assert "recipes v000001 on test.conll" in scores.splitlines()

@@ -17,7 +17,7 @@ _PATH = re.compile(r"<code>([^<]*/[^<]*)</code>")
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Write out `FOLDER/*` in the navigation."""
+    """Write out `FOLDER/*` and notebooks in the navigation."""
     config.nav = _written_out(config.nav, _root(config))
 
 
@@ -25,15 +25,16 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     """Add the pages of other folders that are in the navigation or that a page leads to."""
     checkout = links.Checkout(_root(config))
     own = [f"{links.DOCS}/{each.src_uri}" for each in files.documentation_pages()]
-    named = [each for each in _pages(config.nav) if (checkout.root / each).is_file()]
+    places = set(_pages(config.nav))
+    named = [each for each in places if (checkout.root / each).is_file()]
     for path in sorted(checkout.reached([*own, *named])):
         where = links.placed(path)
-        level = InclusionLevel.INCLUDED if path in named else InclusionLevel.NOT_IN_NAV
-        if where == path:
-            given: dict[str, Any] = {"abs_src_path": str(checkout.root / path)}
-        else:
-            given = {"content": links.shown(path, (checkout.root / path).read_text(encoding="utf-8"))}
+        level = InclusionLevel.INCLUDED if where in places else InclusionLevel.NOT_IN_NAV
+        as_it_is: dict[str, Any] = {"abs_src_path": str(checkout.root / path)}
+        given = as_it_is if where == path else {"content": checkout.content(path)}
         files.append(File.generated(config, where, inclusion=level, **given))
+        if links.is_notebook(path):
+            files.append(File.generated(config, path, **as_it_is))
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -58,11 +59,13 @@ def _root(config: MkDocsConfig) -> Path:
 
 
 def _written_out(nav: Any, root: Path) -> Any:
-    """A part of the navigation in which `FOLDER/*` is the list of the folder's pages."""
+    """A part of the navigation in which `FOLDER/*` is the list of the folder's pages, and a notebook is its page."""
     if isinstance(nav, list):
         return [_written_out(each, root) for each in nav]
     if isinstance(nav, dict):
         return {name: _written_out(each, root) for name, each in nav.items()}
+    if links.is_notebook(nav):
+        return links.placed(nav)
     if not nav.endswith("/*"):
         return nav
     folder = nav.removesuffix("/*")

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from scripts.docs_site import notebooks
+
 DOCS = "docs"
 HOME = f"{DOCS}/index.md"
 _LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>(?!https?:|mailto:|#)[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 _PICTURES = (".png", ".svg")
+_NOTEBOOK = ".ipynb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Checkout:
             page = queue.pop()
             found = {target for target in self._targets(page) if target not in seen}
             seen |= found
-            queue += [each for each in found if each.endswith(".md")]
+            queue += [each for each in found if each.endswith((".md", _NOTEBOOK))]
         return {each for each in seen if not each.startswith(f"{DOCS}/")}
 
     def rewritten(self, markdown: str, page: str) -> str:
@@ -55,8 +58,13 @@ class Checkout:
             return path if (self.root / path).is_file() else None
         return HOME if path == "README.md" else path
 
+    def content(self, path: str) -> str:
+        """The text of a page of the site for a file that is no page itself."""
+        text = (self.root / path).read_text(encoding="utf-8")
+        return notebooks.as_markdown(text, PurePosixPath(path).name) if is_notebook(path) else shown(path, text)
+
     def _targets(self, page: str) -> Iterator[str]:
-        text = (self.root / page).read_text(encoding="utf-8")
+        text = self.content(page) if is_notebook(page) else (self.root / page).read_text(encoding="utf-8")
         for match in _LINK.finditer(text):
             target = self.resolved(page, match["target"])
             if target is not None and (self.root / target).is_file():
@@ -64,10 +72,16 @@ class Checkout:
 
 
 def placed(path: str) -> str:
-    """Where the site has a file of the checkout. A file that is neither page nor picture is shown on a page."""
+    """Where the site has a file of the checkout. One that is no page, notebook or picture is shown on a page."""
     if path.startswith(f"{DOCS}/"):
         return path.removeprefix(f"{DOCS}/")
+    if is_notebook(path):
+        return f"{path.removesuffix(_NOTEBOOK)}.md"
     return path if path.endswith((".md", *_PICTURES)) else f"files/{path}.md"
+
+
+def is_notebook(path: str) -> bool:
+    return path.endswith(_NOTEBOOK)
 
 
 def shown(path: str, content: str) -> str:

@@ -1,18 +1,23 @@
-"""The blocks of the tutorial and of guides run in an empty folder with the wheel installed."""
+"""What the tutorial, the notebook and the guides have as code runs in an empty folder with the wheel installed.
+
+The notebook does what the tutorial does, so both share one tuning and one service.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from lightner.data.formats import read
-from tests.conftest import free_port
-from tests.support import wheel
+from tests.support import notebooks, wheel
 from tests.support.pages import Block, Reader, blocks
 from tests.support.paths import CHECKOUT
 from tests.support.wheel import Installed
@@ -21,6 +26,9 @@ DOCS = CHECKOUT / "docs"
 TUTORIAL = blocks(DOCS / "tutorial.md")
 MOVING = blocks(DOCS / "moving.md")
 TOOLS = [each.code for each in blocks(DOCS / "annotation_tools.md")]
+NOTEBOOK = CHECKOUT / "examples" / "first_domain.ipynb"
+SHELL, WRITE = "%%sh\n", "%%writefile "
+SCRIPTS = [each.source.removeprefix(SHELL) for each in notebooks.cells(NOTEBOOK) if each.source.startswith(SHELL)]
 INSTALL, TUNE, SERVE, TEACH = "pip install", "lightner tune", "lightner serve\n", "lightner teach\n"
 _END = "end of a program"
 _ENTITY = re.compile(r"^  (\w+) +(\d+)\.\.(\d+) +(.+?) +[01]\.\d\d$", re.MULTILINE)
@@ -73,23 +81,69 @@ def test_the_tutorial_names_the_extras_that_its_commands_need() -> None:
     assert [each.code for each in TUTORIAL[index(TEACH) :]] == [TEACH]
 
 
+def test_the_notebook_has_the_files_and_commands_of_the_tutorial() -> None:
+    written = [as_shell(each.source) for each in notebooks.cells(NOTEBOOK) if each.source.startswith(WRITE)]
+    check, *others = SCRIPTS
+    assert TUTORIAL[index("cat > train.jsonl")].code == "\n".join([*written, check, ""])
+    assert len(others) == 2
+    assert [each for each in others if Block("sh", f"{each}\n") not in TUTORIAL] == []
+
+
+def as_shell(cell: str) -> str:
+    """A cell that writes a file, as the tutorial writes it."""
+    name, _, content = cell.removeprefix(WRITE).partition("\n")
+    return f"cat > {name} <<'END'\n{content}\nEND"
+
+
+def test_the_notebook_is_stored_without_outputs_and_in_our_style() -> None:
+    stored = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(stored)
+    ran = [each for each in stored.cells if each.cell_type == "code" and (each.outputs or each.execution_count)]
+    assert ran == []
+    for command in ("check", "format --check"):
+        words = [sys.executable, "-m", "ruff", *command.split(), "--no-cache", str(NOTEBOOK)]
+        done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        assert done.stderr == "", "found no notebook"
+
+
 @pytest.mark.ray
-def test_the_tutorial_from_tuning_to_serving_prints_what_it_says(reader: Reader) -> None:
+def test_the_notebook_and_the_tutorial_from_tuning_to_serving_print_what_they_say(
+    reader: Reader, installed: Installed
+) -> None:
     reader.shell(TUTORIAL[index("export LIGHTNER_HOME")].code.splitlines()[0])
-    told = follow(reader, TUTORIAL[index("cat > train.jsonl") : index(SERVE)])
-    assert "published deliveries v000001 into " in told[1][0].splitlines()[-1]
-    asked, said = told[2]
+    page = TUTORIAL[index("lightner tag --labels") : index(SERVE)]
+    said = [each.code for each in page if each.language == "text"]
+    told = []
+    with notebooks.running(NOTEBOOK, installed, reader.folder, reader.environment) as cells:
+        for cell in cells:
+            told.append(cell.printed)
+            if '"lightner", "serve"' in cell.source:
+                ask_as_the_tutorial_does(reader, cell.printed.strip())
+    _, asked, _, _, checked, tuned, tagged, scored, _, answered, mixed, stopped = told
+    assert entities(asked) == entities(said[0])
+    assert checked == said[1]
+    assert "published deliveries v000001 into " in tuned.splitlines()[-1]
+    assert "deliveries v000001 on test.jsonl" in scored.splitlines()
+    assert "'white paint'" in answered
+    assert {"white paint", "Oslo"} <= {text for *_, text in entities(mixed)}
+    assert stopped == "0"
+    assert installed.processes(patience_s=30) == [], "what was started is still there"
+    [(shown, _)] = follow(reader, page[-3:-2])
     # Of another kind of processor a tuned prompt may differ a little.
-    assert len(entities(said) & entities(asked)) >= len(entities(said)) - 1 > 0
+    for found in (tagged, shown):
+        assert len(entities(said[2]) & entities(found)) >= len(entities(said[2])) - 1 > 0
+
+
+def ask_as_the_tutorial_does(reader: Reader, address: str) -> None:
+    """Run the blocks that ask a running service, which is at another port than theirs."""
     curl, python, printed = TUTORIAL[index(SERVE) + 1 : index(TEACH)]
-    port = f"{free_port()}"
-    with reader.running(TUTORIAL[index(SERVE)].code.replace("serve", f"serve --port {port}")) as address:
-        assert address == f"http://127.0.0.1:{port}"
-        [result] = json.loads(reader.shell(curl.code.replace("8000", port)))["results"]
-        assert "white paint" in {each["text"] for each in result["entities"]}
-        found = reader.python(python.code.replace("8000", port)).splitlines()
-        said_lines = printed.code.splitlines()
-        assert len({*said_lines} & {*found}) >= len(said_lines) - 1 > 0
+    host = address.removeprefix("http://")
+    [result] = json.loads(reader.shell(curl.code.replace("localhost:8000", host)))["results"]
+    assert "white paint" in {each["text"] for each in result["entities"]}
+    found = reader.python(python.code.replace("localhost:8000", host)).splitlines()
+    said = printed.code.splitlines()
+    assert len({*said} & {*found}) >= len(said) - 1 > 0
 
 
 def test_every_tool_of_the_guide_gives_the_same_sentences(reader: Reader) -> None:

@@ -63,6 +63,16 @@ def test_pages_of_other_folders_and_the_files_they_lead_to_are_there(site: Path)
     assert "max_at_once" in (site / "files/serve/config.yaml.html").read_text(encoding="utf-8")
 
 
+def test_a_notebook_is_a_page_and_can_be_downloaded(site: Path) -> None:
+    page = (site / "examples/first_domain.html").read_text(encoding="utf-8")
+    stored = (CHECKOUT / "examples/first_domain.ipynb").read_bytes()
+    assert (site / "examples/first_domain.ipynb").read_bytes() == stored
+    assert '<a href="first_domain.ipynb" download>' in page
+    assert 'href="../rules.html"' in page
+    assert page.count("%%sh\n") == 3
+    assert 'href="examples/first_domain.html"' in (site / "tutorial.html").read_text(encoding="utf-8")
+
+
 def test_drawings_are_text_as_text_and_are_described(site: Path) -> None:
     method = (site / "method.html").read_text(encoding="utf-8")
     shown = re.findall(r'<img alt="([^"]{80,})" class="drawing" src="(assets/\w+\.svg)"', method)
@@ -105,6 +115,8 @@ def test_formulas_are_mathml(site: Path) -> None:
         ("docs/operating.md", "[a](../cluster)", "[a](cluster/README.md)"),
         ("docs/tour.md", "[`lightner/`](../lightner)", "`lightner/`"),
         ("README.zh-CN.md", "[a](README.md)", "[a](index.md)"),
+        ("docs/tutorial.md", "[a](../examples/one.ipynb)", "[a](examples/one.md)"),
+        ("examples/one.md", "[a](../docs/rules.md#selection)", "[a](../rules.md#selection)"),
         ("docs/hub.md", "[a](https://example.org/a) [b](#c)", "[a](https://example.org/a) [b](#c)"),
     ],
 )

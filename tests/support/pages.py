@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,26 +40,6 @@ class Reader:
     def python(self, code: str, *, timeout_s: float = 120) -> str:
         """Run a block of Python; returns standard output."""
         return self._run(["python", "-c", code], timeout_s)
-
-    @contextmanager
-    def running(self, code: str) -> Iterator[str]:
-        """Run a block that ends with Ctrl-C; gives the first line of its standard output and ends it afterwards."""
-        log = self.folder.parent / "running.log"
-        with log.open("wb") as errors:
-            process = subprocess.Popen(
-                ["bash", "-euc", self._script(f"exec {code}")],
-                cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True,
-            )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            first = process.stdout.readline().strip()
-            assert first, log.read_text()
-            yield first
-        finally:
-            process.terminate()
-            status = process.wait(timeout=90)
-            process.stdout.close()
-        assert status == 0, log.read_text()
 
     def _script(self, code: str) -> str:
         script = "\n".join([*self._exported, code])

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import venv
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,20 @@ class Installed:
         """This process's environment without anything that leads to the checkout or to a Ray."""
         own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
         return {**own, "PATH": f"{self.folder / 'bin'}{os.pathsep}{own['PATH']}", **more}
+
+    def processes(self, *, patience_s: float) -> list[str]:
+        """Processes of this environment's Python that have not ended after so long, other than this one."""
+        deadline = time.monotonic() + patience_s
+        while (found := list(self._running())) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+    def _running(self) -> Iterator[str]:
+        for each in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                command = each.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if str(self.folder) in command and int(each.parent.name) != os.getpid():
+                    yield command
 
 
 def build(folder: Path) -> Path:
