@@ -24,7 +24,7 @@ from tests.support.wheel import Installed
 
 DOCS = CHECKOUT / "docs"
 TUTORIAL = blocks(DOCS / "tutorial.md")
-MOVING = blocks(DOCS / "moving.md")
+HOME, MOVING = blocks(DOCS / "index.md"), blocks(DOCS / "moving.md")
 TOOLS = [each.code for each in blocks(DOCS / "annotation_tools.md")]
 NOTEBOOK = CHECKOUT / "examples" / "first_domain.ipynb"
 SHELL, WRITE = "%%sh\n", "%%writefile "
@@ -79,6 +79,11 @@ def test_the_tutorial_until_tuning_prints_what_it_says(reader: Reader) -> None:
 def test_the_tutorial_names_the_extras_that_its_commands_need() -> None:
     assert "pip install 'lightner-ray[ray,client]'" in TUTORIAL[index(INSTALL)].code
     assert [each.code for each in TUTORIAL[index(TEACH) :]] == [TEACH]
+
+
+def test_what_the_home_page_shows_is_of_the_tutorial() -> None:
+    assert len(HOME) == 5
+    assert [each for each in HOME if each not in TUTORIAL] == []
 
 
 def test_the_notebook_has_the_files_and_commands_of_the_tutorial() -> None:
