@@ -2,8 +2,11 @@
 PYTHON ?= python3.11
 VENV := $(or $(shell sh scripts/python.sh),$(error no Python: scripts/python.sh says why))
 READY := .venv/.ready
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' lightner/__init__.py)
+EXTRAS := client,log,pretrain,ray,spacy
+TORCH := torch==2.13.0
 
-.PHONY: demo test fast check docs cluster-check wheel images format clean
+.PHONY: demo test fast check docs cluster-check wheel dist images format clean
 
 demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
 	$(VENV) scripts/demo.py
@@ -32,7 +35,16 @@ wheel: $(READY)  ## the package as one file, in dist/
 	rm -rf build dist
 	$(VENV) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
-images: VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' lightner/__init__.py)
+# What the wheel installs is seen where nothing else is installed: not even pip.
+dist: wheel  ## the wheel, an sdist, and a bill of materials of the wheel with all extras, in dist/; needs a package registry
+	$(VENV) -m build --sdist --no-isolation --outdir dist .
+	$(VENV) -m venv --without-pip build/installed
+	$(VENV) -m pip --python build/installed install --quiet --disable-pip-version-check $(TORCH)
+	$(VENV) -m pip --python build/installed install --quiet --disable-pip-version-check --constraint requirements.txt \
+		--find-links dist "lightner-ray[$(EXTRAS)]==$(VERSION)"
+	$(VENV) -m scripts.bill build/installed/bin/python dist/lightner_ray-$(VERSION).cdx.json
+	rm -rf build/installed
+
 images:  ## for compose.yaml and Kubernetes, both with the wheel alone
 	docker build -f cluster/Dockerfile.cpu -t lightner-cpu:$(VERSION) .
 	docker build -f cluster/Dockerfile.gpu -t lightner-gpu:$(VERSION) .
@@ -45,7 +57,7 @@ format: $(READY)
 $(READY): requirements.txt pyproject.toml
 	command -v $(PYTHON) >/dev/null || { echo "found no $(PYTHON), expected Python 3.11 (make PYTHON=... names another)"; exit 1; }
 	test -x $(VENV) || $(PYTHON) -m venv .venv
-	$(VENV) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VENV) -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
