@@ -15,12 +15,26 @@ from lightner.evaluation.scoring import evaluate_each
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact
 from lightner.store.card import Card
-from lightner.store.lineage import Measured, in_order, measured_alike, recorded_scores, restricted, unseen
+from lightner.store.lineage import (
+    Measured,
+    in_order,
+    measured_alike,
+    recorded_on,
+    recorded_scores,
+    restricted,
+    unseen,
+)
 from lightner.store.loading import prompt_for
-from lightner.types import Counts
+from lightner.types import Counts, Scores
 
 CANDIDATE = "candidate"
 """The alias of a version that was not allowed to go live."""
+ENOUGH = 20
+"""Sentences with an entity that a paired comparison needs, or half of those that the new version was measured on.
+
+Over fewer ones the interval hardly ever lies below zero, whatever the new version is: it has to be worse on at least
+three of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +76,12 @@ def judge(
         found = f"the live version finds {_listed(live.card.labels)}, this one {_listed(labels)}"
         return Verdict(False, found, "it has no label in common with the live version")
     if source is not None:
-        new = new.chosen(unseen(new.sentences, source))
-        if not any(counts.gold for counts in new.counts):
-            known = "what it started from has learned, or may have, from all sentences that it was measured on"
-            return Verdict(False, known, "nothing is left to compare it with the live version by")
+        left = new.chosen(unseen(new.sentences, source))
+        if not _enough(left, of=new):
+            rest = f"{len(left.sentences)} of the {len(new.sentences)}" if left.sentences else "none of the"
+            known = f"{rest} sentences that it was measured on are surely new to what it started from"
+            return Verdict(False, known, "too little is left to compare it with the live version by")
+        new = left
     verdict = _against_live(new, {*labels} & {*live.card.labels}, live, base, seed=seed)
     verdict = replace(verdict, comparison=verdict.comparison + _differing(labels, live.card.labels))
     return _against_the_best(new, labels, against.earlier, verdict, seed=seed) if verdict.passed else verdict
@@ -81,11 +97,11 @@ def _against_live(new: Measured, common: Set[str], live: PromptArtifact, base: B
     score = _score(live.card, common)
     if same and score is not None:
         return _against_score(new, score, "measured on the same sentences", seed=seed)
-    unseen_ones = new.chosen(unseen(new.sentences, live.card))
-    if any(counts.gold for counts in unseen_ones.counts) and live.card.backbone_fingerprint == base.fingerprint:
-        return _against_prompt(unseen_ones, common, live, base, seed=seed)
-    if score is not None:
+    shared, known = _shared(new, live.card, base)
+    if not _enough(shared, of=new) and score is not None:
         return _against_score(new, score, "measured on other sentences", seed=seed)
+    if _with_entity(shared):
+        return _against_answers(shared, known, common, live, base, seed=seed)
     return Verdict(True, "the live version can neither be run on this backbone nor has it a score to compare with")
 
 
@@ -93,19 +109,58 @@ def _against_the_best(
     new: Measured, labels: Collection[str], earlier: Mapping[str, Card], verdict: Verdict, *, seed: int
 ) -> Verdict:
     """Keep the verdict unless an earlier live version is better on the same sentences beyond noise."""
-    found: dict[str, tuple[tuple[Counts, ...], tuple[Counts, ...]]] = {}
-    for version, card in earlier.items():
-        common = {*labels} & {*card.labels}
-        mine = new.restricted(common)
-        theirs = _recorded(mine, card, common) if measured_alike(mine, card) else None
-        if theirs is not None:
-            found[version] = in_order(mine), theirs
+    pairs = {version: _recorded_pairs(new, {*labels} & {*card.labels}, card) for version, card in earlier.items()}
+    found = {version: pair for version, pair in pairs.items() if pair is not None}
     if not found:
         return verdict
-    best = max(found, key=lambda version: sum(found[version][1], Counts()).f1)
+    best = max(found, key=lambda version: _lead(*found[version]))
     against = _against_counts(*found[best], f"{best}, the best that was live before", seed=seed)
     comparison = f"{verdict.comparison}; {against.comparison}"
     return Verdict(against.passed, comparison, "an earlier live version is better")
+
+
+def _shared(new: Measured, card: Card, base: Backbone) -> tuple[Measured, tuple[Scores | None, ...]]:
+    """Sentences on which both versions can be compared, and the card's record of each (None: it has to be run).
+
+    Its prompt was measured on them without having learned from them, or they are new to it.
+    """
+    known = recorded_on(new.sentences, card)
+    runs = card.backbone_fingerprint == base.fingerprint
+    kept = [
+        record is not None or (runs and is_new)
+        for record, is_new in zip(known, unseen(new.sentences, card), strict=True)
+    ]
+    return new.chosen(kept), tuple(record for record, keep in zip(known, kept, strict=True) if keep)
+
+
+def _recorded_pairs(
+    new: Measured, common: Set[str], card: Card
+) -> tuple[tuple[Counts, ...], tuple[Counts, ...]] | None:
+    """Counts of the new version and of the card's on sentences that both were measured on; None: too few are known."""
+    new = new.restricted(common)
+    theirs = _recorded(new, card, common) if measured_alike(new, card) else None
+    if theirs is not None:
+        return in_order(new), theirs
+    known = recorded_on(new.sentences, card)
+    shared = new.chosen([record is not None for record in known])
+    if not _enough(shared, of=new):
+        return None
+    return shared.counts, tuple(restricted(record, common).micro for record in known if record is not None)
+
+
+def _lead(mine: Sequence[Counts], theirs: Sequence[Counts]) -> float:
+    """By how much the F1 of the others is higher."""
+    return sum(theirs, Counts()).f1 - sum(mine, Counts()).f1
+
+
+def _enough(part: Measured, *, of: Measured) -> bool:
+    """Whether a paired comparison on a part of the sentences counts: see `ENOUGH`."""
+    count = _with_entity(part)
+    return count > 0 and count >= min(ENOUGH, _with_entity(of) / 2)
+
+
+def _with_entity(measured: Measured) -> int:
+    return sum(counts.gold > 0 for counts in measured.counts)
 
 
 def _recorded(new: Measured, card: Card, labels: Collection[str]) -> tuple[Counts, ...] | None:
@@ -157,9 +212,20 @@ def _against_score(new: Measured, theirs: tuple[float, float], how: str, *, seed
     )
 
 
-def _against_prompt(new: Measured, common: Set[str], live: PromptArtifact, base: Backbone, *, seed: int) -> Verdict:
-    each = evaluate_each(base, prompt_for(live, base), new.sentences)
-    theirs = [restricted(scores, common).micro for scores in each]
+def _against_answers(
+    new: Measured,
+    known: Sequence[Scores | None],
+    common: Set[str],
+    live: PromptArtifact,
+    base: Backbone,
+    *,
+    seed: int,
+) -> Verdict:
+    """Compare on sentences from which neither learned: those of its record, and those that the live prompt tags now."""
+    to_tag = [sentence for sentence, record in zip(new.sentences, known, strict=True) if record is None]
+    tagged = iter(evaluate_each(base, prompt_for(live, base), to_tag) if to_tag else ())
+    every = [next(tagged) if record is None else record for record in known]
+    theirs = [restricted(scores, common).micro for scores in every]
     interval = difference_interval(new.counts, theirs, seed=seed)
     return Verdict(
         interval.high >= 0,

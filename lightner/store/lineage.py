@@ -11,6 +11,7 @@ from lightner.store.card import JSON, Card
 from lightner.types import Counts, Scores, Sentence
 
 _MOST_SEEN = 50_000  # sentences whose marks a card has room for
+_MOST_NAMED = 10_000  # sentences measured on that a card names one by one: more would crowd out the other records
 _DIGITS = 8
 
 
@@ -51,17 +52,20 @@ def restricted(scores: Scores, labels: Collection[str]) -> Scores:
 def traces(learned: Iterable[Sentence], measured: Measured, source: Card | None = None) -> dict[str, JSON]:
     """What a card records so that a later version can be compared.
 
-    Marks of the sentences learned from, a hash of those measured on, and the counts of each type on each (left out
-    where there are very many). A prompt that started from that of the card `source` has learned what that had; where
-    `source` has no record, neither does the new card.
+    Marks of the sentences learned from, a hash of those measured on, the counts of each type on each (left out where
+    there are very many), and a mark of each, labels included (left out where there are many). A prompt that started
+    from that of the card `source` has learned what that had; where `source` has no record, neither does the new card.
     """
     inherited = frozenset() if source is None else _learned_marks(source)
     marks = sorted({_mark(sentence) for sentence in learned}.union(inherited or ()))
     found: dict[str, JSON] = {"measured_on_sha256": digest_of(measured.sentences)}
     if len(measured.sentences) <= _MOST_SEEN:
         names = sorted({name for each in measured.scores for name in each.types})
-        rows = (_row(measured.scores[place], names) for place in _order(measured))
+        order = _order(measured)
+        rows = (_row(measured.scores[place], names) for place in order)
         found |= {"measured_labels": names, "measured_counts": ";".join(rows)}
+        if len(order) <= _MOST_NAMED:
+            found["measured_sentences"] = "".join(_labelled_mark(measured.sentences[place]) for place in order)
     recorded = inherited is not None and len(marks) <= _MOST_SEEN
     return {**found, "learned_from": "".join(marks)} if recorded else found
 
@@ -106,9 +110,21 @@ def recorded_scores(card: Card, count: int) -> tuple[Scores, ...] | None:
     return rows if len(rows) == count else None
 
 
+def recorded_on(sentences: Sequence[Sentence], card: Card) -> tuple[Scores | None, ...]:
+    """The scores that the card's version had on each sentence when it was measured; None where no record is of it.
+
+    A sentence with other labels is another one.
+    """
+    stated = card.data.get("measured_sentences")
+    marks = _parted(stated) if isinstance(stated, str) else ()
+    known = dict(zip(marks, recorded_scores(card, len(marks)) or (), strict=False))
+    return tuple(known.get(_labelled_mark(sentence)) for sentence in sentences)
+
+
 def in_order(measured: Measured) -> tuple[Counts, ...]:
     """Counts over all types in an order that depends on the sentences alone."""
-    return tuple(measured.counts[place] for place in _order(measured))
+    counts = measured.counts
+    return tuple(counts[place] for place in _order(measured))
 
 
 def digest_of(sentences: Iterable[Sentence]) -> str:
@@ -118,9 +134,11 @@ def digest_of(sentences: Iterable[Sentence]) -> str:
 
 
 def _order(measured: Measured) -> list[int]:
+    counts = measured.counts  # once: with many sentences they take as long as the order itself
+
     def key(place: int) -> tuple[object, ...]:
-        sentence, counts = measured.sentences[place], measured.counts[place]
-        return sentence.words, sentence.spans, astuple(counts)
+        sentence = measured.sentences[place]
+        return sentence.words, sentence.spans, astuple(counts[place])
 
     return sorted(range(len(measured.sentences)), key=key)
 
@@ -143,7 +161,16 @@ def _learned_marks(card: Card) -> frozenset[str] | None:
     marks = card.data.get("learned_from")
     if not isinstance(marks, str):
         return None
-    return frozenset(marks[start : start + _DIGITS] for start in range(0, len(marks), _DIGITS))
+    return frozenset(_parted(marks))
+
+
+def _parted(marks: str) -> tuple[str, ...]:
+    return tuple(marks[start : start + _DIGITS] for start in range(0, len(marks), _DIGITS))
+
+
+def _labelled_mark(sentence: Sentence) -> str:
+    """Of its words and its spans."""
+    return digest_of([sentence])[:_DIGITS]
 
 
 def _mark(sentence: Sentence) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from lightner.evaluation.intervals import f1_interval
+from lightner.evaluation.intervals import difference_interval, f1_interval
 from lightner.evaluation.metrics import score
 from lightner.jobs import publish
 from lightner.jobs.gate import Opponents, Verdict, judge
-from lightner.store.artifact import PromptArtifact
-from lightner.store.card import JSON
-from lightner.store.lineage import Measured, learned_from, traces
+from lightner.store.artifact import CARD, FILES, PromptArtifact
+from lightner.store.card import JSON, to_json
+from lightner.store.lineage import Measured, learned_from, recorded_on, traces
 from lightner.tuning.training import fit, folded_tensors
 from lightner.types import Counts, LabelSet, Scores, Sentence, Span
 from tests.support.eight import EIGHT, LABELS, SHORT
@@ -124,9 +124,9 @@ def test_on_other_sentences_the_live_prompt_itself_is_measured(good: PromptArtif
 
 
 def test_sentences_that_the_live_prompt_learned_from_do_not_count_for_it_even_if_their_labels_changed() -> None:
-    learned = [Sentence(sentence.words, (Span(0, 1, "time"),)) for sentence in EIGHT[:6]]
+    learned = [Sentence(sentence.words, (Span(0, 1, "time"),)) for sentence in EIGHT[:3]]
     verdict = verdict_of(counted(EIGHT, right=True), live(f1=0.5, learned=learned, held=learned))
-    assert "on 2 sentences from which neither learned" in verdict.comparison
+    assert "on 5 sentences from which neither learned" in verdict.comparison
 
 
 def test_where_the_live_prompt_cannot_be_measured_its_own_score_counts() -> None:
@@ -162,17 +162,91 @@ def test_the_sentences_of_a_source_are_on_the_card_of_a_prompt_that_started_from
 
 def test_sentences_that_its_source_has_learned_do_not_count_for_a_new_version() -> None:
     theirs = live(f1=0.9, learned=EIGHT, held=EIGHT)
-    knows_some, knows_all = (live(f1=0.5, learned=EIGHT[:count]).card for count in (6, 8))
+    knows_some, knows_most, knows_all = (live(f1=0.5, learned=EIGHT[:count]).card for count in (3, 6, 8))
     right = counted(EIGHT, right=True)
     assert verdict_of(right, theirs).passed
-    wrong_on_new = Measured(EIGHT, tuple(found_all(s) if n < 6 else found_none(s) for n, s in enumerate(EIGHT)))
+    wrong_on_new = Measured(EIGHT, tuple(found_all(s) if n < 3 else found_none(s) for n, s in enumerate(EIGHT)))
     verdict = verdict_of(wrong_on_new, theirs, source=knows_some)
     assert not verdict.passed
     assert verdict.comparison.startswith("f1 0.0 ")
-    verdict = verdict_of(right, theirs, source=knows_all)
+    for source, left in ((knows_most, "2 of the 8"), (knows_all, "none of the")):
+        verdict = verdict_of(right, theirs, source=source)
+        assert not verdict.passed
+        assert verdict.comparison == f"{left} sentences that it was measured on are surely new to what it started from"
+        assert verdict_of(right, None, source=source).passed
+
+
+def numbered(count: int) -> tuple[Sentence, ...]:
+    return tuple(Sentence((f"w{n}", "in", "rome"), (Span(2, 3, "place"),)) for n in range(count))
+
+
+def right_in(count: int, *, of: int, also: int = 0) -> Measured:
+    """Right in the first `count` sentences, and in the last `also`."""
+    return Measured(numbered(of), of_type(*((int(n < count or n >= of - also), 1, 1) for n in range(of))))
+
+
+def measured_live(theirs: Measured, *, f1: float | None = 0.9, **more: JSON) -> PromptArtifact:
+    """A live prompt that learned from all sentences that it was measured on."""
+    found = live(f1=f1, learned=())
+    data = {**traces(theirs.sentences, theirs), **more}
+    return PromptArtifact(replace(found.card, data=data), found.tensors)
+
+
+def test_one_sentence_that_is_new_to_the_live_version_lets_no_lower_one_go_live() -> None:
+    theirs, worse = right_in(36, of=40), right_in(20, of=41, also=1)
+    verdict = verdict_of(worse, measured_live(theirs))
     assert not verdict.passed
-    assert "learned, or may have, from all sentences that it was measured on" in verdict.comparison
-    assert verdict_of(right, None, source=knows_all).passed
+    assert "f1 51.2 against " in verdict.comparison
+    assert "on 41 sentences from which neither learned" in verdict.comparison
+    assert verdict_of(right_in(36, of=41, also=1), measured_live(theirs)).passed
+
+
+def test_without_a_record_of_single_sentences_the_scores_are_compared_rather_than_one_sentence() -> None:
+    theirs, worse = right_in(36, of=40), right_in(20, of=41, also=1)
+    earlier_package = measured_live(theirs, measured_sentences=None)
+    verdict = verdict_of(worse, earlier_package)
+    assert not verdict.passed
+    assert "against 90.0 of the live version, measured on other sentences" in verdict.comparison
+    unmeasured = measured_live(theirs, f1=None, measured_sentences=None)
+    assert "on 1 sentences from which neither learned" in verdict_of(worse, unmeasured).comparison
+
+
+def test_a_sentence_whose_labels_were_corrected_drops_out_of_the_comparison() -> None:
+    theirs, new = right_in(36, of=40), right_in(36, of=41, also=1)
+    relabelled = (replace(new.sentences[0], spans=(Span(0, 1, "place"),)), *new.sentences[1:])
+    verdict = verdict_of(replace(new, sentences=relabelled), measured_live(theirs))
+    assert verdict.passed
+    assert "on 40 sentences from which neither learned" in verdict.comparison
+
+
+@pytest.mark.parametrize(("added", "compared"), [(19, False), (20, True)])
+def test_twenty_sentences_are_enough_however_many_others_there_are(added: int, compared: bool) -> None:
+    theirs = measured_live(right_in(90, of=100), measured_sentences=None)
+    comparison = verdict_of(right_in(90, of=100 + added), theirs).comparison
+    assert (f"on {added} sentences from which neither learned" in comparison) is compared
+    assert ("measured on other sentences" in comparison) is not compared
+
+
+def test_with_few_sentences_no_interval_lies_below_zero_unless_three_are_worse() -> None:
+    """Why few sentences are no evidence."""
+    for count in range(3, 8):
+        right = [Counts(1, 1, 1)] * count
+        worse = [[Counts(0, 1, 1)] * lost + [Counts(1, 1, 1)] * (count - lost) for lost in (2, 3)]
+        highs = [difference_interval(each, right, seed=0).high for each in worse]
+        assert (highs[0], highs[1] < 0) == (0.0, True), count
+
+
+def test_a_card_names_the_sentences_that_it_was_measured_on_if_they_are_not_too_many() -> None:
+    measured = right_in(1, of=3)
+    card = replace(live(f1=None, learned=()).card, data=traces((), measured))
+    relabelled = replace(measured.sentences[1], spans=())
+    asked = (*measured.sentences[::-1], relabelled, OTHERS[0])
+    assert recorded_on(asked, card) == (*measured.scores[::-1], None, None)
+    every = numbered(50_000)
+    many, most = (traces(every, Measured(every[:count], of_type((1, 1, 1)) * count)) for count in (10_000, 50_000))
+    assert "measured_sentences" in many
+    assert "measured_sentences" not in most
+    assert all(len(to_json(replace(card, data=data))) < FILES[CARD] for data in (many, most))
 
 
 TWO, FIVE = ("place", "time"), ("food", "group", "person", "place", "time")
@@ -238,3 +312,15 @@ def test_small_losses_do_not_add_up() -> None:
     assert not verdict.passed
     assert "against 90.0 of v000001, the best that was live before" in verdict.comparison
     assert verdict.reason == "an earlier live version is better"
+
+
+def test_small_losses_do_not_add_up_while_sentences_are_added() -> None:
+    measured = [right_in(count, of=60 + added, also=added) for added, count in enumerate((54, 53, 52, 50, 47, 45))]
+    versions = [card_of(FIVE, each, f1=each.f1) for each in measured]
+    earlier = {f"v{number:06d}": each.card for number, each in enumerate(versions[:-2], start=1)}
+    assert judge(measured[-1], FIVE, Opponents(versions[-2], {}), BASE, seed=0).passed
+    verdict = judge(measured[-1], FIVE, Opponents(versions[-2], earlier), BASE, seed=0)
+    assert not verdict.passed
+    assert (
+        "f1 75.0 against 90.0 of v000001, the best that was live before, measured on the same 60" in verdict.comparison
+    )
