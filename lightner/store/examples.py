@@ -4,6 +4,7 @@ Layout below the registry's address, beside a domain's versions:
 
     <domain>/examples/items/<id>.json      one example with its history; the id is a hash of its words
     <domain>/examples/labels.json          the labels that are taught, so that a domain needs no prompt yet
+    .teaching/<domain>                     empty; one for each domain with such labels, so that one listing finds them
 
 Every write states the revision that it was made from and is refused as `Conflict`, with the present value, if there is
 a newer one: compare-and-swap, as for aliases (`lightner.store.registry` says what two kinds of stores cannot do). A
@@ -28,6 +29,7 @@ from lightner.types import NAME, InputError, Sentence, check_name
 MAX_EXAMPLES = 50_000
 _MAX_BYTES = 2**24
 _DELETED = b'{"deleted": true}'
+_TAUGHT = ".teaching/"  # no domain has such a name
 V = TypeVar("V")
 
 
@@ -88,10 +90,9 @@ class Examples:
         return self._objects.url
 
     def domains(self) -> tuple[str, ...]:
-        """Domains that have labels for teaching: a request per 1,000 domains and one for each."""
-        names = [name for name in self._objects.folders() if NAME.fullmatch(name)]
-        found = self._objects.together(lambda name: self._objects.get(_labels_path(name), _MAX_BYTES), names)
-        return tuple(sorted(name for name, stored in zip(names, found, strict=True) if stored))
+        """Domains that have labels for teaching: a request per 1,000 of them, whatever else the registry has."""
+        names = (each.path.removeprefix(_TAUGHT) for each in self._objects.list(_TAUGHT))
+        return tuple(sorted(name for name in names if NAME.fullmatch(name)))
 
     def labels(self, domain: str) -> Taught | None:
         """The labels that are taught in a domain; None if nobody has stated any."""
@@ -115,6 +116,8 @@ class Examples:
                 return None
             if (present.revision if present else 0) != revision:
                 raise Conflict(f"labels of {domain}: {_changed(present.revision if present else 0, revision)}", present)
+            # First what makes the domain found: labels that no listing names would look lost.
+            self._objects.create(f"{_TAUGHT}{domain}", b"")
             return taught.to_json(new)
 
         self._objects.update(_labels_path(domain), _MAX_BYTES, change)

@@ -320,10 +320,29 @@ def test_domains_are_found_without_listing_their_examples(s3: S3Server, s3_url: 
     added(examples, *(f"text {number}" for number in range(20)), domain="recipes")
     s3.listed = 0
     assert (registry.domains(), examples.domains()) == (("recipes",), ("movies",))
-    assert s3.listed <= len(FILES) + 2  # of the version; the top level has two objects at most
+    # Of the version; the top level has two objects at most, and there is one domain with labels.
+    assert s3.listed <= len(FILES) + 3
     assert registry.versions("recipes") == ("v000001",)
     assert registry.collect_garbage("recipes", keep=1) == ()
-    assert s3.listed <= 3 * len(FILES) + 2
+    assert s3.listed <= 3 * len(FILES) + 3
+
+
+@pytest.mark.s3
+def test_all_taught_domains_are_found_by_one_request_as_soon_as_their_labels_are_saved(
+    s3: S3Server, s3_url: str
+) -> None:
+    examples, elsewhere = Examples.open(s3_url), Examples.open(s3_url)
+    names = [f"domain-{number:02d}" for number in range(40)]
+    for name in names:
+        assert examples.put_labels(name, Taught((Label("PER"),)), revision=0).revision == 1
+    added(examples, "Ada lives in Oslo.", domain="unlabelled")
+    with pytest.raises(Conflict):
+        examples.put_labels("refused", Taught((Label("PER"),)), revision=3)
+    seen = counted_reads(s3)
+    assert elsewhere.domains() == tuple(names)
+    assert len(seen) == 1
+    examples.put_labels("zoo", Taught((Label("ANIMAL"),)), revision=0)
+    assert elsewhere.domains() == (*names, "zoo")
 
 
 @pytest.mark.s3
