@@ -61,6 +61,7 @@ def test_labels_examples_and_files_go_there_and_come_back(dishes: Teaching) -> N
     dishes.change(first["id"], [{"start": 9, "end": 13, "label": "dish"}], revision=3)
     assert dishes.counts()["labels"] == {"dish": {"sentences": 1, "mentions": 1}}
     assert dishes.import_file("a.conll", dishes.export("conll"))["duplicates"] == 1
+    assert dishes.import_file("a.conll", dishes.export("conll").encode())["duplicates"] == 1
 
 
 def test_many_texts_take_several_requests_and_are_listed_in_pages(dishes: Teaching) -> None:

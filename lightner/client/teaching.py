@@ -6,6 +6,7 @@ records that are shown and sent back.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -92,9 +93,14 @@ class Teaching:
         """Move a share of the done examples into the fixed test set."""
         return self._once("POST", f"{self._path}/examples/hold-out", json={"share": share, "seed": seed})
 
-    def import_file(self, name: str, content: str, **options: Any) -> Json:
-        """Add the labelled sentences of a file; `options` are `state`, `columns` and `repairs`."""
-        body = {"name": name, "content": content, **options}
+    def import_file(self, name: str, content: str | bytes, **options: Any) -> Json:
+        """Add the labelled sentences of a file: its text, or its bytes, of which a Parquet, Arrow or DocBin file has to
+        be given. `options` are `state`, `columns` and `repairs`."""
+        if isinstance(content, bytes):
+            given = {"content_base64": base64.b64encode(content).decode("ascii")}
+        else:
+            given = {"content": content}
+        body = {"name": name, **given, **options}
         return self._ask("POST", f"{self._path}/examples/import", json=body)
 
     def export(self, form: str = "examples", *, state: str | None = None) -> str:

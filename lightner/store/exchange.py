@@ -21,8 +21,9 @@ EXAMPLES, TOKENS = "examples", "tokens"
 FORMATS = (EXAMPLES, TOKENS, *TEXT_FORMATS)
 """`examples` keeps states and history; `tokens` are words with tags, one sentence a line; the others are of tools."""
 
-_NOT_ONE_TEXT = frozenset({".parquet", ".arrow", ".spacy", ".ann", ".zip", ".gz", ".tgz", ".bz2", ".xz"})
-"""Suffixes of binary files, which JSON cannot hold, and of annotations that are nothing without a second file."""
+_BINARY = frozenset({".parquet", ".arrow", ".spacy"})
+_NOT_ONE_FILE = frozenset({".ann", ".zip", ".gz", ".tgz", ".bz2", ".xz"})
+"""Suffixes of archives, and of annotations that are nothing without a second file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +37,46 @@ class Imported:
 def read_file(
     name: str, content: str, *, state: State, who: str, columns: Columns | None, repairs: frozenset[Repair]
 ) -> Imported:
-    """The labelled sentences of a file called `name`, in any format that `data.formats` reads, as examples.
+    """The labelled sentences of a file of text called `name`, in any format that `data.formats` reads, as examples.
 
     The text of a sentence that has none is its words with a space between each two. Raises InputError as reading does,
     naming the place.
     """
     if _is_our_own(content):
         return Imported(tuple(_our_own(content, name)), ())
-    if Path(name).name != name or name.startswith("."):
-        raise InputError(f"name: found {name!r:.80}, expected that of a file without folders")
-    if Path(name).suffix.lower() in _NOT_ONE_TEXT or "\0" in content:
-        raise InputError(
-            f"name: found {name!r:.80}, which is not one file of text; convert it first, or the folder that it is in:"
-            f" lightner data convert {name} {Path(name).stem}.jsonl"
-        )
-    when = example.now()
+    check_file_name(name)
+    if is_binary(name) or "\0" in content:
+        found = f"text under the name {name!r:.80}" if is_binary(name) else "a NUL character"
+        raise InputError(f"{name}: found {found}, expected {'bytes' if is_binary(name) else 'text'}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_text(content, encoding="utf-8", errors="surrogatepass", newline="")
-        try:
-            corpus = read_corpus(path, columns=columns, repairs=repairs)
-        except InputError as error:
-            raise InputError(str(error).replace(f"{folder}/", "")) from error
+        return read_path(path, state=state, who=who, columns=columns, repairs=repairs)
+
+
+def check_file_name(name: str) -> None:
+    """Raise InputError for a name with folders, or of something that is more than one file."""
+    if Path(name).name != name or name.startswith("."):
+        raise InputError(f"name: found {name!r:.80}, expected that of a file without folders")
+    if Path(name).suffix.lower() in _NOT_ONE_FILE:
+        raise InputError(
+            f"name: found {name!r:.80}, which is not one file of sentences; convert it first, or the folder that it is"
+            f" in: lightner data convert {name} {Path(name).stem}.jsonl"
+        )
+
+
+def is_binary(name: str) -> bool:
+    """Whether a file of this name is binary in a format that can be imported."""
+    return Path(name).suffix.lower() in _BINARY
+
+
+def read_path(path: Path, *, state: State, who: str, columns: Columns | None, repairs: frozenset[Repair]) -> Imported:
+    """The labelled sentences of a file as examples. Raises InputError as reading does; it and notes name no folder."""
+    folder, when = f"{path.parent}/", example.now()
+    try:
+        corpus = read_corpus(path, columns=columns, repairs=repairs)
+    except InputError as error:
+        raise InputError(str(error).replace(folder, "")) from error
     found: list[Example] = []
     for place, sentence in enumerate(corpus.sentences):
         text, words = placed_words(sentence)
@@ -69,9 +88,9 @@ def read_file(
                 )
             )
         except InputError as error:
-            where = (sentence.place or f"sentence {place}").replace(f"{folder}/", "")
+            where = (sentence.place or f"sentence {place}").replace(folder, "")
             raise InputError(f"{where}: {error}") from error
-    return Imported(tuple(found), tuple(note.replace(f"{folder}/", "") for note in corpus.said(path)))
+    return Imported(tuple(found), tuple(note.replace(folder, "") for note in corpus.said(path)))
 
 
 def rendered_as(form: str, examples: Sequence[Example]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from lightner.data.formats import Columns, parse_columns, read, read_corpus
@@ -84,6 +86,42 @@ def test_an_arrow_file_is_read(tmp_path: Path) -> None:
     classes().save_to_disk(tmp_path / "saved")
     [arrow] = (tmp_path / "saved").glob("*.arrow")
     assert read(arrow) == (LENA, RAIN)
+
+
+def as_arrow(table: Any, *, indexed: bool) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    with (pyarrow.ipc.new_file if indexed else pyarrow.ipc.new_stream)(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_an_arrow_file_is_read_whoever_wrote_it(tmp_path: Path, indexed: bool) -> None:
+    (tmp_path / "a.arrow").write_bytes(as_arrow(classes().data.table, indexed=indexed))
+    assert read(tmp_path / "a.arrow") == (LENA, RAIN)
+
+
+@pytest.mark.parametrize("form", ["parquet", "stream", "indexed"])
+def test_damaged_tables_are_refused_or_read_and_end_nothing(tmp_path: Path, form: str) -> None:
+    """Offsets that lead out of the memory among them, which would end this process."""
+    table, chance = strings().data.table, random.Random(0)
+    path = tmp_path / ("a.parquet" if form == "parquet" else "a.arrow")
+    if form == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        path.write_bytes(as_arrow(table, indexed=form == "indexed"))
+    whole, refused = path.read_bytes(), 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in chance.sample(range(len(whole)), chance.choice([1, 2, 5])):
+            damaged[place] = chance.choice([0, 127, 128, 255])
+        path.write_bytes(damaged[: chance.choice([len(whole)] * 4 + [len(whole) // 2])])
+        try:
+            read(path)
+        except InputError as error:
+            refused += str(error).startswith(f"{path}:")
+    assert refused > 50
 
 
 def test_json_and_csv_files_of_datasets_are_read(tmp_path: Path) -> None:

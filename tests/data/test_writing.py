@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -145,6 +146,22 @@ def test_compressed_data_of_another_kind_is_refused_by_name(tmp_path: Path) -> N
     (path := tmp_path / "x.spacy").write_bytes(zlib.compress(b"something else"))
     with pytest.raises(InputError, match=r"x.spacy: found compressed data that spaCy cannot read .* expected a DocBin"):
         read_corpus(path)
+
+
+@pytest.mark.usefixtures("spacy")
+def test_damaged_files_of_spacy_are_refused_or_read(tmp_path: Path) -> None:
+    write(path := tmp_path / "x.spacy", [ADA], "spacy")
+    whole, chance, refused = zlib.decompress(path.read_bytes()), random.Random(0), 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in chance.sample(range(len(whole)), chance.choice([1, 2, 5])):
+            damaged[place] = chance.choice([0, 127, 128, 255])
+        path.write_bytes(zlib.compress(damaged))
+        try:
+            read_corpus(path)
+        except InputError as error:
+            refused += str(error).startswith(f"{path}:")
+    assert refused > 50
 
 
 def test_spacy_takes_lines_of_json(spacy: Any) -> None:

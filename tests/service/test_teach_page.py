@@ -12,10 +12,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from lightner.data.formats.documents import Document
+from lightner.data.formats.writing import write
 from lightner.service.middleware import Keys
 from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
+from lightner.types import Sentence, Span
 from tests.support.browser import Watched
 from tests.support.served import listening
 from tests.support.serving import HOSTILE, Place, prepare
@@ -262,6 +265,30 @@ class TestTexts:
         page.get_by_role("button", name="Repair: grow to word").click()
         expect(page.locator("#added-title")).to_have_text("Added 1 sentence")
         assert saved_as(service.examples("done")[0]) == [("Ada", "PER")]
+
+    def test_a_dropped_binary_file_brings_its_labels(self, page: Page, service: Service, tmp_path: Path) -> None:
+        sentence = Sentence(("Ada", "eats", "soup"), (Span(0, 1, "PER"), Span(2, 3, "dish")), text="Ada eats soup")
+        write(tmp_path / "a.parquet", [Document.of(sentence)], "datasets")
+        visit(page, service.url, service.domain)
+        go(page, "Texts")
+        transfer = page.evaluate_handle(
+            "bytes => { const t = new DataTransfer(); t.items.add(new File([new Uint8Array(bytes)], 'a.parquet'));"
+            " return t; }",
+            list((tmp_path / "a.parquet").read_bytes()),
+        )
+        page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+        expect(page.locator("#file-size")).to_contain_text("bytes")
+        expect(page.get_by_label("It has")).to_have_value("labelled")
+        page.get_by_role("button", name="Add the file").click()
+        expect(page.locator("#added-title")).to_have_text("Added 1 sentence", timeout=60_000)
+        assert saved_as(service.examples("done")[0]) == [("Ada", "PER"), ("soup", "dish")]
+
+    def test_a_damaged_binary_file_is_refused(self, page: Page, service: Service) -> None:
+        visit(page, service.url, service.domain)
+        go(page, "Texts")
+        page.get_by_label("File", exact=True).set_input_files({"name": "a.arrow", "mimeType": "", "buffer": b"ARROW1"})
+        page.get_by_role("button", name="Add the file").click()
+        expect(page.locator("#notice")).to_contain_text("a.arrow: found a table that", timeout=60_000)
 
     def test_a_dropped_file_that_is_no_text_is_refused(self, page: Page, service: Service) -> None:
         visit(page, service.url, service.domain)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet
 import pytest
 
 from lightner.data.formats import read
+from lightner.data.formats.documents import Document
+from lightner.data.formats.writing import format_by_name, write
 from lightner.service.replica import BackboneReplica
 from lightner.store.exchange import FORMATS
+from lightner.types import Sentence, Span
 from tests.support.serving import Place, bearer, connect, prepare, problem
 from tests.support.teaching import desk_of
 
@@ -57,6 +62,19 @@ async def client(place: Place, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
 async def labelled(client: httpx.AsyncClient, *names: str) -> Any:
     body = {"revision": 0, "labels": [{"name": name, "words": None, "colour": "#aa3377"} for name in names]}
     return (await client.put(LABELS, json=body)).json()
+
+
+def encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def as_stream(path: Path) -> bytes:
+    """A Parquet file's table as `datasets` writes Arrow."""
+    table, sink = pyarrow.parquet.read_table(path), pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 async def add(client: httpx.AsyncClient, *texts: str, **more: Any) -> list[str]:
@@ -380,9 +398,18 @@ class TestFiles:
             ({"name": ".ssh", "content": "Ada B-PER\n"}, "body.name"),
             ({"name": "a.conll", "content": "Ada B-PER\n", "columns": "x"}, "columns"),
             ({"name": "a.conll", "content": "Ada B-PER\n", "repairs": ["x"]}, "repair"),
-            ({"name": "a.parquet", "content": "PAR1"}, "lightner data convert a.parquet a.jsonl"),
+            ({"name": "a.parquet", "content": "PAR1"}, "found text under the name 'a.parquet', expected bytes"),
             ({"name": "a.ann", "content": "T1\tPER 0 3\tAda"}, "lightner data convert a.ann a.jsonl"),
-            ({"name": "a.conll", "content": "Ada\0B-PER\n"}, "not one file of text"),
+            ({"name": "a.zip", "content_base64": "UEsDBA=="}, "lightner data convert a.zip a.jsonl"),
+            ({"name": "a.conll", "content": "Ada\0B-PER\n"}, "found a NUL character, expected text"),
+            ({"name": "a.conll", "content_base64": "not base64"}, "body.content_base64"),
+            ({"name": "a.conll"}, "found neither of content and content_base64"),
+            ({"name": "a.conll", "content": "Ada B-PER\n", "content_base64": "QWRh"}, "found both of content"),
+            (
+                {"name": "a.parquet", "content_base64": encoded(b"PAR1" + b"\0" * 50 + b"PAR1")},
+                "a.parquet: found a table",
+            ),
+            ({"name": "json.py", "content_base64": encoded(b"raise SystemExit(3) # \xff\n")}, "json.py:1: found byte"),
             ({"name": "a.jsonl", "content": json.dumps({"format_version": 1, "revisions": []})}, "a.jsonl:1"),
         ],
     )
@@ -392,6 +419,40 @@ class TestFiles:
         refused = problem(await client.post(f"{EXAMPLES}/import", json=file), 422, "invalid-request")
         assert message in json.dumps(refused)
         assert "/tmp" not in json.dumps(refused)
+        assert (await client.get(EXAMPLES)).json()["total"] == 0
+
+    @pytest.mark.parametrize("suffix", ["parquet", "arrow", "spacy", "jsonl"])
+    async def test_a_file_is_imported_by_its_bytes(
+        self, client: httpx.AsyncClient, tmp_path: Path, suffix: str
+    ) -> None:
+        if suffix == "spacy":
+            pytest.importorskip("spacy", reason="spaCy is not installed (pip install 'lightner-ray[spacy]')")
+        sentences = [
+            Sentence(("Ada", "eats", "soup", "."), (Span(0, 1, "person"), Span(2, 3, "dish")), text="Ada eats  soup."),
+            Sentence(("Ben", "sleeps"), text="Ben sleeps"),
+        ]
+        path = tmp_path / f"a.{'parquet' if suffix == 'arrow' else suffix}"
+        write(path, [Document.of(each) for each in sentences], format_by_name(path))
+        content = as_stream(path) if suffix == "arrow" else path.read_bytes()
+        body = {"name": f"a.{suffix}", "content_base64": encoded(content), "state": "open"}
+        answer = (await client.post(f"{EXAMPLES}/import", json=body)).json()
+        assert answer == {"added": 2, "duplicates": 0, "labels": ["dish", "person"], "notes": []}
+        first, second = (await client.get(EXAMPLES)).json()["examples"]
+        assert (first["text"], second["text"], first["state"]) == ("Ada eats  soup.", "Ben sleeps", "open")
+        assert [(each["start"], each["end"], each["label"]) for each in first["spans"]] == [
+            (0, 3, "person"), (10, 14, "dish")
+        ]  # fmt: skip
+        assert (await client.post(f"{EXAMPLES}/import", json=body)).json()["duplicates"] == 2
+
+    async def test_a_small_file_with_much_text_is_refused(self, client: httpx.AsyncClient, tmp_path: Path) -> None:
+        words = ["soup"] * 200
+        tables = pyarrow.table({"tokens": [words] * 500, "ner_tags": [["O"] * 200] * 500})
+        pyarrow.parquet.write_table(tables, tmp_path / "a.parquet")
+        content = (tmp_path / "a.parquet").read_bytes()
+        assert len(content) < 10_000
+        body = {"name": "a.parquet", "content_base64": encoded(content)}
+        refused = problem(await client.post(f"{EXAMPLES}/import", json=body), 422, "invalid-request")
+        assert "found 499500 characters in its sentences, expected at most 400000" in refused["detail"]
         assert (await client.get(EXAMPLES)).json()["total"] == 0
 
     async def test_without_examples_there_is_nothing_to_export(self, client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ The package spacy is imported only when such a file is read or written.
 
 from __future__ import annotations
 
+import gc
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +40,18 @@ def parse_docbin(path: Path, findings: Findings) -> list[Sentence]:
     from spacy.tokens import DocBin
     from spacy.vocab import Vocab
 
+    collecting = gc.isenabled()
     try:
         docs = list(DocBin().from_bytes(path.read_bytes()).get_docs(Vocab()))
-    except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        read = [_sentence(doc, f"{path}: document {index}", findings) for index, doc in enumerate(docs)]
+    except InputError:
+        raise
+    except (zlib.error, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         said = f"found compressed data that spaCy cannot read ({error!r:.{_MOST_SHOWN}})"
         raise InputError(f"{path}: {said}, expected a DocBin of spaCy") from error
-    read = [_sentence(doc, f"{path}: document {index}", findings) for index, doc in enumerate(docs)]
+    finally:
+        if collecting:  # srsly leaves it off where it fails
+            gc.enable()
     sentences = [each for each in read if each is not None]
     if not sentences:
         findings.notes()  # raises if faults explain it

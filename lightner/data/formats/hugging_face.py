@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TABLES = (".parquet", ".arrow")
+_INDEXED = b"ARROW1"
 _SAVED = ("dataset_dict.json", "state.json")  # of save_to_disk: several splits, one
 _HUB_NAME = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<configuration>[\w-][\w.-]*))?")
 _FILES = re.compile(
@@ -84,8 +85,18 @@ def _parted(source: str) -> tuple[str, str | None]:
 
 def _rows(path: str, split: str | None, source: str) -> Dataset:
     import datasets  # only when it is needed: it takes seconds
+    import pyarrow
 
-    failures = (OSError, ValueError, RuntimeError, KeyError, datasets.exceptions.DatasetsError)
+    failures = (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,  # of metadata that are not those of `datasets`
+        RuntimeError,
+        KeyError,
+        pyarrow.ArrowException,
+        datasets.exceptions.DatasetsError,
+    )
     try:
         found = _loaded(Path(path), path, split)
     except failures as error:
@@ -125,13 +136,21 @@ def _unread(path: Path, error: Exception) -> str:
 
 
 def _table(path: Path) -> Dataset:
-    """The table in a file. Parquet is read without a copy in the cache of `datasets`."""
+    """The table in a file, read without a copy in the cache of `datasets`."""
     import datasets
     import pyarrow.parquet
 
-    if path.suffix.lower() == ".parquet":
-        return datasets.Dataset(pyarrow.parquet.ParquetFile(path).read())
-    return datasets.Dataset.from_file(str(path))
+    table = pyarrow.parquet.ParquetFile(path).read() if path.suffix.lower() == TABLES[0] else _arrow(path.read_bytes())
+    table.validate(full=True)  # native code follows the offsets of a damaged file out of its memory
+    return datasets.Dataset(table)
+
+
+def _arrow(content: bytes) -> Any:
+    """The table in a file of record batches, which `datasets` writes as a stream and others with an index."""
+    import pyarrow
+
+    opened = pyarrow.ipc.open_file if content.startswith(_INDEXED) else pyarrow.ipc.open_stream
+    return opened(pyarrow.BufferReader(content)).read_all()
 
 
 def _chosen(splits: Mapping[str, Dataset], split: str | None, source: str) -> Dataset:

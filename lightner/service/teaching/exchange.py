@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -12,21 +13,34 @@ from lightner.service.middleware import AnnotateRoute, key_name
 from lightner.service.openapi import ANNOTATE_KEY, DomainPath
 from lightner.service.teaching.desk import Desk, add_labels, asked
 from lightner.service.teaching.examples import COMMON
-from lightner.service.teaching.schemas import Export, ImportAnswer, ImportRequest, State
+from lightner.service.teaching.schemas import MAX_FILE_CHARACTERS, Export, ImportAnswer, ImportRequest, State
+from lightner.store.confined import read_bytes
 from lightner.store.example import Example, labels_in
 from lightner.store.example import State as Is
-from lightner.store.exchange import Imported, read_file, rendered_as
+from lightner.store.exchange import Imported, is_binary, read_file, rendered_as
+from lightner.types import InputError
+
+AT_ONCE = 2
+"""Binary files that one process of the service reads at a time: each may take `confined.MEMORY_BYTES`."""
 
 
 def router(desk: Desk) -> APIRouter:
     """Import and export."""
     routes = APIRouter(tags=["teaching"], dependencies=[ANNOTATE_KEY], route_class=AnnotateRoute, responses=COMMON)
+    turns = asyncio.Semaphore(AT_ONCE)
 
     @routes.post("/v1/domains/{domain}/examples/import", status_code=HTTPStatus.CREATED)
     async def import_examples(domain: DomainPath, request: ImportRequest, caller: Request) -> ImportAnswer:
-        """Add the labelled sentences of a file; labels that are new to the domain are added to its labels."""
+        """Add the labelled sentences of a file of text, or of a Parquet, Arrow or DocBin file given in base64.
+
+        Labels that are new to the domain are added to its labels.
+        """
         who = key_name(caller)
-        read = await asked(domain, lambda: _read(request, who), field="body.content")
+        if request.content_base64 is None:
+            read = await asked(domain, lambda: _read(request, who), field="body.content")
+        else:
+            async with turns:
+                read = await asked(domain, lambda: _read(request, who), field="body.content_base64")
         new = await add_labels(desk, domain, labels_in(read.examples), who=who)
         added = await asked(domain, lambda: desk.examples.add(domain, read.examples))
         count = sum(each.new for each in added)
@@ -55,7 +69,26 @@ def _suffix(form: str) -> str:
 def _read(request: ImportRequest, who: str) -> Imported:
     columns = None if request.columns is None else parse_columns(request.columns)
     repairs = parse_repairs(request.repairs) if request.repairs else frozenset()
-    return read_file(request.name, request.content, state=Is(request.state), who=who, columns=columns, repairs=repairs)
+    name, state, content = request.name, Is(request.state), request.given
+    text = _text(name, content) if isinstance(content, bytes) else content
+    if text is not None:
+        read = read_file(name, text, state=state, who=who, columns=columns, repairs=repairs)
+    else:
+        assert isinstance(content, bytes), "text is read as text"
+        read = read_bytes(name, content, state=state, who=who, columns=columns, repairs=repairs)
+    if (found := sum(len(each.text) for each in read.examples)) > MAX_FILE_CHARACTERS:
+        raise InputError(f"{name}: found {found} characters in its sentences, expected at most {MAX_FILE_CHARACTERS}")
+    return read
+
+
+def _text(name: str, content: bytes) -> str | None:
+    """The text that bytes are; None of a binary file."""
+    if is_binary(name) or b"\0" in content:
+        return None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _wanted(each: Example, form: Export, state: State | None) -> bool:

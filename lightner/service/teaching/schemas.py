@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -23,6 +24,8 @@ ID_PATTERN = r"^[0-9a-f]{32}$"
 COLOUR_PATTERN = r"^#[0-9a-f]{6}$"
 MAX_LISTED = 200
 MAX_FILE_CHARACTERS = MAX_TOTAL_CHARACTERS
+MAX_FILE_BYTES = 3 * 2**20
+"""In base64 a third more: less than a body may have."""
 _FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,199}$"
 
 State: TypeAlias = Literal["open", "done", "skipped", "test"]
@@ -220,13 +223,38 @@ class HoldOutAnswer(_Message):
 
 
 class ImportRequest(_Message):
-    """A file of labelled sentences in any format of docs/formats.md; its name says which, where content does not."""
+    """A file of labelled sentences in any format of docs/formats.md; its name says which, where content does not.
+
+    The content of a file of text is `content`, that of a binary one (.parquet, .arrow, .spacy) `content_base64`.
+    """
 
     name: Annotated[str, StringConstraints(pattern=_FILE_PATTERN)] = Field(examples=["recipes.conll"])
-    content: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILE_CHARACTERS)]
+    content: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILE_CHARACTERS)] | None = None
+    content_base64: Annotated[str, StringConstraints(min_length=4, max_length=MAX_FILE_BYTES * 4 // 3)] | None = Field(
+        default=None, json_schema_extra={"contentEncoding": "base64"}
+    )
     state: Literal["open", "done"] = "done"
     columns: Annotated[str, StringConstraints(max_length=200)] | None = Field(default=None, examples=["word=1,tag=4"])
     repairs: list[Annotated[str, StringConstraints(max_length=40)]] = Field(default=[], max_length=8)
+
+    @field_validator("content_base64")
+    @classmethod
+    def _decodable(cls, given: str | None) -> str | None:
+        if given is not None:
+            base64.b64decode(given, validate=True)
+        return given
+
+    @model_validator(mode="after")
+    def _one_content(self) -> ImportRequest:
+        if (self.content is None) == (self.content_base64 is None):
+            found = "neither" if self.content is None else "both"
+            raise ValueError(f"found {found} of content and content_base64, expected one of them")
+        return self
+
+    @property
+    def given(self) -> str | bytes:
+        """The content, decoded."""
+        return self.content if self.content is not None else base64.b64decode(self.content_base64 or "")
 
 
 class ImportAnswer(_Message):

@@ -3,9 +3,13 @@
 // Where records of texts have them, in the order in which they are looked for.
 const TEXT_FIELDS = ["text", "sentence", "content", "data", "body"];
 const TABLES = /\.(csv|tsv)$/i;
+// What only the service can read, and how much of it it takes.
+const BINARY = /\.(parquet|arrow|spacy)$/i;
+const MOST_BYTES = 3 * 2 ** 20;
 
-/** A file's name and text; throws an Error if it is no text. */
+/** A file's name and text, of a binary one its bytes in base64; throws an Error if it is neither. */
 export async function readFile(file) {
+  if (BINARY.test(file.name)) return readBinary(file);
   const bytes = await file.arrayBuffer();
   let content;
   try {
@@ -17,6 +21,19 @@ export async function readFile(file) {
   return { name: nameFor(file.name), content, rows: TABLES.test(file.name) ? tableOf(content) : null, records: recordsOf(content) };
 }
 
+async function readBinary(file) {
+  if (file.size === 0) throw new Error(`${file.name} is empty`);
+  if (file.size > MOST_BYTES) throw new Error(`${file.name} has ${file.size} bytes, expected at most ${MOST_BYTES}`);
+  const address = await new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(new Error(`${file.name}: ${reader.error.message}`));
+    reader.readAsDataURL(file);
+  });
+  const base64 = address.slice(address.indexOf(",") + 1);
+  return { name: nameFor(file.name), content: null, base64, bytes: file.size, rows: null, records: null };
+}
+
 /** A name that the service takes. */
 function nameFor(name) {
   const plain = name.normalize("NFKD").replaceAll(/[^A-Za-z0-9._ -]/g, "-");
@@ -24,7 +41,8 @@ function nameFor(name) {
 }
 
 /** What a file most likely has. */
-export function kindOf({ name, rows, records }) {
+export function kindOf({ name, content, rows, records }) {
+  if (content === null) return "labelled";
   if (records !== null) return records.every(isPlain) ? "records" : "labelled";
   if (rows !== null) return "column";
   return /\.(txt|text|md)$/i.test(name) ? "text" : "labelled";

@@ -87,7 +87,8 @@ async function chooseFile(chosen) {
     return tell("This file cannot be read", error.message, { bad: true });
   }
   at("file-name").textContent = file.name;
-  at("file-size").textContent = counted(file.content.split("\n").filter((line) => line.trim() !== "").length, "line");
+  at("file-size").textContent = file.content === null ? counted(file.bytes, "byte") : counted(linesIn(file.content), "line");
+  at("kind").querySelector("[value=text]").disabled = file.content === null;
   at("kind").querySelector("[value=column]").disabled = file.rows === null;
   at("kind").querySelector("[value=records]").disabled = file.records === null;
   at("kind").value = kindOf(file);
@@ -101,11 +102,14 @@ async function chooseFile(chosen) {
   at("kind").focus();
 }
 
+const linesIn = (content) => content.split("\n").filter((line) => line.trim() !== "").length;
+
 function showKind() {
   at("by-column").hidden = at("kind").value !== "column";
   at("by-check").hidden = at("kind").value !== "labelled";
   at("repairs").replaceChildren();
-  const sample = at("kind").value === "labelled" ? file.content : (textsOfFile()[0] ?? "");
+  const sample = at("kind").value === "labelled" ? (file.content ?? "") : (textsOfFile()[0] ?? "");
+  at("file-sample").hidden = sample === "";
   at("file-sample").textContent = Array.from(sample.trim().split("\n").slice(0, 3).join("\n")).slice(0, 300).join("");
 }
 
@@ -132,7 +136,8 @@ function closeFile() {
 async function importFile(repairs) {
   quiet();
   at("repairs").replaceChildren();
-  const body = { name: file.name, content: file.content, state: at("check").checked ? "open" : "done", repairs };
+  const content = file.content === null ? { content_base64: file.base64 } : { content: file.content };
+  const body = { name: file.name, ...content, state: at("check").checked ? "open" : "done", repairs };
   let answer;
   try {
     answer = await call("POST", ofDomain("examples", "import"), { body });
