@@ -1,8 +1,10 @@
-"""`lightner teach` on a real Ray, killed while it tunes; `test_teach_with_ray` goes from texts to a second tuning."""
+"""`lightner teach` on a real Ray and a real store: killed while it tunes, and cut off from the store while it tunes.
+
+`test_teach_with_ray` goes from texts to a second tuning.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -12,17 +14,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from lightner.jobs.on_ray import local
+from lightner.store.example import State
+from lightner.store.examples import Examples
+from lightner.store.registry import Registry
 from tests.support.paths import CHECKOUT
 from tests.support.tiny import tiny_backbone
 
-pytestmark = pytest.mark.ray
+if TYPE_CHECKING:
+    from tests.support.s3 import S3Server
+
+pytestmark = [pytest.mark.ray, pytest.mark.s3]
 PATIENCE_S = 420.0
+CUT_S = 30.0
 LABELS, EXAMPLES, TUNINGS = (f"/v1/domains/people/{each}" for each in ("labels", "examples", "tunings"))
 TEXTS = [
     f"{name} {verb} {rest}"
@@ -35,8 +44,8 @@ QUICK = {"lengths": [2], "rates": [0.01]}
 class Teaching:
     """A running `lightner teach`."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
-        command = [sys.executable, "-m", "lightner", "teach", "--registry", str(folder / "registry")]
+    def __init__(self, folder: Path, registry: str, log: Path) -> None:
+        command = [sys.executable, "-m", "lightner", "teach", "--registry", registry]
         command += ["--storage", str(folder / "runs"), "--backbone", str(folder / "tiny")]
         command += ["--port", "0", "--no-browser"]
         environment = {**local.environment(), "PYTHONPATH": str(CHECKOUT)}
@@ -106,8 +115,8 @@ def _command(pid: int) -> str:
 
 
 @contextmanager
-def teaching(folder: Path, log: Path) -> Iterator[Teaching]:
-    running = Teaching(folder, log)
+def teaching(folder: Path, registry: str, log: Path) -> Iterator[Teaching]:
+    running = Teaching(folder, registry, log)
     try:
         yield running
     finally:
@@ -137,20 +146,64 @@ def finish(service: Teaching, *, state: str = "done") -> None:
         service.asked("PUT", f"{EXAMPLES}/{each['id']}", change)
 
 
-def test_a_tuning_outlives_the_death_of_the_service_and_of_its_own_job(folder: Path, tmp_path: Path) -> None:
-    with teaching(folder, tmp_path / "teach.log") as service:
+def begin(service: Teaching, **options: Any) -> str:
+    """Start a tuning, and wait until it has learned something."""
+    id_: str = service.asked("POST", TUNINGS, {**QUICK, **options})["id"]
+    service.until(id_, lambda seen: (seen["progress"] or {}).get("rounds_done", 0) > 0)
+    return id_
+
+
+def jobs_of(service: Teaching, id_: str) -> list[int]:
+    """The processes that tune."""
+    return [pid for pid in service.workers(sys.executable) if f"--tuning {id_}" in _command(pid)]
+
+
+def kill(service: Teaching, id_: str) -> None:
+    """End the job of a tuning and the service's replicas without a word."""
+    jobs, replicas = jobs_of(service, id_), service.workers("ray::ServeReplica")
+    assert (len(jobs), len(replicas)) == (1, 2)
+    for pid in (*jobs, *replicas):
+        os.kill(pid, signal.SIGKILL)
+
+
+def cut_off(service: Teaching, s3: S3Server, id_: str) -> None:
+    """Let the store refuse every request until the tuning's job has given up, and for `CUT_S` at least.
+
+    The service says so meanwhile.
+    """
+    assert len(jobs_of(service, id_)) == 1
+    s3.fails = lambda method, path: True
+    began = time.monotonic()
+    while time.monotonic() - began < CUT_S or jobs_of(service, id_):
+        assert time.monotonic() - began < PATIENCE_S, "the job still waits for the store"
+        for method, path, body in (("GET", EXAMPLES, None), ("POST", EXAMPLES, {"examples": [{"text": "Nobody"}]})):
+            answer = service.http.request(method, path, json=body)
+            assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (503, "registry-unavailable")
+    s3.behave()
+
+
+def test_a_tuning_outlives_the_death_of_the_service_and_of_its_own_job_and_a_store_that_is_cut_off(
+    folder: Path, tmp_path: Path, s3: S3Server, s3_url: str
+) -> None:
+    with teaching(folder, s3_url, tmp_path / "teach.log") as service:
         service.asked("PUT", LABELS, {"revision": 0, "labels": [{"name": "person"}, {"name": "city"}]})
         service.asked("POST", EXAMPLES, {"examples": [{"text": text} for text in TEXTS]})
         finish(service)
         before = service.asked("GET", f"{EXAMPLES}?limit=200")
-        begun = service.asked("POST", TUNINGS, QUICK)
-        service.until(begun["id"], lambda seen: (seen["progress"] or {}).get("rounds_done", 0) > 0)
-        jobs = [pid for pid in service.workers(sys.executable) if f"--tuning {begun['id']}" in _command(pid)]
-        replicas = service.workers("ray::ServeReplica")
-        assert (len(jobs), len(replicas)) == (1, 2)
-        for pid in (*jobs, *replicas):
-            os.kill(pid, signal.SIGKILL)
+        begun = begin(service)
+        kill(service, begun)
         assert service.asked("GET", f"{EXAMPLES}?limit=200") == before
-        ended = service.until(begun["id"], lambda seen: seen["state"] == "finished")
+        ended = service.until(begun, lambda seen: seen["state"] == "finished")
         assert (ended["attempt"], ended["result"]["outcome"]) == (2, "live")
-        assert json.loads((folder / "registry" / "people" / "aliases.json").read_text())["aliases"]["live"]
+        registry = Registry.open(s3_url)
+        assert registry.aliases("people")["live"] == ended["result"]["version"]
+
+        begun = begin(service, seed=1)
+        cut_off(service, s3, begun)
+        assert service.asked("GET", f"{EXAMPLES}?limit=200") == before
+        ended = service.until(begun, lambda seen: seen["state"] == "finished")
+        assert ended["attempt"] == 2, "the job, which could not publish, was resumed"
+        assert ended["result"]["version"] in registry.versions("people")
+        service.asked("POST", EXAMPLES, {"examples": [{"text": "Zoe lives in Lima"}]})
+        finish(service)
+        assert len(Examples.open(s3_url).sentences("people", State.DONE)) == len(TEXTS) + 1
