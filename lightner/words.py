@@ -39,6 +39,11 @@ def split_words(text: str) -> tuple[Word, ...]:
     return tuple(Word(text[match.start() : match.end()], *match.span()) for match in _WORD.finditer(kinds))
 
 
+def is_unspaced(word: str) -> bool:
+    """Whether no space is written before a word: its script has none between words, or it is East Asian punctuation."""
+    return _in(word[:1] or " ", (*_ALONE, *_WIDE_PUNCTUATION))
+
+
 def join_words(words: Sequence[str]) -> tuple[str, tuple[Word, ...]]:
     """The text of pre-split words, one space between each two, and those words in it, unchanged."""
     placed, start = [], 0
@@ -240,6 +245,7 @@ _ALONE = (  # letters of scripts without spaces between words, as code points, b
     (0x1AFF0, 0x1B16F),  # kana extensions
     (0x20000, 0x3FFFF),  # CJK ideographs, the supplementary planes
 )
+_WIDE_PUNCTUATION = ((0x3001, 0x303F), (0xFE30, 0xFE4F), (0xFF01, 0xFF65))  # of Chinese and Japanese
 _VARIATION_SELECTORS = ((0x034F, 0x034F), (0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 _ZERO_WIDTH_SPACE = "\u200b"
 _CLITICS = frozenset({"n't", "n\u2019t"})

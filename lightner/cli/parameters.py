@@ -117,7 +117,9 @@ def registry_option(function: Decorated) -> Decorated:
 def backbone_option(function: Decorated) -> Decorated:
     """`--backbone`: the frozen model."""
     return click.option(
-        "--backbone", metavar="NAME", help="hub name or folder (default: the one that comes with the package)"
+        "--backbone",
+        metavar="NAME",
+        help="hub name or folder, of mBART also NAME:LANGUAGE (default: the one that comes with the package)",
     )(function)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from lightner.model import languages
 from lightner.store.objects import RegistryUnavailable
 from lightner.types import InputError
 
@@ -46,4 +47,4 @@ def default_registry() -> str:
 
 def backbone_name(name: str | None) -> str | None:
     """A folder as its absolute path, since workers run in other folders; other names unchanged."""
-    return str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name
+    return None if name is None else languages.absolute(name)

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from lightner.model import _attention, embedded
+from lightner.model.languages import speak, split_language
 from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
 from lightner.types import EMBEDDED, Calibration, InputError
 
@@ -94,17 +95,28 @@ def load(
 ) -> Backbone:
     """The backbone `name`, or the embedded one; frozen, in evaluation mode.
 
-    `name` is a hub name, or a folder in transformers' form or in that of `lightner pretrain`.
+    `name` is a hub name, or a folder in transformers' form or in that of `lightner pretrain`; of a multilingual one it
+    may end in the language of the texts, as in `facebook/mbart-large-50:zh_CN`.
 
     Raises:
-        InputError: it cannot be loaded, or its family takes no prompts.
+        InputError: it cannot be loaded, has no such language, or its family takes no prompts.
     """
     if name is None or name == EMBEDDED:
         loaded = embedded.load()
         return prepare(EMBEDDED, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
-    if embedded.is_checkpoint(Path(name)):
-        loaded = embedded.load(Path(name))
-        return prepare(name, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
+    place, language = split_language(name)
+    default = NO_GUIDANCE
+    if embedded.is_checkpoint(Path(place)):
+        loaded = embedded.load(Path(place))
+        model, tokenizer, default = loaded.model, loaded.tokenizer, loaded.default
+    else:
+        model, tokenizer = _from_transformers(place)
+    speak(name, language, model, tokenizer)
+    return prepare(name, model, tokenizer, device=device, dtype=dtype, default=default)
+
+
+def _from_transformers(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A complete model and its tokenizer, in transformers' form."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True)
         model, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
@@ -114,7 +126,7 @@ def load(
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
         raise InputError(f"backbone {name!r}: found no weights for {missing}, expected a complete checkpoint")
-    return prepare(name, model, tokenizer, device=device, dtype=dtype)
+    return model, tokenizer
 
 
 def prepare(
@@ -130,6 +142,9 @@ def prepare(
     shape = _attention.install(model)
     if not tokenizer.is_fast:
         raise InputError(f"backbone {name!r}: found a slow tokenizer, expected a fast one (it must map words)")
+    for setting in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
+        if getattr(model.config, setting) is None:
+            raise InputError(f"backbone {name!r}: found no {setting} in the model's settings, expected a number")
     fingerprint = _fingerprint(model, tokenizer)
     calibration = _calibration(name, model)
     model.requires_grad_(False).eval().to(device=device, dtype=dtype)

@@ -5,6 +5,7 @@ Legend: B batch, S sub-words, W words.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from lightner.types import InputError
+from lightner.words import is_unspaced
 
+_SPACE = "\u2581"  # as SentencePiece writes it
 _GROUP_COST = 50  # padded places; measured, docs/decisions/0009
 
 
@@ -46,7 +49,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
     """Sub-words of pre-split sentences.
 
     A word that the tokenizer leaves nothing of (a lone control character) becomes the unknown token, so that every
-    word can be pointed at.
+    word can be pointed at. A sub-word that is a space alone is left out before words that are written without one.
 
     Raises:
         InputError: a sentence without words.
@@ -56,19 +59,41 @@ def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
             raise InputError(f"sentence {number}: found no words, expected at least one")
     if not sentences:
         return []
+    space = lone_space(tokenizer)
     encoded = tokenizer([list(words) for words in sentences], is_split_into_words=True)
     examples = []
     for row, words in enumerate(sentences):
-        first = _first_pieces(encoded.word_ids(row), len(words))
+        pieces, places = encoded["input_ids"][row], encoded.word_ids(row)
+        first = _first_pieces(places, len(words))
         if first is None:
             known = [w if tokenizer.tokenize(" " + w) else tokenizer.unk_token for w in words]
             again = tokenizer([known], is_split_into_words=True)
-            first = _first_pieces(again.word_ids(0), len(words))
+            pieces, places = again["input_ids"][0], again.word_ids(0)
+            first = _first_pieces(places, len(words))
             assert first is not None, f"words without sub-words remain in {known}"
-            examples.append(Example(tuple(again["input_ids"][0]), first))
-        else:
-            examples.append(Example(tuple(encoded["input_ids"][row]), first))
+        example = Example(tuple(pieces), first)
+        examples.append(example if space is None else _without_spaces(example, words, places, space))
     return examples
+
+
+def lone_space(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The id of the sub-word that is a space alone, as SentencePiece has it; None for a tokenizer without one."""
+    found = tokenizer.convert_tokens_to_ids(_SPACE)
+    return None if found in (None, tokenizer.unk_token_id) else int(found)
+
+
+def _without_spaces(example: Example, words: Sequence[str], places: Sequence[int | None], space: int) -> Example:
+    """Without the space alone that begins a word written without one: else it would be what all such words have."""
+    left_out = {
+        first
+        for word, first in zip(words, example.word_first, strict=True)
+        if example.pieces[first] == space and places[first + 1 : first + 2] == [places[first]] and is_unspaced(word)
+    }
+    if not left_out:
+        return example
+    pieces = tuple(piece for place, piece in enumerate(example.pieces) if place not in left_out)
+    before = sorted(left_out)
+    return Example(pieces, tuple(first - bisect_left(before, first) for first in example.word_first))
 
 
 def collate(examples: Sequence[Example], *, pad: int, device: torch.device | str = "cpu") -> Batch:

@@ -7,6 +7,7 @@ is being looked for. Legend: K labels, J label-word pieces, S sub-words with spe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lightner.model._attention import guided, recording
 from lightner.model.backbone import Backbone
+from lightner.model.languages import languages_of, special_tokens
 from lightner.model.prompts import NO_GUIDANCE, Guidance
 from lightner.model.verbalizer import LabelPieces, average
 
@@ -38,11 +40,13 @@ def label_states(backbone: Backbone, pieces: LabelPieces) -> LabelStates:
     Keys and values are averaged over the label's own pieces; those of the decoder are of the label's vector, which is
     what the decoder reads back when it has written the label.
     """
-    ids, width = _wrapped(backbone, pieces), pieces.ids.shape[1]
+    before, after = _around(backbone)
+    ids = _wrapped(pieces, before, after, pad=backbone.model.config.pad_token_id)
+    own = slice(len(before), len(before) + pieces.ids.shape[1])
     present = ids != backbone.model.config.pad_token_id
     with guided(NO_GUIDANCE), recording() as record:
         hidden = backbone.model.get_encoder()(input_ids=ids, attention_mask=present).last_hidden_state
-        states = (hidden[:, 1 : width + 1] + backbone.embedding[pieces.ids]) / 2
+        states = (hidden[:, own] + backbone.embedding[pieces.ids]) / 2
         vectors = average(states.new_zeros(pieces.mask.shape), pieces.mask, states)
         backbone.model.get_decoder()(
             inputs_embeds=vectors[:, None] * backbone.input_scale,
@@ -51,7 +55,7 @@ def label_states(backbone: Backbone, pieces: LabelPieces) -> LabelStates:
         )
     share = pieces.mask.to(states.dtype) / pieces.mask.sum(dim=1, keepdim=True)
     inside = torch.zeros(ids.shape, device=ids.device, dtype=share.dtype)
-    inside[:, 1 : width + 1] = share
+    inside[:, own] = share
     key: dict[str, Tensor] = {}
     value: dict[str, Tensor] = {}
     for site, layers in backbone.shape.site_layers.items():
@@ -62,16 +66,25 @@ def label_states(backbone: Backbone, pieces: LabelPieces) -> LabelStates:
     return LabelStates(states, pieces.mask, Guidance(key, value))
 
 
-def _wrapped(backbone: Backbone, pieces: LabelPieces) -> Tensor:
-    """Label pieces with special tokens around them [K, S], padded; the pieces begin at place 1."""
+def _around(backbone: Backbone) -> tuple[list[int], list[int]]:
+    """The special tokens before and after a label's pieces; those of a text where they say its language."""
     config, tokenizer = backbone.model.config, backbone.tokenizer
+    if languages_of(tokenizer):
+        return special_tokens(tokenizer)
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+    return [first], [config.eos_token_id]
+
+
+def _wrapped(pieces: LabelPieces, before: Sequence[int], after: Sequence[int], *, pad: int) -> Tensor:
+    """Label pieces with special tokens around them [K, S], padded."""
     labels, longest = pieces.ids.shape
-    ids = torch.full((labels, longest + 2), config.pad_token_id, device=pieces.ids.device)
-    ids[:, 0] = first
-    ids[:, 1 : longest + 1] = torch.where(pieces.mask, pieces.ids, config.pad_token_id)
-    ends = pieces.mask.sum(dim=1) + 1
-    ids[torch.arange(labels, device=ids.device), ends] = config.eos_token_id
+    device = pieces.ids.device
+    ids = torch.full((labels, len(before) + longest + len(after)), pad, device=device)
+    ids[:, : len(before)] = torch.tensor(before, dtype=ids.dtype, device=device)
+    ids[:, len(before) : len(before) + longest] = torch.where(pieces.mask, pieces.ids, pad)
+    ends = pieces.mask.sum(dim=1) + len(before)
+    for number, token in enumerate(after):
+        ids[torch.arange(labels, device=device), ends + number] = token
     return ids
 
 

@@ -8,12 +8,15 @@ labels whose words are equal. Legend: K labels, J label-word pieces, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from lightner.model.batching import lone_space
 from lightner.types import LabelSet, alike
+from lightner.words import is_unspaced
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,18 @@ def label_pieces(tokenizer: PreTrainedTokenizerBase, labels: LabelSet) -> LabelP
     """Sub-words of the label words; a word without any becomes the unknown token."""
     unknown = tokenizer.unk_token_id
     every = [" " + word for words in labels.words for word in words]  # at once: a call costs more than a word
-    pieces = iter(tokenizer(every, add_special_tokens=False)["input_ids"])
+    pieces = map(_shown, every, tokenizer(every, add_special_tokens=False)["input_ids"], repeat(lone_space(tokenizer)))
     rows = [[piece for _ in words for piece in next(pieces)] or [unknown] for words in labels.words]
     longest = max(len(row) for row in rows)
     ids = torch.tensor([row + [unknown] * (longest - len(row)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
     return LabelPieces(ids, torch.arange(longest) < lengths[:, None])
+
+
+def _shown(word: str, pieces: list[int], space: int | None) -> list[int]:
+    """A label word's pieces as those of a text's word: without a space alone before a word written without one."""
+    left_out = len(pieces) > 1 and pieces[0] == space and is_unspaced(word[1:])
+    return pieces[1:] if left_out else pieces
 
 
 def labels_alike(labels: LabelSet, pieces: LabelPieces) -> tuple[tuple[str, ...], ...]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from lightner.model.batching import encode
+from lightner.model.languages import special_tokens
+
 _BATCH = 4096  # words
 
 
@@ -32,13 +35,13 @@ def coverage(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Sequence[str]])
     """Counts over texts that are split into words; a word without any sub-word is read as the unknown token."""
     counts = Counter(word for words in texts for word in words)
     distinct = sorted(counts)
+    before, after = map(len, special_tokens(tokenizer))
     total = missing = 0
     without: Counter[str] = Counter()
     for first in range(0, len(distinct), _BATCH):
         batch = distinct[first : first + _BATCH]
-        rows = tokenizer([[word] for word in batch], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-        for word, row in zip(batch, rows, strict=True):
-            pieces = row or [tokenizer.unk_token_id]
+        for word, example in zip(batch, encode(tokenizer, [[word] for word in batch]), strict=True):
+            pieces = example.pieces[before : len(example.pieces) - after]
             unknown = pieces.count(tokenizer.unk_token_id)
             total += counts[word] * len(pieces)
             missing += counts[word] * unknown

@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, HfApi, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from lightner.model import backbone as backbones
+from lightner.model.languages import split_language
 from lightner.store import artifact as artifacts
 from lightner.store import card as cards
 from lightner.store.artifact import FILES, PromptArtifact
@@ -55,7 +56,7 @@ def from_pretrained(
         return load(name, backbone=backbone, device=device, dtype=dtype)
     found = _fetched(os.fspath(name), revision, token)
     theirs = found.card.backbone_name
-    chosen = backbone or (theirs if theirs != EMBEDDED and _HUB_NAME.fullmatch(theirs) else None)
+    chosen = backbone or (theirs if theirs != EMBEDDED and _on_hub(theirs) else None)
     base = backbones.load(chosen, device=device, dtype=dtype)
     return tagger_of(base, prompt_for(found, base), found)
 
@@ -65,7 +66,7 @@ def save_pretrained(
 ) -> None:
     """Write a tagger's prompt, without its backbone, into a new folder, as a repository on the hub has it.
 
-    `language` and `license` are for the model card; a prompt of the embedded backbone is English unless said.
+    `language` and `license` are for the model card; the language is that of the backbone unless said.
     Raises InputError for a folder that exists.
     """
     artifacts.save_files(_files(tagger, language, license), folder)
@@ -102,17 +103,23 @@ def push_to_hub(
 
 def metadata(card: Card, *, language: str | None = None, license: str | None = None) -> ModelCardData:
     """What the hub reads of a model card: task, tags, language, backbone, and scores as its `model-index`."""
-    hub_backbone = card.backbone_name if _HUB_NAME.fullmatch(card.backbone_name) else None
+    place, marked = split_language(card.backbone_name)
+    own = "en" if card.backbone_name == EMBEDDED else marked and marked.partition("_")[0]
     return ModelCardData(
-        language=language or ("en" if card.backbone_name == EMBEDDED else None),
+        language=language or own,
         license=license,
         library_name=DISTRIBUTION,
         pipeline_tag=_TASK,
         tags=list(TAGS),
-        base_model=hub_backbone,
+        base_model=place if _on_hub(place) else None,
         model_name=card.domain,
         eval_results=_results(card) or None,
     )
+
+
+def _on_hub(backbone: str) -> bool:
+    """Whether a backbone has a name on the hub, with or without a language."""
+    return _HUB_NAME.fullmatch(split_language(backbone)[0]) is not None
 
 
 def _results(card: Card) -> list[EvalResult]:

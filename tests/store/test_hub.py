@@ -161,7 +161,14 @@ def test_scores_are_the_cards_model_index(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "language", "base"), [("embedded", "en", None), ("team/bart", None, "team/bart"), ("/a/b", None, None)]
+    ("backbone", "language", "base"),
+    [
+        ("embedded", "en", None),
+        ("team/bart", None, "team/bart"),
+        ("team/mbart:zh_CN", "zh", "team/mbart"),
+        ("/a/b", None, None),
+        ("/a/b:ja_XX", "ja", None),
+    ],
 )
 def test_language_and_base_model_follow_the_backbone(
     place: Place, backbone: str, language: str | None, base: str | None
