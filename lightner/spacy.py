@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ import torch
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
+from lightner.data.formats.spacy import SPANS_KEY
 from lightner.labels import label_set
 from lightner.model import backbone as backbones
 from lightner.store import artifact as artifacts
@@ -90,9 +91,13 @@ class Component:
         """Tag documents, several at a time, in their order."""
         docs = iter(stream)
         while batch := list(islice(docs, batch_size)):
-            found = self._loaded().tag([doc.text for doc in batch], threshold=self.options.threshold)
+            tagger = self._loaded()
+            options = self.options
+            if tagger.prompt.nested and options.spans_key is None:
+                options = replace(options, spans_key=SPANS_KEY)
+            found = tagger.tag([doc.text for doc in batch], threshold=options.threshold)
             for doc, entities in zip(batch, found, strict=True):
-                annotate(doc, entities, self.options)
+                annotate(doc, entities, options)
                 yield doc
 
     def to_disk(self, path: str | os.PathLike[str], *, exclude: Sequence[str] = ()) -> None:

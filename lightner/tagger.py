@@ -7,7 +7,6 @@ computed offline.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
@@ -19,16 +18,16 @@ import torch
 import lightner
 from lightner.labels import GivenLabels, label_set
 from lightner.model import backbone as backbones
-from lightner.model import batching, forward
+from lightner.model import batching, forward, merging
 from lightner.model.backbone import Backbone
 from lightner.model.batching import Batch, Example
 from lightner.model.decoding import Decoded, greedy
-from lightner.model.pointers import Space
+from lightner.model.pointers import Grammar, Space
 from lightner.model.prompts import Guidance, Prompt, stack
 from lightner.model.untuned import label_prompt
 from lightner.texts import Text, checked_texts
 from lightner.thresholds import GivenThreshold, Thresholds
-from lightner.types import Entity, InputError, Reach, Span, TaggedText
+from lightner.types import Entity, InputError, Reach, TaggedText
 from lightner.words import (
     ReadWords,
     Word,
@@ -44,7 +43,7 @@ WINDOW_OVERLAP = 30
 """Words that neighbouring windows share, at most; a quarter of a window where that is less."""
 BATCH_SIZE = 32
 
-ScoredSpans = list[tuple[Span, float]]
+ScoredSpans = merging.ScoredSpans
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class WindowedText:
     """A text, its words, and the windows `[start, end)` of words in which it is read.
 
     `read` are the words that the model sees. They are those of the text; where words were given (`given`), in which
-    the answer is, they are those split as text would be.
+    the answer is, they are those split as text would be. In a `nested` one entities may lie within one another.
     """
 
     text: str
@@ -101,16 +100,18 @@ class WindowedText:
     read: tuple[str, ...]
     windows: tuple[tuple[int, int], ...]
     given: ReadWords | None
+    nested: bool = False
 
     @classmethod
-    def of(cls, given: Text, reach: Reach) -> Self:
+    def of(cls, given: Text, reach: Reach, *, nested: bool = False) -> Self:
         """The text `given`, as a string or as words, in windows of a prompt's `reach`."""
         if isinstance(given, str):
             words = split_words(given)
-            return cls(given, words, tuple(word.text for word in words), cut(given, words, reach), None)
+            return cls(given, words, tuple(word.text for word in words), cut(given, words, reach), None, nested)
         text, words = join_words(given)
         read = read_words(given)
-        return cls(text, words, tuple(word.text for word in read.words), cut(read.text, read.words, reach), read)
+        seen = tuple(word.text for word in read.words)
+        return cls(text, words, seen, cut(read.text, read.words, reach), read, nested)
 
     def rows(self, prompt: Prompt) -> list[Row]:
         """One row per window, for `prompt` to read."""
@@ -118,10 +119,11 @@ class WindowedText:
 
     def spans(self, found: Sequence[ScoredSpans]) -> ScoredSpans:
         """Spans in the words of the whole text, from those found in each of its rows."""
-        spans = merge(self.windows, found)
+        spans = merging.merge(self.windows, found, nested=self.nested)
         if self.given is None or self.given.same:
             return spans
-        return _likeliest([(self.given.given(span), score) for span, score in spans])
+        given = [(self.given.given(span), score) for span, score in spans]
+        return merging.likeliest_nested(given) if self.nested else merging.likeliest(given)
 
     def reading(self, windows: Sequence[Reading]) -> Reading:
         """What was found in the whole text, from what was found in each of its rows."""
@@ -215,6 +217,8 @@ class Tagger:
     ) -> list[list[Entity]]:
         """Entities of each text, in order of position, with character offsets; a text may be given as its words.
 
+        Entities of a nested domain may lie within one another; of one start the shorter comes first.
+
         Entities whose score is below `threshold` are left out, or below their label's own one in `thresholds`.
         "tuned" takes the thresholds that were fitted with the prompt; where none were, all entities stay.
 
@@ -234,7 +238,7 @@ class Tagger:
 
 def tag_texts(backbone: Backbone, texts: Sequence[tuple[Prompt, Text]]) -> list[TaggedText]:
     """Entities of texts, each read with its own prompt; long texts in overlapping windows, merged."""
-    windowed = [(prompt, WindowedText.of(text, prompt.reach)) for prompt, text in texts]
+    windowed = [(prompt, WindowedText.of(text, prompt.reach, nested=prompt.nested)) for prompt, text in texts]
     found = read_texts(backbone, windowed)
     return [
         text.tagged(reading.spans, mean_log_p=reading.mean_log_p)
@@ -246,7 +250,7 @@ def tag_words(
     backbone: Backbone, sentences: Sequence[tuple[Prompt, Text]], *, batch_size: int = BATCH_SIZE
 ) -> list[ScoredSpans]:
     """Scored spans in the words of sentences of any length, each with its own prompt, in their order."""
-    windowed = [(prompt, WindowedText.of(given, prompt.reach)) for prompt, given in sentences]
+    windowed = [(prompt, WindowedText.of(given, prompt.reach, nested=prompt.nested)) for prompt, given in sentences]
     return find_spans(backbone, windowed, batch_size=batch_size)
 
 
@@ -328,8 +332,9 @@ def infer(backbone: Backbone, work: Work) -> Inferred:
     """Run the model: encode, then decode under the grammar."""
     with torch.inference_mode():
         encoded = forward.encode(backbone, work.batch, work.guidance, work.labels)
+        grammars = [Grammar(row.prompt.nested) for row in work.rows]
         taggers = [row.prompt.draft_tagger for row in work.rows]
-        return Inferred(tuple(greedy(backbone, encoded, work.guidance, taggers=taggers)), encoded.space)
+        return Inferred(tuple(greedy(backbone, encoded, work.guidance, grammars, taggers)), encoded.space)
 
 
 def finish(work: Work, inferred: Inferred) -> list[ScoredSpans]:
@@ -346,34 +351,6 @@ def _calibrated(decoded: Decoded, prompt: Prompt, space: Space) -> Reading:
     probability = prompt.calibration.probability
     spans = [(span, probability(score)) for span, score in decoded.spans(prompt.labels.names, space)]
     return Reading(spans, decoded.mean_log_p)
-
-
-def merge(ranges: Sequence[tuple[int, int]], found: Sequence[ScoredSpans]) -> ScoredSpans:
-    """Spans found in overlapping windows, in the words of the whole text.
-
-    In an overlap each half belongs to the window that has more context there; an entity across its middle belongs to
-    both, so that none is lost where windows disagree. Of entities that overlap, the likelier one stays.
-    """
-    kept: ScoredSpans = []
-    for index, ((start, end), spans) in enumerate(zip(ranges, found, strict=True)):
-        low = start if index == 0 else (start + ranges[index - 1][1]) // 2
-        high = end if index == len(ranges) - 1 else (ranges[index + 1][0] + end) // 2
-        for span, score in spans:
-            moved = Span(span.start + start, span.end + start, span.label)
-            if moved.start < high and low < moved.end:
-                kept.append((moved, score))
-    return kept if len(ranges) < 2 else _likeliest(kept)
-
-
-def _likeliest(spans: ScoredSpans) -> ScoredSpans:
-    """The spans in order, without those that overlap a likelier one; fast for the tens of thousands of a long text."""
-    chosen: ScoredSpans = []
-    for span, score in sorted(spans, key=lambda pair: (-pair[1], pair[0])):
-        place = bisect_left(chosen, span.start, key=lambda pair: pair[0].start)
-        around = chosen[max(0, place - 1) : place + 1]  # chosen spans do not overlap, so only neighbours can
-        if all(span.end <= other.start or other.end <= span.start for other, _ in around):
-            chosen.insert(place, (span, score))
-    return chosen
 
 
 def _fitted(example: Example, most: int, special: int) -> Example:

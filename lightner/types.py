@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 DISTRIBUTION = "lightner-ray"
 """The package's name for pip."""
@@ -36,9 +37,31 @@ class Span:
             raise InputError(f"span: found words [{self.start}, {self.end}), expected 0 <= start < end")
 
 
+def outermost_first(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order of position, each before those that lie within it; of equal words by label."""
+    return sorted(spans, key=lambda span: (span.start, -span.end, span.label))
+
+
+def is_nested(spans: Iterable[Span]) -> bool:
+    """Whether two of the spans share a word."""
+    return any(other.start < one.end for one, other in pairwise(outermost_first(spans)))
+
+
+def crossing(spans: Iterable[Span]) -> tuple[Span, Span] | None:
+    """Two spans that share a word although neither lies within the other; None if there are none."""
+    around: list[Span] = []
+    for span in outermost_first(spans):
+        while around and around[-1].end <= span.start:
+            around.pop()
+        if around and around[-1].end < span.end:
+            return around[-1], span
+        around.append(span)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words and their gold spans; spans are sorted and lie inside the sentence.
+    """Words and their gold spans; spans are sorted and lie inside the sentence, and may lie within one another.
 
     The other fields say where the value is from and are no part of it: sentences that differ in them alone are equal.
     `place` is where the sentence was read (`train.conll:12`, `all.json: record 3`), for messages. `text` is the raw

@@ -129,16 +129,23 @@ def read_words(given: Sequence[str], *, joined: bool = True) -> ReadWords:
 
 
 def as_read(sentence: Sentence) -> Sentence:
-    """A sentence in the words that the model reads (`read_words`); its spans follow, and stay apart."""
+    """A sentence in the words that the model reads (`read_words`); its spans follow, and stay apart that are."""
     if _are_its_own(sentence):
         return sentence
     for joined in (True, False):
         read = read_words(sentence.words, joined=joined)
         spans = sorted(map(read.read, sentence.spans))
-        overlapping = any(other.start < one.end for one, other in pairwise(spans))
-        if not overlapping or not joined:  # each given word by itself: then no two spans can meet
+        if not joined or _sharing(spans) == _sharing(sentence.spans):  # each given word by itself: spans cannot meet
             return Sentence(tuple(word.text for word in read.words), tuple(spans), sentence.place)
     raise AssertionError("the second turn always returns")
+
+
+def _sharing(spans: Iterable[Span]) -> tuple[int, int]:
+    """How many pairs of spans share a word, and how many different ranges of words they have."""
+    ranges = sorted((span.start, span.end) for span in spans)
+    starts = [start for start, _ in ranges]
+    pairs = sum(bisect_left(starts, end) - place - 1 for place, (_, end) in enumerate(ranges))
+    return pairs, len(set(ranges))
 
 
 def in_parts(sentence: Sentence, most: int = MOST_WORDS) -> tuple[Sentence, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lightner.types import Entity, InputError
+from lightner.store.loading import prompt_for
+from lightner.tagger import Tagger
+from lightner.types import Entity, InputError, Span, is_nested
 from tests.support.serving import SCORE_TOLERANCE, TEXTS, Place, prepare
 
 pytest.importorskip("spacy", reason="spaCy is not installed (pip install 'lightner-ray[spacy]')")
@@ -121,6 +124,19 @@ def test_earlier_entities_stay_unless_they_are_to_be_overwritten(overwrite: bool
     doc = annotated("Ada met Bob", *entities, before=(0, 7), overwrite_ents=overwrite)
     assert [span.label_ for span in doc.ents] == expected
     assert [span._.score for span in doc.ents if span.label_ == "OLD"] == [None] * (not overwrite)
+
+
+def test_all_nested_entities_are_in_the_usual_group_of_spans(place: Place, tmp_path: Path) -> None:
+    made = place.artifact("movies")
+    nested = replace(made, card=replace(made.card, domain="nested", nested=True))
+    place.registry.publish(nested)
+    doc = pipeline(place, domain="nested")(TEXT)
+    [expected] = Tagger(place.backbone, prompt_for(nested, place.backbone)).tag([TEXT])
+    assert is_nested([Span(each.start, each.end, each.label) for each in expected])
+    assert [(span.text, span.label_) for span in doc.spans["sc"]] == [(each.text, each.label) for each in expected]
+    assert 0 < len(doc.ents) < len(expected)
+    assert "named" in pipeline(place, domain="nested", spans_key="named")(TEXT).spans
+    assert not pipeline(place)(TEXT).spans
 
 
 def test_labels_alone_tag_too(place: Place) -> None:

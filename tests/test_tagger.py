@@ -18,6 +18,7 @@ from tokenizers import processors
 
 from lightner.evaluation.scoring import predict
 from lightner.model.backbone import Backbone, load
+from lightner.model.merging import likeliest, merge
 from lightner.model.prompts import Prompt
 from lightner.model.untuned import label_prompt
 from lightner.store import artifact
@@ -29,10 +30,8 @@ from lightner.tagger import (
     ScoredSpans,
     Tagger,
     WindowedText,
-    _likeliest,
     finish,
     infer,
-    merge,
     prepare,
     tag_texts,
     tag_words,
@@ -223,7 +222,7 @@ def test_the_likeliest_of_overlapping_entities_stays_as_in_a_comparison_of_all_p
     for span, score in sorted(spans, key=lambda pair: (-pair[1], pair[0])):
         if all(span.end <= other.start or other.end <= span.start for other, _ in chosen):
             chosen.append((span, score))
-    assert _likeliest(spans) == sorted(chosen)
+    assert likeliest(spans) == sorted(chosen)
 
 
 def test_a_book_of_entities_is_merged_in_a_moment() -> None:

@@ -262,6 +262,18 @@ def test_a_sentence_to_learn_from_keeps_its_spans_apart() -> None:
     assert as_read(Sentence(("I", "do", "n't", "know"))).words == ("I", "don", "'", "t", "know")
 
 
+def test_nested_spans_stay_nested_in_the_words_that_are_read() -> None:
+    given_words = ("He", "did", "n't", "see", "v2.0", "北京市")
+    spans = (Span(1, 3, "verb"), Span(2, 3, "not"), Span(4, 5, "version"), Span(5, 6, "place"), Span(5, 6, "city"))
+    read = as_read(Sentence(given_words, spans))
+    assert read.words == ("He", "did", "n", "'", "t", "see", "v2", ".", "0", "北", "京", "市")
+    assert read.spans == tuple(
+        sorted(
+            [Span(1, 5, "verb"), Span(2, 5, "not"), Span(6, 9, "version"), Span(9, 12, "place"), Span(9, 12, "city")]
+        )
+    )
+
+
 def test_a_long_text_to_learn_from_is_cut_at_ends_of_sentences_with_its_spans() -> None:
     words = tuple(["Ada", "met", "Emil", "in", "Rome", "."] * 50)
     spans = tuple(Span(start, start + 1, "person") for start in range(0, 300, 6))

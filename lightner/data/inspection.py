@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lightner.types import MOST_WORDS, Sentence
+from lightner.types import MOST_WORDS, Sentence, is_nested
 from lightner.words import in_parts
 
+_NESTED = "entities lie within one another in {}: the domain's answers may be nested, too"
 RARE_BELOW = 3
 """A type with fewer mentions cannot be both learned and measured."""
 
@@ -30,6 +31,8 @@ class DataReport:
     """Words of training sentences that occur in the set with different spans."""
     rare: tuple[str, ...]
     """Types with fewer than RARE_BELOW training mentions."""
+    nested: int
+    """Training sentences in which entities lie within one another."""
     overlap: int
     """Development sentences whose words are those of a training sentence."""
     leaked: int
@@ -62,6 +65,7 @@ def inspect(train: Sequence[Sentence], dev: Sequence[Sentence] = (), test: Seque
         duplicates=duplicates,
         contradictions=contradictions,
         rare=rare,
+        nested=sum(is_nested(sentence.spans) for sentence in train),
         overlap=overlap,
         leaked=leaked,
         errors=_errors(train, mentions),
@@ -93,6 +97,7 @@ def describe(report: DataReport) -> str:
         [
             ", ".join(_count(number, noun) for number, noun in counts),
             *(f"  {name:{width}}  {_count(count, 'mention')}" for name, count in report.mentions.items()),
+            *([_NESTED.format(_count(report.nested, "sentence"))] if report.nested else []),
             *(f"error: {error}" for error in report.errors),
             *(f"warning: {warning}" for warning in report.warnings),
         ]

@@ -20,7 +20,7 @@ class Errors:
 
     `wrong_type`: has the words of a gold entity of another type; `confused` counts (gold type, predicted type).
     `wrong_words`: overlaps a gold entity without having exactly its words. `spurious`: overlaps no gold entity.
-    `missed`: a gold entity that overlaps no predicted one.
+    `missed`: a gold entity that overlaps no predicted one. Of nested entities those that are right count as no overlap.
     """
 
     right: int
@@ -36,13 +36,16 @@ def errors(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]]) 
     kinds: Counter[str] = Counter()
     confused: Counter[tuple[str, str]] = Counter()
     for golden, guessed in zip(gold, predicted, strict=True):
-        types = {(span.start, span.end): span.label for span in golden}
-        for span in guessed:
+        right = set(golden) & set(guessed)
+        missing, wrong = ([span for span in side if span not in right] for side in (golden, guessed))
+        types = {(span.start, span.end): span.label for span in missing}
+        kinds["right"] += len(guessed) - len(wrong)
+        for span in wrong:
             wanted = types.get((span.start, span.end))
-            kinds[_kind(span, wanted, golden)] += 1
-            if wanted not in (None, span.label):
+            if wanted is not None:
                 confused[wanted, span.label] += 1
-        kinds["missed"] += sum(not any(_share_words(span, other) for other in guessed) for span in golden)
+            kinds[_kind(span, wanted, missing)] += 1
+        kinds["missed"] += sum(not any(_share_words(span, other) for other in wrong) for span in missing)
     return Errors(
         kinds["right"], kinds["wrong_type"], kinds["wrong_words"], kinds["spurious"], kinds["missed"], confused
     )
@@ -60,10 +63,10 @@ def describe(found: Errors) -> str:
     )
 
 
-def _kind(span: Span, wanted: str | None, golden: Sequence[Span]) -> str:
+def _kind(span: Span, wanted: str | None, missing: Sequence[Span]) -> str:
     if wanted is not None:
-        return "right" if wanted == span.label else "wrong_type"
-    return "wrong_words" if any(_share_words(span, other) for other in golden) else "spurious"
+        return "wrong_type"
+    return "wrong_words" if any(_share_words(span, other) for other in missing) else "spurious"
 
 
 def _share_words(one: Span, other: Span) -> bool:

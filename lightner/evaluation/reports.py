@@ -13,7 +13,8 @@ from seqeval.metrics import classification_report
 from seqeval.reporters import StringReporter
 from seqeval.scheme import IOB2
 
-from lightner.types import Counts, InputError, Scores, Span
+from lightner.evaluation.metrics import score
+from lightner.types import Counts, InputError, Scores, Span, is_nested
 
 _AVERAGES = ("micro avg", "macro avg", "weighted avg")
 _OUTSIDE = "O"
@@ -45,11 +46,14 @@ def report(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) 
 def rows(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> Rows:
     """seqeval's strict scores of the types that occur; a span given twice in a sentence counts once.
 
-    Raises InputError if one side has more sentences, or if spans of a sentence overlap: tags cannot express that.
+    Nested entities, which tags cannot express, are counted by the same rule in `metrics`. Raises InputError if one side
+    has more sentences.
     """
     if len(gold) != len(predicted):
         found = f"{len(gold)} gold and {len(predicted)} predicted sentences"
         raise InputError(f"report: found {found}, expected as many on both sides")
+    if any(is_nested(set(spans)) for side in (gold, predicted) for spans in side):
+        return rows_of(score(gold, predicted))
     types = sorted({span.label for side in (gold, predicted) for spans in side for span in spans})
     if not types:
         return rows_of(Scores())

@@ -31,7 +31,7 @@ from lightner.store.registry import Registry, UnknownPrompt
 from lightner.tuning.cross_validation import measured_on
 from lightner.tuning.draft_learning import draft_tagger
 from lightner.tuning.training import learned_reach
-from lightner.types import DISTRIBUTION, InputError, LabelSet, Scores, Sentence
+from lightner.types import DISTRIBUTION, InputError, LabelSet, Scores, Sentence, is_nested
 from lightner.words import as_read
 
 BUDGET = "budget_minutes"
@@ -82,6 +82,7 @@ def bare(
     **told: Any,
 ) -> PromptArtifact:
     """The artefact of tensors learned from `sentences`, without drafts; `told` has further fields of its card."""
+    read = [as_read(sentence) for sentence in sentences]
     lengths = {name: tensors[name].shape[-2] for name in ("key.encoder", "slot_key.encoder") if name in tensors}
     card = Card(
         domain=domain,
@@ -91,14 +92,20 @@ def bare(
         backbone_fingerprint=backbone.fingerprint,
         length=lengths.get("key.encoder", 0),
         slots=lengths.get("slot_key.encoder", 0),
-        reach=learned_reach([as_read(sentence) for sentence in sentences]),
+        reach=learned_reach(read),
+        nested=any(is_nested(sentence.spans) for sentence in read),
         **told,
     )
     return artifact_of(card, tensors)
 
 
 def with_drafts(backbone: Backbone, artifact: PromptArtifact, sentences: Sequence[Sentence]) -> PromptArtifact:
-    """The artefact with a draft tagger, learned from its training sentences with the prompt as stored."""
+    """The artefact with a draft tagger, learned from its training sentences with the prompt as stored.
+
+    One of nested entities has none: drafts are of flat ones.
+    """
+    if artifact.card.nested:
+        return artifact
     return with_draft_tagger(artifact, draft_tagger(backbone, prompt_for(artifact, backbone), sentences))
 
 

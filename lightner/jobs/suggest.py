@@ -47,7 +47,7 @@ def suggest(options: SuggestOptions) -> None:
     texts = _texts(options)
     base = backbones.load(options.backbone)
     prompt = prompt_for(artifact, base)
-    windowed = [WindowedText.of(text, prompt.reach) for text in texts]
+    windowed = [WindowedText.of(text, prompt.reach, nested=prompt.nested) for text in texts]
     known = recogniser(cards)
     new = [each for each in _distinct(windowed) if not learned(each, known)]
     if not new:

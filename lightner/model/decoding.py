@@ -15,8 +15,8 @@ from torch import Tensor
 from lightner.model._decoder import DecoderCache
 from lightner.model.backbone import Backbone
 from lightner.model.drafts import Draft, draft
-from lightner.model.forward import START, Encoded, decode, log_probabilities
-from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, STEPS_PER_ENTITY, Grammar, Space, decode_ids, legal
+from lightner.model.forward import START, Encoded, decode, log_probabilities, own_spaces
+from lightner.model.pointers import EOS, FLAT, STEPS_PER_ENTITY, Grammar, Space, decode_ids, legal
 from lightner.model.prompts import Guidance
 from lightner.types import Span
 
@@ -49,15 +49,19 @@ class Decoded:
 
 @dataclass(slots=True)
 class _DecodingRow:
-    """A row that is being decoded: its draft, if there is one, and what it has written so far."""
+    """A row that is being decoded: its grammar, its own part of the candidates, how many ids it may write, its draft,
+    if there is one, and what it has written so far."""
 
+    grammar: Grammar
+    own: Space
+    most: int
     draft: Draft | None
     ids: list[int] = field(default_factory=list)
     log_p: list[float] = field(default_factory=list)
 
-    def guess(self, space: Space, most: int) -> list[int]:
+    def guess(self, space: Space) -> list[int]:
         """Draft ids to read together with the last one; a pass writes at most one id more, and a row `most` in all."""
-        room = min(GUESSED_IDS, most - len(self.ids) - 1)
+        room = min(GUESSED_IDS, self.most - len(self.ids) - 1)
         return self.draft.follow(self.ids, space)[:room] if self.draft else []
 
     def take(self, guess: Sequence[int], choices: Sequence[int], log_p: Sequence[float]) -> int:
@@ -76,30 +80,29 @@ def greedy(
     backbone: Backbone,
     encoded: Encoded,
     guidance: Guidance,
-    grammar: Grammar = FLAT,
+    grammars: Sequence[Grammar] = (),
     taggers: Sequence[Tensor | None] = (),
 ) -> list[Decoded]:
-    """Decode a batch over kept keys and values; rows that have written eos leave the batch.
+    """Decode a batch over kept keys and values, each row by its own grammar; rows that have written eos leave it.
 
-    Rows that have a draft tagger (`lightner.model.drafts`; `taggers` has one per row, or is empty) read a draft after
-    what they have written, and write several ids a pass. Equals `greedy_reference` row by row, whatever the drafts.
+    Without `grammars` all rows are flat. Rows that have a draft tagger (`lightner.model.drafts`; `taggers` has one per
+    row, or is empty) read a draft after what they have written, and write several ids a pass. Equals `greedy_reference`
+    row by row, whatever the drafts.
     """
     cache = DecoderCache(backbone.model, encoded.hidden, encoded.attention_mask, guidance)
-    space, most = encoded.space, _most_steps(backbone, encoded, grammar)
-    first = space.first_word
-    drafts = draft(taggers or [None] * len(encoded.hidden), encoded.candidates[:, first:], encoded.real[:, first:])
-    every = rows = [_DecodingRow(each) for each in drafts]
+    space = encoded.space
+    every = rows = _rows(backbone, encoded, grammars, taggers)
     while rows:
-        guesses = [row.guess(space, most) for row in rows]
+        guesses = [row.guess(space) for row in rows]
         read = [[row.ids[-1] if row.ids else START, *guess] for row, guess in zip(rows, guesses, strict=True)]
         places = max(map(len, read))
         previous = torch.tensor([[*each, *[START] * (places - len(each))] for each in read], device=encoded.real.device)
         scores = encoded.scores(cache.read(encoded.read_back(previous)))
-        allowed = _allowed(encoded, [row.ids for row in rows], guesses, grammar)
+        allowed = _allowed(encoded, rows, guesses)
         best_p, best = log_probabilities(scores, allowed).max(dim=-1)
         written = zip(rows, guesses, best.tolist(), best_p.tolist(), strict=True)
         kept = [row.take(guess, choices, log_p) for row, guess, choices, log_p in written]
-        alive = [index for index, row in enumerate(rows) if row.ids[-1] != EOS and len(row.ids) < most]
+        alive = [index for index, row in enumerate(rows) if row.ids[-1] != EOS and len(row.ids) < row.most]
         if alive and places > 1:
             cache.retract(places, kept)
         if alive and len(alive) < len(rows):
@@ -119,6 +122,7 @@ def greedy_reference(
     for row in range(len(encoded.hidden)):
         index = torch.tensor([row], device=encoded.hidden.device)
         alone, own = encoded.select(index), guidance.select(index)
+        [has] = own_spaces(alone.real, alone.space)
         ids: list[int] = []
         log_p: list[float] = []
         end_log_p = 0.0
@@ -126,7 +130,7 @@ def greedy_reference(
             previous = torch.tensor([[START, *ids]], device=index.device)
             scores = decode(backbone, alone, own, previous)[:, -1]
             allowed = torch.zeros_like(alone.real)
-            allowed[0, sorted(legal(ids, alone.space, grammar))] = True
+            allowed[0, sorted(legal(ids, alone.space, grammar, has))] = True
             best_p, best = log_probabilities(scores, allowed & alone.real).max(dim=-1)
             if int(best) == EOS:
                 end_log_p = float(best_p)
@@ -135,6 +139,17 @@ def greedy_reference(
             log_p.append(float(best_p))
         decoded.append(Decoded(tuple(ids), tuple(log_p), end_log_p))
     return decoded
+
+
+def _rows(
+    backbone: Backbone, encoded: Encoded, grammars: Sequence[Grammar], taggers: Sequence[Tensor | None]
+) -> list[_DecodingRow]:
+    """The rows of a batch before anything is written."""
+    first, count = encoded.space.first_word, len(encoded.hidden)
+    drafts = draft(taggers or [None] * count, encoded.candidates[:, first:], encoded.real[:, first:])
+    own = grammars or [FLAT] * count
+    most = [_most_steps(backbone, encoded, grammar) for grammar in own]
+    return list(map(_DecodingRow, own, own_spaces(encoded.real, encoded.space), most, drafts))
 
 
 def _most_steps(backbone: Backbone, encoded: Encoded, grammar: Grammar) -> int:
@@ -150,26 +165,18 @@ def _decoded(row: _DecodingRow) -> Decoded:
     return Decoded(tuple(row.ids[:count]), tuple(row.log_p[:count]), row.log_p[-1] if ended else 0.0)
 
 
-def _allowed(encoded: Encoded, written: Sequence[list[int]], guesses: Sequence[list[int]], grammar: Grammar) -> Tensor:
+def _allowed(encoded: Encoded, rows: Sequence[_DecodingRow], guesses: Sequence[list[int]]) -> Tensor:
     """The candidates that may follow each row's ids, and each id of its guess [B, T, C]."""
     space, places = encoded.space, 1 + max(map(len, guesses))
-    low, phase = [], []
-    for ids, guess in zip(written, guesses, strict=True):
-        together = ids + guess
-        ends = [min(len(ids) + place, len(together)) for place in range(places)]
-        low.append([_lowest(together, end, space, grammar) for end in ends])
-        phase.append([end % STEPS_PER_ENTITY for end in ends])
+    bounds, is_start = [], []
+    for row, guess in zip(rows, guesses, strict=True):
+        together = row.ids + guess
+        ends = [min(len(row.ids) + place, len(together)) for place in range(places)]
+        bounds.append([row.grammar.choices(together, end, space, row.own) for end in ends])
+        is_start.append([end % STEPS_PER_ENTITY == 0 for end in ends])
     device = encoded.real.device
-    at, kind = torch.tensor(low, device=device)[..., None], torch.tensor(phase, device=device)[..., None]
+    first, last = torch.tensor(bounds, device=device).unbind(-1)
     columns = torch.arange(space.size, device=device)
-    is_label = (columns >= FIRST_LABEL) & (columns < space.first_word)
-    words = (columns >= at) | ((columns == EOS) & (kind == 0))
-    return torch.where(kind == STEPS_PER_ENTITY - 1, is_label, words) & encoded.real[:, None]
-
-
-def _lowest(ids: Sequence[int], end: int, space: Space, grammar: Grammar) -> int:
-    """The lowest word that may follow `ids[:end]` where a word may."""
-    done, phase = divmod(end, STEPS_PER_ENTITY)
-    if phase:
-        return ids[STEPS_PER_ENTITY * done]
-    return grammar.next_start(*ids[end - 3 : end - 1]) if done else space.first_word
+    within = (columns >= first[..., None]) & (columns <= last[..., None])
+    ending = (columns == EOS) & torch.tensor(is_start, device=device)[..., None]
+    return (within | ending) & encoded.real[:, None]

@@ -16,7 +16,7 @@ from torch import Tensor
 from lightner.model._attention import guided
 from lightner.model.backbone import Backbone
 from lightner.model.batching import Batch, by_length
-from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, STEPS_PER_ENTITY, Grammar, Space
+from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, NESTED, STEPS_PER_ENTITY, Grammar, Space
 from lightner.model.prompts import Guidance
 
 IGNORE = -100
@@ -153,23 +153,43 @@ def legal_mask(targets: Tensor, real: Tensor, space: Space, grammar: Grammar = F
 
     The fast form of `pointers.legal`. Steps after the end (`IGNORE`) allow eos, so that no row is empty.
     """
-    steps = targets.shape[1]
     columns = torch.arange(space.size, device=targets.device)
-    is_word, is_label = columns >= space.first_word, (columns >= FIRST_LABEL) & (columns < space.first_word)
-    low = torch.full_like(targets, space.first_word)
-    low[:, 1:] = torch.where(_phase(targets)[1:] == 1, targets[:, :-1], low[:, 1:])
-    if steps > STEPS_PER_ENTITY:
-        start, end = targets[:, :-STEPS_PER_ENTITY], targets[:, 1 : 1 - STEPS_PER_ENTITY]
-        after = start if grammar.nested else end + 1
-        low[:, STEPS_PER_ENTITY:] = torch.where(
-            _phase(targets)[STEPS_PER_ENTITY:] == 0, after, low[:, STEPS_PER_ENTITY:]
-        )
-    phase = _phase(targets)[None, :, None]
-    word = is_word & (columns >= low[..., None]) & (phase < 2)
-    legal = word | (is_label & (phase == 2)) | ((columns == EOS) & (phase == 0))
-    legal = legal & real[:, None]
+    first, last = _nested_bounds(targets, real, space) if grammar.nested else _flat_bounds(targets, space)
+    is_start = _phase(targets)[None, :, None] == 0
+    legal = (columns >= first[..., None]) & (columns <= last[..., None])
+    legal = (legal | ((columns == EOS) & is_start)) & real[:, None]
     legal[..., EOS] |= targets == IGNORE
     return legal
+
+
+def _flat_bounds(targets: Tensor, space: Space) -> tuple[Tensor, Tensor]:
+    """The first and the last id, apart from eos, of each step of flat targets [B, T]."""
+    phase = _phase(targets)
+    first = torch.full_like(targets, space.first_word)
+    first[:, 1:] = torch.where(phase[1:] == 1, targets[:, :-1], first[:, 1:])
+    if targets.shape[1] > STEPS_PER_ENTITY:
+        end = targets[:, 1 : 1 - STEPS_PER_ENTITY]
+        first[:, STEPS_PER_ENTITY:] = torch.where(phase[STEPS_PER_ENTITY:] == 0, end + 1, first[:, STEPS_PER_ENTITY:])
+    is_label = phase == STEPS_PER_ENTITY - 1
+    first = torch.where(is_label, FIRST_LABEL, first)
+    return first, torch.where(is_label, space.first_word - 1, space.size - 1).expand_as(first)
+
+
+def _nested_bounds(targets: Tensor, real: Tensor, space: Space) -> tuple[Tensor, Tensor]:
+    """The same of nested targets, which depend on all entities before."""
+    bounds = [
+        [NESTED.choices(row, step, space, own) if row[step] != IGNORE else (1, 0) for step in range(len(row))]
+        for row, own in zip(targets.tolist(), own_spaces(real, space), strict=True)
+    ]
+    first, last = torch.tensor(bounds, device=targets.device).unbind(-1)
+    return first, last
+
+
+def own_spaces(real: Tensor, space: Space) -> list[Space]:
+    """How many labels and words each row has of candidates `real` [B, C]."""
+    labels = real[:, FIRST_LABEL : space.first_word].sum(dim=1).tolist()
+    words = real[:, space.first_word :].sum(dim=1).tolist()
+    return list(map(Space, labels, words))
 
 
 def log_probabilities(scores: Tensor, legal: Tensor) -> Tensor:

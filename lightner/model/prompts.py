@@ -93,7 +93,8 @@ class Prompt:
     """All that one domain adds to the backbone, on one device: guidance (B = 1) and label vectors `v_c` [K, D].
 
     Texts are read in parts of its `reach`. A `draft_tagger` [1 + 2 K, D + 1] (`lightner.model.drafts`) saves passes of
-    decoding and changes no output. Raw scores become probabilities by its `calibration`.
+    decoding and changes no output. Raw scores become probabilities by its `calibration`. Of a `nested` domain entities
+    may lie within one another.
     """
 
     labels: LabelSet
@@ -102,6 +103,7 @@ class Prompt:
     draft_tagger: Tensor | None = None
     reach: Reach = Reach()  # noqa: RUF009 a frozen value
     calibration: Calibration = Calibration()  # noqa: RUF009 a frozen value
+    nested: bool = False
 
     @property
     def nbytes(self) -> int:

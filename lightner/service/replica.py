@@ -42,7 +42,7 @@ from lightner.store.registry import LIVE, DomainExists, Registry, RegistryUnavai
 from lightner.store.untuned import artifact_from
 from lightner.tagger import Reading, Row, WindowedText, infer, prepare, readings
 from lightner.texts import Text
-from lightner.types import InputError, LabelSet, Reach, TaggedText
+from lightner.types import InputError, LabelSet, TaggedText
 
 MAX_REPORTED = 1000
 SAMPLE_S = 10.0
@@ -212,7 +212,7 @@ class BackboneReplica:
                 return found
             version, prompt = found
             # In a thread, since splitting long texts would hold up the other requests of the event loop.
-            texts = await asyncio.to_thread(_windowed, ask.texts, prompt.reach)
+            texts = await asyncio.to_thread(_windowed, ask.texts, prompt)
             rows = tuple(row for text in texts for row in text.rows(prompt))
         except Exception:
             return _failed(ask.domain, version)
@@ -295,8 +295,8 @@ def _failed(domain: str | None, version: str | None) -> Refusal:
     return Refusal(Reason.FAILED, domain, version)
 
 
-def _windowed(texts: Sequence[Text], reach: Reach) -> list[WindowedText]:
-    return [WindowedText.of(text, reach) for text in texts]
+def _windowed(texts: Sequence[Text], prompt: Prompt) -> list[WindowedText]:
+    return [WindowedText.of(text, prompt.reach, nested=prompt.nested) for text in texts]
 
 
 def _tagged(

@@ -41,6 +41,7 @@ class Card:
     """All about a prompt but its numbers. `length` and `slots` count its attention and its feed-forward slots.
 
     `reach`: how much text it reads at once; of format version 1 up to 120 words, whatever sentences they are.
+    `nested`: entities may lie within one another, as they did in what it has learned from.
 
     `tuning` (prompt_length, learning_rate, scan, steps, seed, ...), `metrics` (see `metrics_of`), `data` (sha256 of the
     training file, sentences, mentions per type, warnings) and `versions` are free JSON objects. `created` is an
@@ -61,6 +62,7 @@ class Card:
     versions: Mapping[str, JSON] = field(default_factory=dict)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     format_version: int = FORMAT_VERSION
+    nested: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.domain, "domain")
@@ -115,7 +117,8 @@ _NESTED = {
     "prompt": {"length": "length", "slots": "slots"},
 }
 _INSIDE = {name for keys in _NESTED.values() for name in keys.values()}
-_FLAT = sorted({each.name for each in fields(Card)} - _INSIDE - {"reach"})
+_FLAT = sorted({each.name for each in fields(Card)} - _INSIDE - {"reach", "nested"})
+_NESTED_ENTITIES = "nested"
 _NUMBERS = ("format_version", "length", "slots")
 
 
@@ -124,12 +127,18 @@ def to_json(card: Card) -> bytes:
     flat = {name: getattr(card, name) for name in _FLAT}
     nested = {group: {key: getattr(card, name) for key, name in keys.items()} for group, keys in _NESTED.items()}
     reach = {} if card.format_version == 1 else {"reach": asdict(card.reach)}
-    return write_json({**flat, **nested, **reach})
+    # Said only where it is so: earlier packages, which cannot read such a prompt, refuse it by this key.
+    inner = {_NESTED_ENTITIES: True} if card.nested else {}
+    return write_json({**flat, **nested, **reach, **inner})
 
 
 def from_json(content: bytes) -> Card:
     """The card in the text of a `card.json`; InputError names the key that is unknown, missing or wrong."""
     found = read_json(content)
+    inner = isinstance(found, dict) and _NESTED_ENTITIES in found
+    if inner:
+        said = found.pop(_NESTED_ENTITIES)
+        _expect(said is True, _NESTED_ENTITIES, said, "true, or no such key")
     first = isinstance(found, dict) and repr(found.get("format_version")) == "1"  # True is no version
     _check_keys(found, [*_FLAT, *_NESTED, *([] if first else ["reach"])], "top level")
     values = {name: found[name] for name in _FLAT}
@@ -144,7 +153,7 @@ def from_json(content: bytes) -> Card:
     values["labels"] = _texts(values["labels"], "labels")
     _expect(isinstance(values["label_words"], list), "label_words", values["label_words"], "a list of lists of text")
     values["label_words"] = tuple(_texts(words, "label_words") for words in values["label_words"])
-    return Card(**values)
+    return Card(**values, nested=inner)
 
 
 def _reach(found: object) -> Reach:
@@ -182,6 +191,7 @@ def readme(card: Card) -> str:
         f"# Prompt `{card.domain}`",
         f"A LightNER prompt that finds {', '.join(_cell(label) for label in card.labels)}: {prompt} for the frozen "
         f"backbone {_cell(card.backbone_label)}. It works with no other backbone.",
+        "Its entities may lie within one another." if card.nested else "",
         _UNTUNED_REMARK if card.untuned else "",
         f"- backbone fingerprint: `{card.backbone_fingerprint}`\n- created: {card.created}",
         _scores_table(card),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from lightner.types import InputError, Sentence, Span
+from lightner.types import InputError, Sentence, Span, crossing
 from lightner.words import split_words
 
 FORMAT_VERSION = 1
@@ -180,7 +180,7 @@ def check_id(given: str) -> str:
 def checked(text: str, marks: Iterable[Mark]) -> tuple[Mark, ...]:
     """The spans in order of position. Raises InputError, which names the first that is no span of whole words.
 
-    None may share a word with another.
+    One may lie within another, but none may cross the end of one, or be given twice.
     """
     given = list(marks)
     words = split_words(text)
@@ -192,10 +192,12 @@ def checked(text: str, marks: Iterable[Mark]) -> tuple[Mark, ...]:
         if mark.start not in starts or mark.end not in ends:
             raise InputError(f"{found} {text[mark.start : mark.end]!r:.80}, expected the start and the end of words")
     ordered = sorted(given)
-    for one, other in pairwise(ordered):
-        if other.start < one.end:
-            found = f"[{one.start}, {one.end}) and [{other.start}, {other.end})"
-            raise InputError(f"spans: found {found}, expected spans that share no word")
+    if len(set(ordered)) < len(ordered):
+        twice = next(one for one, other in pairwise(ordered) if one == other)
+        raise InputError(f"spans: found [{twice.start}, {twice.end}) {twice.label!r:.80} twice, expected it once")
+    if (wrong := crossing(Span(mark.start, mark.end, mark.label) for mark in ordered)) is not None:
+        found = " and ".join(f"[{each.start}, {each.end})" for each in wrong)
+        raise InputError(f"spans: found {found}, expected spans that share no word, or lie within one another")
     return tuple(ordered)
 
 

@@ -82,7 +82,7 @@ def prompt_for(artifact: PromptArtifact, backbone: Backbone) -> Prompt:
     vectors = _label_vectors(artifact, backbone).to(device, dtype)
     guidance = guidance_of(artifact).to(device, dtype)
     calibration = backbone.calibration if card.untuned else card.calibration
-    return Prompt(card.label_set, guidance, vectors, moved_tagger, card.reach, calibration)
+    return Prompt(card.label_set, guidance, vectors, moved_tagger, card.reach, calibration, card.nested)
 
 
 def _way_out(card: Card) -> str:

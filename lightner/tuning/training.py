@@ -21,14 +21,14 @@ from lightner.model.backbone import Backbone, step_precision
 from lightner.model.batching import Example, collate
 from lightner.model.batching import encode as encode_words
 from lightner.model.forward import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
-from lightner.model.pointers import Space, encode_spans
+from lightner.model.pointers import FLAT, NESTED, Grammar, Space, encode_spans
 from lightner.model.prompts import Prompt, PromptEncoder
 from lightner.model.starts import read_labels, start_guidance, transferred_residual, transferred_start
 from lightner.model.verbalizer import Verbalizer
 from lightner.tuning import rules
 from lightner.tuning.checkpoints import load_state, save_state
 from lightner.tuning.rules import Plan, rate_share, round_end
-from lightner.types import InputError, LabelSet, Reach, Scores, Sentence, Span
+from lightner.types import InputError, LabelSet, Reach, Scores, Sentence, Span, is_nested
 from lightner.words import as_read, placed_words, sentence_ranges
 
 PROMPT = "prompt.safetensors"
@@ -79,10 +79,11 @@ class PromptModel(nn.Module):
         source: Prompt | None = None,
         *,
         reach: Reach = Reach(),  # noqa: B008 a frozen value
+        nested: bool = False,
     ) -> None:
         super().__init__()
         torch.manual_seed(plan.seed)
-        self.backbone, self.labels, self.reach = backbone, labels, reach
+        self.backbone, self.labels, self.reach, self.grammar = backbone, labels, reach, Grammar(nested)
         states = read_labels(backbone, labels)
         self.verbalizer = Verbalizer(states.pieces, states.mask)
         if source is None:
@@ -106,16 +107,16 @@ class PromptModel(nn.Module):
         sentences, examples = [sentences[row] for row in order], [examples[row] for row in order]
         batch = collate(examples, pad=backbone.tokenizer.pad_token_id, device=backbone.device)
         encoded = encode(backbone, batch, guidance, stack_labels([vectors], [0] * batch.size))
-        targets = target_ids(sentences, self.labels, encoded.space).to(backbone.device)
+        targets = target_ids(sentences, self.labels, encoded.space, self.grammar).to(backbone.device)
         scores = decode(backbone, encoded, guidance, shift(targets))
-        log_p = log_probabilities(scores, legal_mask(targets, encoded.real, encoded.space))
+        log_p = log_probabilities(scores, legal_mask(targets, encoded.real, encoded.space, self.grammar))
         return F.nll_loss(log_p.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
 
     def fold(self) -> Prompt:
         """The learned prompt as plain tensors."""
         with torch.no_grad():
             vectors = self.verbalizer()
-        return Prompt(self.labels, self.prompt.fold(), vectors, reach=self.reach)
+        return Prompt(self.labels, self.prompt.fold(), vectors, reach=self.reach, nested=self.grammar.nested)
 
 
 def learned_reach(sentences: Sequence[Sentence]) -> Reach:
@@ -124,9 +125,10 @@ def learned_reach(sentences: Sequence[Sentence]) -> Reach:
     return rules.reach([len(sentence.words) for sentence in sentences], counts)
 
 
-def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space) -> Tensor:
+def target_ids(sentences: Sequence[Sentence], labels: LabelSet, space: Space, grammar: Grammar = FLAT) -> Tensor:
     """Target ids [B, T] of the sentences' spans, padded with `IGNORE`."""
-    rows = [torch.tensor(encode_spans(sentence.spans, labels.names, space)) for sentence in sentences]
+    written = [encode_spans(sentence.spans, labels.names, space, grammar=grammar) for sentence in sentences]
+    rows = [torch.tensor(ids) for ids in written]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
 
 
@@ -134,11 +136,12 @@ class Tuning:
     """One run under way: made ready (from `resume` on where a state is given), then advanced round by round.
 
     The same seed gives the same batches whatever the number of workers; each takes its share of every batch. What
-    runs between two rounds changes nothing, so several runs may take turns.
+    runs between two rounds changes nothing, so several runs may take turns. Entities may lie within one another if they
+    do in these sentences.
 
     Raises:
         InputError: there is nothing to learn from, or a sentence that cannot be learned: longer than the backbone
-            reads, entities that overlap, or labels that are not in `labels`.
+            reads, entities that cross, or labels that are not in `labels`.
     """
 
     def __init__(
@@ -157,7 +160,8 @@ class Tuning:
         self._train = [as_read(sentence) for sentence in train]
         self._worker = worker or Worker()
         self._examples = _examples(backbone, labels, self._train)
-        self.tuned = PromptModel(backbone, labels, plan, source, reach=learned_reach(self._train))
+        nested = any(is_nested(sentence.spans) for sentence in (*self._train, *dev))
+        self.tuned = PromptModel(backbone, labels, plan, source, reach=learned_reach(self._train), nested=nested)
         _assert_trainable(self.tuned)
         self._optimizer = _optimizer(self.tuned, plan)
         self._done = 0 if resume is None else _resume(self.tuned, self._optimizer, resume)
@@ -228,7 +232,8 @@ def _examples(backbone: Backbone, labels: LabelSet, sentences: Sequence[Sentence
         if len(example.pieces) > backbone.max_pieces:
             raise InputError(f"{where}: found {len(example.pieces)} sub-words, expected at most {most}")
         try:
-            steps = len(encode_spans(sentence.spans, labels.names, Space(len(labels), len(sentence.words))))
+            space = Space(len(labels), len(sentence.words))
+            steps = len(encode_spans(sentence.spans, labels.names, space, grammar=NESTED))
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         if steps > backbone.max_pieces:

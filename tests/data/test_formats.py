@@ -252,8 +252,8 @@ def test_written_sentences_are_read_back_or_refused(
         ([Sentence(("a",), (Span(0, 1, ""),))], "sentence 0: found .*label"),
         ([Sentence(("a\ud800",))], "found the lone surrogate"),
         (
-            [Sentence(("New", "York"), (Span(0, 2, "LOC"), Span(1, 2, "X")))],
-            "sentence 0: found LOC 'New York' .* and X 'York'",
+            [Sentence(("New", "York", "City"), (Span(0, 2, "LOC"), Span(1, 3, "X")))],
+            "sentence 0: found LOC 'New York' .* and X 'York City'",
         ),
     ],
 )

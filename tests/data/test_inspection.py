@@ -89,3 +89,13 @@ def test_a_description_has_a_line_for_every_type_and_every_warning() -> None:
     assert rest[2:] == [f"warning: {warning}" for warning in report.warnings]
     assert len(report.warnings) == 2
     assert "error: The training set has no sentences." in describe(inspect([])).splitlines()
+
+
+def test_nested_entities_are_counted_and_said() -> None:
+    nested = Sentence(("in", "New", "York"), (Span(1, 3, "LOC"), Span(2, 3, "NAME")))
+    flat = Sentence(("in", "Oslo"), (Span(1, 2, "LOC"),))
+    report = inspect([nested, flat])
+    assert report.nested == 1
+    assert "entities lie within one another in 1 sentence: the domain's answers may be nested, too" in describe(report)
+    assert inspect([flat]).nested == 0
+    assert "within one another" not in describe(inspect([flat]))

@@ -107,14 +107,14 @@ class TestGliner:
     @pytest.mark.parametrize(
         ("spans", "said"),
         [
-            ([[0, 2, "X"]], "ner[0]: found words 0 to 2, expected 0 <= first <= last < 2, the number of words"),
+            ([[0, 3, "X"]], "ner[0]: found words 0 to 3, expected 0 <= first <= last < 3, the number of words"),
             ([[0, "X"]], "ner[0]: found [0, 'X'], expected [first, last, label]"),
-            ([[0, 1, "X"], [1, 1, "Y"]], "found X 'a b' (words [0, 2)) and Y 'b' (words [1, 2)), which overlap"),
+            ([[0, 1, "X"], [1, 2, "Y"]], "found X 'a b' (words [0, 2)) and Y 'b c' (words [1, 3)), which overlap"),
             (None, "ner: found None, expected a list of [first, last, label]"),
         ],
     )
     def test_bad_spans_are_refused(self, file: File, spans: Any, said: str) -> None:
-        path = file(json.dumps({"tokenized_text": ["a", "b"], "ner": spans}))
+        path = file(json.dumps({"tokenized_text": ["a", "b", "c"], "ner": spans}))
         with pytest.raises(InputError, match=re.escape(f"{path}:1: {said}")):
             read(path)
 

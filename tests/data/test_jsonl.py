@@ -123,8 +123,8 @@ def test_records_that_an_annotator_did_not_accept_are_left_out_and_counted(
         ),
         ({"text": TEXT, "label": [[3, 4, "X"]]}, "2: label[0]: found [3, 4) ' ', expected at least one word"),
         (
-            {"text": TEXT, "label": [[17, 21, "CITY"], [13, 21, "LOC"]]},
-            "2: found LOC 'New York' (words [3, 5)) and CITY 'York' (words [4, 5)), which overlap",
+            {"text": TEXT, "label": [[17, 22, "CITY"], [13, 21, "LOC"]]},
+            "2: found LOC 'New York' (words [3, 5)) and CITY 'York .' (words [4, 6)), which overlap",
         ),
         ({"text": TEXT, "label": [[0, 3]]}, "2: label[0]: found [0, 3], expected [start, end, label]"),
         ({"text": TEXT, "label": [[0, 3, ""]]}, "2: label[0]: found [0, 3, ''], expected [start, end, label]"),

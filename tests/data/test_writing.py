@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lightner.data.formats import read_corpus
+from lightner.data.formats import read_corpus, write_jsonl
 from lightner.data.formats.documents import Document
 from lightner.data.formats.writing import FORMATS, format_by_name, text_of, write
 from lightner.types import InputError, Sentence, Span
@@ -89,6 +89,60 @@ def test_a_folder_of_datasets_holds_words_and_texts(folder: Path, documents: lis
 def test_brat_holds_texts_of_one_line(folder: Path, documents: list[Document]) -> None:
     back = round_trip(folder, documents, "brat")
     assert [(each.text.rstrip("\n"), each.spans) for each in back] == [(each.text, each.spans) for each in documents]
+
+
+@pytest.mark.parametrize("form", OF_TEXTS)
+@calm
+@given(documents=st.lists(text_documents(nested=True), min_size=1, max_size=3))
+def test_formats_of_texts_hold_spans_within_one_another(folder: Path, form: str, documents: list[Document]) -> None:
+    back = round_trip(folder, documents, form)
+    assert [(each.text, each.sentence) for each in back] == [(each.text, each.sentence) for each in documents]
+
+
+@calm
+@given(documents=st.lists(text_documents(more="", nested=True), min_size=1, max_size=3))
+def test_brat_holds_spans_within_one_another(folder: Path, documents: list[Document]) -> None:
+    assert [each.spans for each in round_trip(folder, documents, "brat")] == [each.spans for each in documents]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "gliner", "spacy"])
+@calm
+@given(documents=st.lists(word_documents(nested=True), min_size=1, max_size=3))
+def test_formats_of_words_hold_spans_within_one_another(folder: Path, form: str, documents: list[Document]) -> None:
+    assert [each.sentence for each in round_trip(folder, documents, form)] == [each.sentence for each in documents]
+
+
+NESTED = (Span(0, 7, "address"), Span(0, 3, "street"), Span(4, 7, "city"), Span(4, 5, "county"), Span(4, 5, "name"))
+HOME = Document.of(Sentence(("9", "Mill", "Lane", ",", "Derby", "(", "UK"), NESTED, "", "9 Mill Lane, Derby (UK"))
+
+
+@pytest.mark.parametrize("form", [*COLUMNS, "datasets"])
+def test_formats_of_tags_refuse_spans_within_one_another(tmp_path: Path, form: str) -> None:
+    with pytest.raises(
+        InputError, match=r"which overlap, expected spans that share no word, since tags hold no others"
+    ):
+        write(tmp_path / "file.x", [HOME], form)
+    assert not (tmp_path / "file.x").exists()
+
+
+def test_crossing_spans_are_written_by_no_format_of_words(tmp_path: Path) -> None:
+    crossed = Sentence(("a", "b", "c"), (Span(0, 2, "X"), Span(1, 3, "Y")))
+    with pytest.raises(InputError, match="expected spans that share no word, or lie within one another"):
+        write_jsonl(tmp_path / "a.jsonl", [crossed])
+
+
+def test_spacy_reads_nested_spans_as_its_group_of_spans(tmp_path: Path, spacy: Any) -> None:
+    write(tmp_path / "train.spacy", [HOME, ADA], "spacy")
+    nlp = spacy.blank("en")
+    nested, flat = spacy.tokens.DocBin().from_disk(tmp_path / "train.spacy").get_docs(nlp.vocab)
+    from_json = spacy.tokens.Doc(nlp.vocab).from_json(
+        json.loads(text_of([HOME], "spacy-jsonl", name="f").splitlines()[0])
+    )
+    for doc in (nested, from_json):
+        found = [(each.start_char, each.end_char, each.label_) for each in doc.spans["sc"]]
+        assert sorted(found) == sorted((mark.start, mark.end, mark.label) for mark in HOME.marks)
+        assert doc.ents == ()
+    assert len(flat.ents) == 3
 
 
 def test_tags_are_those_of_the_scheme() -> None:

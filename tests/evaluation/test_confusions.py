@@ -36,6 +36,13 @@ def test_every_predicted_entity_has_one_kind_and_right_ones_are_the_true_positiv
     assert sum(found.confused.values()) == found.wrong_type
 
 
+def test_of_nested_entities_those_that_are_right_hide_no_error() -> None:
+    gold = (Span(0, 6, "ADDRESS"), Span(0, 3, "STREET"), Span(4, 6, "CITY"), Span(8, 9, "CITY"), Span(8, 9, "BRAND"))
+    found = errors([gold], [(Span(0, 6, "ADDRESS"), Span(0, 3, "CITY"), Span(1, 2, "CITY"), Span(8, 9, "CITY"))])
+    assert (found.right, found.wrong_type, found.wrong_words, found.spurious, found.missed) == (2, 1, 1, 0, 2)
+    assert found.confused == {("STREET", "CITY"): 1}
+
+
 def test_the_description_names_the_most_frequent_confusions_first() -> None:
     found = errors([GOLD], [(Span(3, 4, "GENRE"), Span(9, 10, "GENRE"), Span(0, 2, "PLOT"))])
     assert describe(found).splitlines() == [

@@ -15,13 +15,12 @@ from lightner.model.backbone import Backbone
 from lightner.model.decoding import Decoded, greedy, greedy_reference
 from lightner.model.drafts import Draft
 from lightner.model.forward import IGNORE, Encoded, decode, legal_mask, log_probabilities, shift
-from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, Grammar, Space
+from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, NESTED, Grammar, Space
 from lightner.model.prompts import Guidance
 from lightner.tagger import Row
 from lightner.types import Span
 from tests.support.mixed import SENTENCES, domains, double_backbone, encoded, mixed_rows
 
-NESTED = Grammar(nested=True)
 FAMILIES = ("bart", "mbart")
 TOLERANCE = 1e-10
 
@@ -35,7 +34,10 @@ def decoded_rows(
     backbone: Backbone, rows: Sequence[Row], grammar: Grammar = FLAT
 ) -> list[tuple[list[tuple[str, int]], tuple[float, ...]]]:
     together, guidance = encoded(backbone, rows)
-    return [(relative(row, together.space), row.log_p) for row in greedy(backbone, together, guidance, grammar)]
+    return [
+        (relative(row, together.space), row.log_p)
+        for row in greedy(backbone, together, guidance, [grammar] * len(rows))
+    ]
 
 
 def assert_same(
@@ -55,7 +57,7 @@ def test_cached_decoding_equals_the_slow_reference(family: str, grammar: Grammar
         backbone.model.config.max_position_embeddings = 24
     rows = mixed_rows(backbone)
     together, guidance = encoded(backbone, rows)
-    fast = greedy(backbone, together, guidance, grammar)
+    fast = greedy(backbone, together, guidance, [grammar] * len(rows))
     slow = greedy_reference(backbone, together, guidance, grammar)
     assert [row.ids for row in fast] == [row.ids for row in slow]
     for mine, its in zip(fast, slow, strict=True):
@@ -120,6 +122,20 @@ def test_a_score_is_the_product_of_the_entitys_three_step_probabilities() -> Non
             assert 0 < score <= 1
             entities += 1
     assert entities > 10
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_flat_and_of_nested_domains_share_a_batch(family: str) -> None:
+    backbone = double_backbone(13, family)
+    backbone.model.config.max_position_embeddings = 24
+    rows = mixed_rows(backbone)
+    together, guidance = encoded(backbone, rows)
+    grammars = [NESTED if place % 3 else FLAT for place in range(len(rows))]
+    found = greedy(backbone, together, guidance, grammars)
+    for row, grammar, mine in zip(rows, grammars, found, strict=True):
+        alone = decoded_rows(backbone, [row], grammar)
+        assert_same([(relative(mine, together.space), mine.log_p)], alone)
+    assert {mine.ids for mine in found} != {mine.ids for mine in greedy(backbone, together, guidance)}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -195,7 +211,7 @@ def endless(backbone: Backbone, *, rows: int) -> tuple[Encoded, Guidance]:
 def test_decoding_without_end_stops_at_the_decoders_positions(grammar: Grammar) -> None:
     backbone = double_backbone(10)
     together, guidance = endless(backbone, rows=1)
-    found = greedy(backbone, together, guidance, grammar)[0]
+    [found] = greedy(backbone, together, guidance, [grammar])
     assert len(found.ids) == backbone.max_pieces // 3 * 3 == 126
     starts = [span.start for span, _ in found.spans(["a", "b"], together.space)]
     assert starts == ([0] * 42 if grammar.nested else list(range(42)))
@@ -248,7 +264,7 @@ def test_drafts_change_nothing(family: str, grammar: Grammar, passes: list[int])
     for seed in range(4):
         drafting: list[torch.Tensor | None] = [*taggers(backbone, rows, seed=seed)]
         drafting[seed] = None
-        fast = greedy(backbone, together, guidance, grammar, drafting)
+        fast = greedy(backbone, together, guidance, [grammar] * len(rows), drafting)
         assert [row.ids for row in fast] == [row.ids for row in slow]
         for mine, its in zip(fast, slow, strict=True):
             assert mine.log_p == pytest.approx(its.log_p, abs=TOLERANCE)

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from lightner.model.decoding import greedy
 from lightner.model.forward import IGNORE, legal_mask, log_probabilities, pointer_loss, shift
-from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, Grammar, Space, decode_ids, encode_spans, legal
-from lightner.types import InputError, Span
+from lightner.model.pointers import EOS, FIRST_LABEL, FLAT, NESTED, Grammar, Space, decode_ids, encode_spans, legal
+from lightner.types import InputError, Span, crossing
 from tests.support.mixed import double_backbone, encoded, mixed_rows
 
-NESTED = Grammar(nested=True)
 NAMES = ("a", "b", "c", "d")
 
 
@@ -40,7 +39,8 @@ def rows(draw: st.DrawFn, *, nested: bool) -> Annotated:
     spans: list[Span] = []
     for start, size, label in sorted(pairs):
         span = Span(start, min(start + size, words), NAMES[label])
-        if nested or not spans or span.start >= spans[-1].end:
+        apart = not spans or span.start >= spans[-1].end
+        if (span not in spans and crossing((*spans, span)) is None) if nested else apart:
             spans.append(span)
     return Annotated(labels, words, tuple(sorted(spans)))
 
@@ -81,6 +81,24 @@ def test_each_step_of_a_written_target_is_legal(grammar: Grammar, draw: st.DataO
         assert written in legal(ids[:step], space, grammar)
 
 
+@settings(deadline=None, max_examples=100)
+@given(draw=st.data())
+def test_whatever_is_chosen_nested_output_can_be_finished_and_is_what_would_be_written(draw: st.DataObject) -> None:
+    own = Space(draw.draw(st.integers(1, 3)), draw.draw(st.integers(1, 5)))
+    space = Space(3, own.words + draw.draw(st.integers(0, 2)))
+    ids: list[int] = []
+    while len(ids) < 3 * 3 * 2 * space.words:
+        choices = legal(ids, space, NESTED, own)
+        first, last = NESTED.choices(ids, len(ids), space, own)
+        assert choices - {EOS} == set(range(first, last + 1)), "no step is a dead end"
+        chosen = draw.draw(st.sampled_from(sorted(choices)))
+        if chosen == EOS:
+            break
+        ids.append(chosen)
+    spans = decode_ids(ids[: len(ids) // 3 * 3], NAMES, space)
+    assert encode_spans(spans, NAMES, space, grammar=NESTED) == (*ids[: len(ids) // 3 * 3], EOS)
+
+
 @pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
 @settings(deadline=None, max_examples=100)
 @given(draw=st.data())
@@ -98,7 +116,7 @@ def test_the_fast_grammar_equals_the_obvious_one_at_every_step(grammar: Grammar,
         for step in range(longest):
             found = set(mask[index, step].nonzero()[:, 0].tolist())
             if step < len(ids):
-                assert found == legal(ids[:step], space, grammar) & real_ids(row, space)
+                assert found == legal(ids[:step], space, grammar, Space(row.labels, row.words)) & real_ids(row, space)
             else:
                 assert EOS in found
 
@@ -144,13 +162,19 @@ def test_a_label_that_is_not_in_the_set_is_refused() -> None:
         encode_spans([Span(0, 1, "food")], ["a", "b"], Space(2, 3))
 
 
-@pytest.mark.parametrize("second", [Span(1, 2, "b"), Span(0, 3, "b"), Span(2, 4, "a")])
+@pytest.mark.parametrize("second", [Span(1, 2, "b"), Span(0, 3, "b"), Span(0, 4, "a")])
 def test_flat_targets_refuse_entities_that_overlap_and_nested_ones_take_them(second: Span) -> None:
     spans = [second, Span(0, 3, "a")]
     with pytest.raises(InputError, match="expected entities that do not overlap"):
         encode_spans(spans, NAMES, Space(4, 4))
     ids = encode_spans(spans, NAMES, Space(4, 4), grammar=NESTED)
     assert decode_ids(ids, NAMES, Space(4, 4)) == tuple(sorted(spans))
+
+
+@pytest.mark.parametrize("second", [Span(2, 4, "b"), Span(0, 3, "a")], ids=["crossing", "twice"])
+def test_nested_targets_refuse_entities_that_cross_or_are_given_twice(second: Span) -> None:
+    with pytest.raises(InputError, match="expected entities that differ, and lie within one another or share no word"):
+        encode_spans([Span(0, 3, "a"), second], NAMES, Space(4, 4), grammar=NESTED)
 
 
 @pytest.mark.parametrize("grammar", [FLAT, NESTED], ids=["flat", "nested"])
@@ -160,15 +184,18 @@ def test_output_of_random_weights_is_well_formed(grammar: Grammar) -> None:
         backbone = double_backbone(0, family)
         batch = mixed_rows(backbone)[: 6 if grammar.nested else None]
         together, guidance = encoded(backbone, batch)
-        for row, decoded in zip(batch, greedy(backbone, together, guidance, grammar), strict=True):
+        for row, decoded in zip(batch, greedy(backbone, together, guidance, [grammar] * len(batch)), strict=True):
             assert len(decoded.ids) == len(decoded.log_p)
             assert all(value <= 0 for value in decoded.log_p)
             own = {EOS, *range(FIRST_LABEL, FIRST_LABEL + len(row.prompt.labels))}
             own |= set(range(together.space.first_word, together.space.first_word + len(row.words)))
             for step, written in enumerate(decoded.ids):
-                assert written in legal(decoded.ids[:step], together.space, grammar) & own
+                own_space = Space(len(row.prompt.labels), len(row.words))
+                now = legal(decoded.ids[:step], together.space, grammar, own_space)
+                assert written in now & own
             spans = [span for span, _ in decoded.spans(row.prompt.labels.names, together.space)]
             entities += len(spans)
-            for before, after in pairwise(spans):
-                assert before.start <= after.start if grammar.nested else before.end <= after.start
+            assert spans == sorted(set(spans))
+            assert crossing(spans) is None
+            assert grammar.nested or all(before.end <= after.start for before, after in pairwise(spans))
     assert entities > 20

@@ -187,6 +187,15 @@ def test_missing_and_unknown_files_are_refused() -> None:
         from_files({**files, "evil.pkl": b""}, where="here")
 
 
+def test_only_a_card_of_nested_entities_says_so() -> None:
+    assert b'"nested"' not in to_files(ARTIFACT)[CARD]
+    nested = replace(ARTIFACT, card=replace(ARTIFACT.card, nested=True))
+    files = to_files(nested)
+    assert json.loads(files[CARD])["nested"] is True
+    assert from_files(files, where="here").card == nested.card
+    assert "may lie within one another" in files[README].decode()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -195,6 +204,7 @@ def test_missing_and_unknown_files_are_refused() -> None:
         (lambda card: card["prompt"].update(depth=1), "prompt: found unknown keys \\['depth'\\]"),
         (lambda card: card["backbone"].pop("name"), "backbone: found no keys \\['name'\\]"),
         (lambda card: card.update(backbone="embedded"), "backbone: found str, expected an object"),
+        (lambda card: card.update(nested=False), "nested: found False, expected true, or no such key"),
         (lambda card: card.update(format_version=3), "format_version: found 3, expected one of"),
         (lambda card: card.update(format_version=True), "format_version: found True"),
         (lambda card: card["prompt"].update(length="3"), "length: found '3'"),

@@ -152,17 +152,25 @@ def test_no_domain_leads_out_of_the_registry(tmp_path: Path, domain: str) -> Non
     ("marks", "message"),
     [
         ([Mark(0, 2, "PER")], "spans.0: found .*'Ad', expected the start and the end of words"),
-        ([Mark(0, 3, "PER"), Mark(0, 9, "PER")], "expected spans that share no word"),
+        ([Mark(0, 9, "PER"), Mark(4, 12, "PER")], r"found \[0, 9\) and \[4, 12\), expected spans that share no word"),
+        ([Mark(0, 3, "PER"), Mark(0, 3, "PER")], r"spans: found \[0, 3\) 'PER' twice"),
         ([Mark(0, 3, "PER"), Mark(4, 90, "PER")], "spans.1: .*expected 0 <= start < end <= 18"),
         ([Mark(3, 3, "PER")], "spans.0"),
         ([Mark(-3, 3, "PER")], "spans.0"),
     ],
 )
-def test_spans_are_of_whole_words_and_apart(examples: Examples, marks: list[Mark], message: str) -> None:
+def test_spans_are_of_whole_words_and_do_not_cross(examples: Examples, marks: list[Mark], message: str) -> None:
     (id_,) = added(examples, "Ada lives in Oslo.")
     with pytest.raises(InputError, match=message):
         examples.put("movies", id_, Change(1, tuple(marks), State.DONE), who="ann")
     assert examples.get("movies", id_).now.number == 1
+
+
+def test_spans_may_lie_within_one_another(examples: Examples) -> None:
+    (id_,) = added(examples, "Ada lives in Oslo.")
+    marks = (Mark(0, 17, "FACT"), Mark(0, 3, "PER"), Mark(13, 17, "LOC"))
+    examples.put("movies", id_, Change(1, marks, State.DONE), who="ann")
+    assert set(examples.get("movies", id_).now.marks) == set(marks)
 
 
 @pytest.mark.parametrize(

@@ -339,11 +339,11 @@ def test_two_workers_equal_one(tmp_path: Path, in_float64: None) -> None:
             sentence(" ".join(["ada"] * 60), *((n, n + 1, "person") for n in range(45))),
             r"found 45 entities \(136 steps\), expected at most the 128",
         ),
-        (sentence("ada of rome", (0, 3, "person"), (2, 3, "place")), r"sentence 'ada of rome'.*do not overlap"),
+        (sentence("ada of rome", (0, 2, "person"), (1, 3, "place")), r"sentence 'ada of rome'.*lie within one another"),
         (sentence("ada of rome", (0, 1, "city")), r"sentence 'ada of rome'.*found label 'city', expected one of"),
         (sentence(""), r"sentence 8: found no words"),
     ],
-    ids=["too long", "too many entities", "overlapping entities", "unknown label", "no words"],
+    ids=["too long", "too many entities", "crossing entities", "unknown label", "no words"],
 )
 def test_a_sentence_that_cannot_be_learned_is_refused_before_training(wrong: Sentence, message: str) -> None:
     rounds: list[Round] = []

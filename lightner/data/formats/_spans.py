@@ -8,13 +8,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._tags import overlap
 from lightner.data.formats._values import quote
 from lightner.data.formats.options import Repair
-from lightner.types import Sentence, Span
+from lightner.types import Sentence, Span, crossing
 from lightner.words import Word, split_words
 
 MOVED = "spans moved to the text that they state, which they overlap"
@@ -97,12 +96,12 @@ def sentence_of(marked: Marked, findings: Findings) -> Sentence | None:
     if faults or not words:
         findings.refuse(faults)
         return None
-    sentence = flat_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
+    sentence = nested_sentence([word.text for word in words], spans, place=marked.place, findings=findings)
     return sentence and replace(sentence, text=marked.text, scores=scores)
 
 
-def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, findings: Findings) -> Sentence | None:
-    """A sentence whose spans share no word; None if they do, which is a fault. Equal spans count once."""
+def nested_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, findings: Findings) -> Sentence | None:
+    """A sentence whose spans may lie within one another; None if two cross, which is a fault. Equal ones count once."""
     given = sorted(spans)
     distinct = sorted(set(given))
     if len(distinct) < len(given):
@@ -113,13 +112,12 @@ def flat_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, fi
             findings.note("spans left out that overlap a longer one (keep-longest)", place, len(distinct) - len(kept))
         distinct = kept
     sentence = Sentence(tuple(words), tuple(distinct), place)
-    overlaps = [overlap(sentence, *pair) for pair in pairwise(sentence.spans) if pair[1].start < pair[0].end]
-    expected = "expected spans that share no word"
-    findings.refuse(
-        FormatError(place, f"found {pair}, {expected}", kind="spans that overlap", repairs=[Repair.KEEP_LONGEST])
-        for pair in overlaps
-    )
-    return None if overlaps else sentence
+    wrong = crossing(distinct)
+    if wrong is None:
+        return sentence
+    said = f"found {overlap(sentence, *wrong)}, expected spans that share no word, or lie within one another"
+    findings.refuse([FormatError(place, said, kind="spans that cross", repairs=[Repair.KEEP_LONGEST])])
+    return None
 
 
 def states(found: str, stated: str | None) -> bool:

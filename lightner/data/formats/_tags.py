@@ -113,7 +113,8 @@ def check_flat(sentence: Sentence, where: str) -> None:
     """Raises InputError, beginning with `where`, for the first two spans that share a word."""
     for one, other in pairwise(sentence.spans):
         if other.start < one.end:
-            raise InputError(f"{where}: found {overlap(sentence, one, other)}, expected spans that share no word")
+            expected = "expected spans that share no word, since tags hold no others (JSON Lines does)"
+            raise InputError(f"{where}: found {overlap(sentence, one, other)}, {expected}")
 
 
 def overlap(sentence: Sentence, one: Span, other: Span) -> str:

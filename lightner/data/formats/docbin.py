@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightner.data.formats._findings import Findings, FormatError
-from lightner.data.formats._spans import flat_sentence
-from lightner.types import InputError, Sentence, Span
+from lightner.data.formats._spans import nested_sentence
+from lightner.data.formats.spacy import SPANS_KEY
+from lightner.types import InputError, Sentence, Span, is_nested
 from lightner.words import split_words
 
 if TYPE_CHECKING:
@@ -70,10 +71,11 @@ def docbin_bytes(documents: Iterable[Document]) -> bytes:
         tokens = document.tokens()
         doc = Doc(vocab, [document.text[each.start : each.end] for each in tokens], [each.space for each in tokens])
         at = {each.word: place for place, each in enumerate(tokens) if each.word is not None}
-        doc.set_ents(
-            [DocSpan(doc, at[span.start], at[span.end - 1] + 1, span.label) for span, _ in document.spans],
-            default="outside",
-        )
+        found = [DocSpan(doc, at[span.start], at[span.end - 1] + 1, span.label) for span, _ in document.spans]
+        if is_nested(span for span, _ in document.spans):  # `ents` may not overlap
+            doc.spans[SPANS_KEY] = found
+        else:
+            doc.set_ents(found, default="outside")
         made.add(doc)
     content: bytes = made.to_bytes()
     return content
@@ -102,7 +104,7 @@ def _sentence(doc: Doc, place: str, findings: Findings) -> Sentence | None:
             return None
         spans.append(Span(inside[0], inside[-1] + 1, label))
     words = [token.text for token, at in zip(doc, places, strict=True) if at is not None]
-    sentence = flat_sentence(words, spans, place=place, findings=findings)
+    sentence = nested_sentence(words, spans, place=place, findings=findings)
     return sentence and Sentence(sentence.words, sentence.spans, place, doc.text)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightner.data.formats._findings import Findings, FormatError
-from lightner.data.formats._spans import flat_sentence
+from lightner.data.formats._spans import nested_sentence
 from lightner.data.formats._values import is_whole, quote, strings
-from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Repair
 from lightner.types import Sentence, Span
 
@@ -21,7 +20,7 @@ def is_record(record: Mapping[str, Any]) -> bool:
 
 
 def sentence_of(record: Mapping[str, Any], place: str, findings: Findings) -> Sentence | None:
-    """The sentence of a record; None if it has no words, or if its spans overlap (a fault). Raises FormatError."""
+    """The sentence of a record; None if it has no words, or if its spans cross (a fault). Raises FormatError."""
     words = strings(record[WORDS], f"{place}: {WORDS}")
     items = record.get(SPANS)
     if not isinstance(items, list):
@@ -40,13 +39,12 @@ def sentence_of(record: Mapping[str, Any], place: str, findings: Findings) -> Se
             if Repair.DROP_SPAN not in findings.repairs:
                 raise
             findings.note(f"spans left out ({fault.kind})", fault.place)
-    return flat_sentence(words, spans, place=place, findings=findings)
+    return nested_sentence(words, spans, place=place, findings=findings)
 
 
-def record_of(document: Document) -> dict[str, Any]:
-    """A document's words and spans."""
-    spans = [[span.start, span.end - 1, span.label] for span, _ in document.spans]
-    return {WORDS: [word.text for word in document.words], SPANS: spans}
+def record_of(sentence: Sentence) -> dict[str, Any]:
+    """A sentence's words and spans."""
+    return {WORDS: list(sentence.words), SPANS: [[span.start, span.end - 1, span.label] for span in sentence.spans]}
 
 
 def _span(item: object, words: int, place: str) -> Span:

@@ -17,12 +17,12 @@ from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._json import Record, records_of
 from lightner.data.formats._layers import annotation_of
 from lightner.data.formats._spans import Marked, count_characters, sentence_of
-from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode
+from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode, overlap
 from lightner.data.formats._text import write_text
 from lightner.data.formats._values import blank, quote
 from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Columns
-from lightner.types import InputError, Sentence
+from lightner.types import InputError, Sentence, crossing, is_nested
 
 _LEFT_OUT = "records left out that are not annotated, or whose answer is not 'accept'"
 
@@ -61,8 +61,8 @@ def parse_records(
 def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> None:
     """Writes `{"tokens", "ner_tags"}` (IOB2) per line, in one step; `formats.read` gives the same sentences back.
 
-    Raises InputError for no sentences, a sentence without words, a blank word, a label that is empty or has white space
-    around it, overlapping spans.
+    A sentence of nested spans, which tags cannot hold, is a record of GLiNER's. Raises InputError for no sentences, a
+    sentence without words, a blank word, a label that is empty or has white space around it, spans that cross.
     """
     lines = []
     for index, sentence in enumerate(sentences):
@@ -80,10 +80,11 @@ def write_jsonl(path: str | os.PathLike[str], sentences: Iterable[Sentence]) -> 
 def record_of(document: Document, where: str) -> dict[str, Any]:
     """A document as its text and its entities in characters; where the text is split otherwise, with its words too.
 
-    A document of words alone is words and tags. Raises InputError, beginning with `where`, for tags of spans that
-    overlap.
+    A document of words alone is words and tags; where its spans are nested, one of words that are not those of its text
+    is a record of GLiNER's, which has words and spans alone.
     """
-    if not document.own_text:
+    nested = is_nested(span for span, _ in document.spans)
+    if not document.own_text or (nested and not document.splits_alike):
         return _tagged(document.sentence, where)
     entities = [
         {"start": mark.start, "end": mark.end, "text": mark.text, "label": mark.label}
@@ -97,6 +98,11 @@ def record_of(document: Document, where: str) -> dict[str, Any]:
 
 
 def _tagged(sentence: Sentence, where: str) -> dict[str, Any]:
+    if is_nested(sentence.spans):
+        if (wrong := crossing(sentence.spans)) is not None:
+            said = f"found {overlap(sentence, *wrong)}, expected spans that share no word, or lie within one another"
+            raise InputError(f"{where}: {said}")
+        return gliner.record_of(sentence)
     return {"tokens": sentence.words, "ner_tags": encode(sentence, where)}
 
 

@@ -49,7 +49,7 @@ class Repair(StrEnum):
     DROP_SPAN = "drop-span"
     """A span that cannot be placed (it cuts a word, lies outside its text, states another text) is left out."""
     KEEP_LONGEST = "keep-longest"
-    """Of spans that overlap, the longest is kept, of equally long ones the first."""
+    """Of spans that overlap, nested ones included, the longest is kept, of equally long ones the first."""
     TAGS_AS_CONLLEVAL = "tags-as-conlleval"
     """Sequences that a scheme such as BIOES forbids are read as conlleval and seqeval read them."""
     DROP_SENTENCE = "drop-sentence"

@@ -68,7 +68,7 @@ def text_of(documents: Sequence[Document], form: str, *, name: str) -> str:
     if form in _COLUMNS:
         return conll_text([each.sentence for each in documents], name, _COLUMNS[form])
     if form == "gliner":
-        return f"[{','.join(map(_line, map(gliner.record_of, documents)))}]\n"
+        return f"[{','.join(_line(gliner.record_of(each.sentence)) for each in documents)}]\n"
     if form == "label_studio":
         tasks = [label_studio.task_of(each, number) for number, each in enumerate(documents, start=1)]
         return json.dumps(tasks, ensure_ascii=False, indent=2) + "\n"
