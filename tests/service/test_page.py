@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.support.browser import Watched
 from tests.support.page import TEXT, app_of, find, marked_as, marks, middle_of, plain
 from tests.support.served import hold, listening
 from tests.support.serving import HOSTILE, Hostile, Place, prepare_with_damage
+from tests.support.teach_page import nested_spans
 
 pytestmark = pytest.mark.browser
 KEY = "read key"
@@ -102,6 +104,30 @@ class TestFinding:
         keep(page, "found-light")
         page.emulate_media(color_scheme="dark")
         keep(page, "found-dark")
+
+    def test_nested_entities_are_underlined_one_below_the_other(
+        self, page: Page, place: Place, url: str, keep: Any
+    ) -> None:
+        made = place.artifact("movies")
+        place.registry.publish(replace(made, card=replace(made.card, domain="nested", nested=True)))
+        expected = answer_of(url, "nested", TEXT)["results"][0]["entities"]
+        page.goto(url)
+        page.get_by_label("Domain").select_option("nested")
+        find(page, TEXT)
+        outermost_first = sorted(expected, key=lambda each: (each["start"], -each["end"]))
+        assert nested_spans(page, "#marked") == [(each["text"], each["label"]) for each in outermost_first]
+        below = page.locator("#marked mark[data-levels]").first.evaluate(
+            "m => { const inner = m.querySelector('mark').getClientRects()[0];"
+            " const middle = (inner.top + inner.bottom) / 2;"
+            " const line = [...m.getClientRects()].find(each => each.top < middle && middle < each.bottom);"
+            " return line.bottom - inner.bottom; }"
+        )
+        assert below > 2, "the line of the outer one is below that of the inner one"
+        assert page.locator("#rows tr").count() == len(expected)
+        assert not Axe().run(page).response["violations"]
+        keep(page, "nested-light")
+        page.emulate_media(color_scheme="dark")
+        keep(page, "nested-dark")
 
     @pytest.mark.parametrize(
         "text",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from tests.support.teach_page import (
     drag,
     expect_words,
     go,
+    levels,
     move_to,
+    nested_spans,
     proposed_as,
     saved_as,
     spans,
@@ -361,6 +364,51 @@ class TestLabelling:
         saved = service.example(id_)
         assert saved_as(saved)[0] == ("Emil", "PER")
         assert [each["label"] for each in saved["spans"]] == ["PER", "LOC"]
+
+    def test_labels_within_one_another_by_the_keyboard(self, page: Page, service: Service, keep: Any) -> None:
+        id_ = label_alone(page, service, MARY)
+        clear(page)
+        page.get_by_label("a label may lie within another").check()
+        move_to(page, 2)
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("p")
+        for word in (2, 4):
+            page.locator(f"#word-{word}").dblclick()
+            page.keyboard.press("l")
+        assert nested_spans(page) == [("Mary of Oslo", "PER"), ("Mary", "LOC"), ("Oslo", "LOC")]
+        assert levels(page) == ["1", None, None]
+        keep(page, "nested")
+        page.locator("#word-4").click()
+        assert chosen(page) == ["Oslo"], "a word means the innermost label that it has"
+        page.keyboard.press("Delete")
+        assert nested_spans(page) == [("Mary of Oslo", "PER"), ("Mary", "LOC")]
+        drag(page, 0, 2)
+        page.keyboard.press("l")
+        assert nested_spans(page) == [("Emil and Mary", "LOC"), ("Mary", "LOC")], "labels do not cross"
+        page.keyboard.press("z")
+        page.keyboard.press("Enter")
+        expect(page.locator("#nothing-left")).to_be_visible()
+        assert set(saved_as(service.example(id_))) == {("Mary of Oslo", "PER"), ("Mary", "LOC")}
+
+    def test_nested_proposals_are_shown_accepted_and_tried(self, page: Page, place: Place, service: Service) -> None:
+        made = place.artifact("movies")
+        place.registry.publish(replace(made, card=replace(made.card, domain=service.domain, nested=True)))
+        id_ = label_alone(page, service, SOUP)
+        entities = service.example(id_)["proposals"]["entities"]
+        outermost_first = sorted(entities, key=lambda each: (each["start"], -each["end"]))
+        proposed = [(each["text"], each["label"]) for each in outermost_first]
+        assert nested_spans(page) == proposed
+        assert any(each is not None for each in levels(page))
+        expect(page.get_by_label("a label may lie within another")).to_be_checked()
+        page.locator("#sentence").press("Enter")
+        expect(page.locator("#nothing-left")).to_be_visible()
+        assert set(saved_as(service.example(id_))) == set(proposed)
+        go(page, "Try")
+        page.get_by_label("Text", exact=True).fill(SOUP)
+        page.locator("#find").click()
+        expect(page.locator("#answer-text mark")).to_have_count(len(proposed))
+        assert nested_spans(page, "#answer-text") == proposed
 
     def test_a_decision_is_undone_with_what_was_done(self, page: Page, service: Service) -> None:
         id_ = label_alone(page, service, MARY)

@@ -76,6 +76,25 @@ def spans(page: Page) -> list[tuple[str, str]]:
     return [(text, label) for text, label in found]
 
 
+def nested_spans(page: Page, root: str = "#sentence") -> list[tuple[str, str]]:
+    """Text and label of each mark, an outer one before those within it."""
+    found: list[list[str]] = page.locator(f"{root} mark").evaluate_all(
+        "all => all.map(mark => { const copy = mark.cloneNode(true); "
+        "const label = [...copy.children].find(each => each.className === 'label').textContent; "
+        "for (const each of copy.querySelectorAll('.label, .score')) each.remove(); "
+        "return [copy.textContent, label]; })"
+    )
+    return [(text, label) for text, label in found]
+
+
+def levels(page: Page) -> list[str | None]:
+    """On how many levels each mark of the sentence has others within it."""
+    found: list[str | None] = page.locator("#sentence mark").evaluate_all(
+        "all => all.map(m => m.dataset.levels ?? null)"
+    )
+    return found
+
+
 def move_to(page: Page, word: int) -> None:
     """Put the cursor on a word by the keyboard."""
     page.locator("#sentence").press("Home")

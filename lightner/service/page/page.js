@@ -177,26 +177,37 @@ function show() {
   at("result").hidden = false;
 }
 
-/** The text with its entities marked. Offsets count code points, JavaScript's strings count UTF-16 units. */
+/** The text with its entities marked, also within one another. Offsets count code points, JavaScript's strings count
+ *  UTF-16 units. */
 function marked(text, entities) {
   const characters = Array.from(text);
   const part = (start, end) => characters.slice(start, end).join("");
-  const nodes = [];
-  let position = 0;
-  for (const entity of entities) {
-    if (entity.start < position) continue;
-    nodes.push(part(position, entity.start));
-    const mark = element("mark", { dir: "auto" }, part(entity.start, entity.end));
-    mark.dataset.hue = hue(entity.label);
-    mark.append(
-      element("bdi", { className: "label" }, entity.label),
-      element("span", { className: "score", dir: "ltr" }, entity.score.toFixed(2)),
-    );
-    nodes.push(mark);
-    position = entity.end;
-  }
-  nodes.push(part(position));
-  return nodes;
+  const left = [...entities].sort((one, other) => one.start - other.start || other.end - one.end);
+  const within = (start, end) => {
+    const nodes = [];
+    let position = start;
+    while (left.length > 0 && left[0].start < end) {
+      const entity = left.shift();
+      nodes.push(part(position, entity.start), mark(entity, within(entity.start, entity.end)));
+      position = entity.end;
+    }
+    return [...nodes, part(position, end)];
+  };
+  return within(0, characters.length);
+}
+
+/** A mark of an entity around what is within it: of each mark within, its own line is one level further below. */
+function mark(entity, content) {
+  const node = element("mark", { dir: "auto" }, ...content);
+  node.dataset.hue = hue(entity.label);
+  const levels = content.filter((each) => each.nodeName === "MARK").map((each) => Number(each.dataset.levels ?? 0) + 1);
+  if (levels.length > 0) node.dataset.levels = String(Math.max(...levels));
+  node.style.setProperty("--levels", node.dataset.levels ?? "0");
+  node.append(
+    element("bdi", { className: "label" }, entity.label),
+    element("span", { className: "score", dir: "ltr" }, entity.score.toFixed(2)),
+  );
+  return node;
 }
 
 function row(entity) {

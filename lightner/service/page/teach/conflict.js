@@ -2,13 +2,13 @@
 
 import { at, element, hide, show } from "./document.js";
 import { paint } from "./colours.js";
-import { marked } from "./spans.js";
+import { marked, underline } from "./spans.js";
 
 const STATES = { open: "left it open", done: "labelled it", skipped: "skipped it", test: "labelled it; it is held out for test" };
 
-/** A marked part of a text, with its label. */
-export function markOf(text, { label, score = null }) {
-  const mark = paint(element("mark", { dir: "auto" }, text), label);
+/** A marked part of a text, with its label, around the text and the marks within it. */
+export function markOf(content, { label, score = null }) {
+  const mark = underline(paint(element("mark", { dir: "auto" }, ...content), label));
   mark.append(element("bdi", { className: "label" }, label));
   if (score !== null) mark.append(element("span", { className: "score", dir: "ltr" }, score.toFixed(2)));
   return mark;

@@ -55,6 +55,7 @@ async function open(id, { spans = null, before = "", note = "", only = null } = 
   const draft = kept(draftOf(id));
   const unsaved = spans ?? (draft?.revision === found.revision ? draft.spans : null);
   sentence.show(found.text, found.tokens, unsaved ?? proposed, unsaved === null ? [] : [proposed]);
+  if (sentence.nested) at("nest").checked = true;
   at("sentence-about").textContent = [note, aboutOf(found)].filter(Boolean).join(" · ");
   hide("nothing-left");
   show("sentence-panel");
@@ -178,7 +179,7 @@ function calm() {
 }
 
 function give(name) {
-  if (current === null || !sentence.label(name)) return;
+  if (current === null || !sentence.label(name, at("nest").checked)) return;
   announce(sentence.said());
 }
 

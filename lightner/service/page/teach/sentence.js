@@ -3,7 +3,7 @@
 
 import { at, element } from "./document.js";
 import { paint } from "./colours.js";
-import { beside, covering, inCharacters, inWords, placed } from "./spans.js";
+import { covering, inCharacters, inWords, nested, placed, underline, without } from "./spans.js";
 
 export class Sentence {
   #root;
@@ -47,18 +47,24 @@ export class Sentence {
     this.#root.focus({ preventScroll: true });
   }
 
-  /** Give the chosen words a label, in place of those that they have. Returns whether there are words. */
-  label(name) {
+  /** Whether there are labels within one another. */
+  get nested() {
+    return nested(this.#spans);
+  }
+
+  /** Give the chosen words a label, in place of those that they have; with `nest` those within it, and around it, stay.
+   *  Returns whether there are words. */
+  label(name, nest = false) {
     if (this.#tokens.length === 0) return false;
     const range = this.#range();
-    this.#become(placed(this.#spans, { ...range, label: name, score: null }));
+    this.#become(placed(this.#spans, { ...range, label: name, score: null }, nest));
     this.#choose(range.end - 1, range.end - 1, false);
     return true;
   }
 
   /** Take the labels off the chosen words; returns whether they had any. */
   remove() {
-    const left = beside(this.#spans, this.#range());
+    const left = without(this.#spans, this.#range());
     if (left.length === this.#spans.length) return false;
     this.#become(left);
     return true;
@@ -102,22 +108,30 @@ export class Sentence {
 
   #render() {
     this.#words = [];
-    const nodes = [];
-    let position = 0;
-    for (let word = 0; word < this.#tokens.length; word += 1) {
-      const span = covering(this.#spans, word);
-      nodes.push(this.#between(position, this.#tokens[word][0]));
-      if (span === null) {
-        nodes.push(this.#word(word, null));
-      } else {
-        nodes.push(this.#marked(span));
-        word = span.end - 1;
-      }
-      position = this.#tokens[word][1];
-    }
-    nodes.push(this.#between(position));
-    this.#root.replaceChildren(...nodes);
+    const left = [...this.#spans];
+    const last = this.#tokens.length;
+    const nodes = this.#within({ first: 0, end: last, label: null }, left);
+    const [start, end] = last > 0 ? [this.#tokens[0][0], this.#tokens[last - 1][1]] : [0, 0];
+    this.#root.replaceChildren(this.#between(0, start), ...nodes, this.#between(end));
     this.#showChosen();
+  }
+
+  /** The words of a span with the spans within it, which are taken from the front of `left`, and what is between them. */
+  #within({ first, end, label }, left) {
+    const nodes = [];
+    let word = first;
+    while (word < end) {
+      if (word > first) nodes.push(this.#between(this.#tokens[word - 1][1], this.#tokens[word][0]));
+      if (left.length > 0 && left[0].first === word) {
+        const span = left.shift();
+        nodes.push(this.#marked(span, left));
+        word = span.end;
+      } else {
+        nodes.push(this.#word(word, label));
+        word += 1;
+      }
+    }
+    return nodes;
   }
 
   #between(start, end = undefined) {
@@ -133,17 +147,14 @@ export class Sentence {
     return node;
   }
 
-  #marked({ first, end, label, score }) {
+  #marked(span, left) {
+    const { label, score } = span;
     const mark = paint(element("mark", { role: "group", ariaLabel: label, dir: "auto" }), label);
-    for (let word = first; word < end; word += 1) {
-      if (word > first) mark.append(this.#between(this.#tokens[word - 1][1], this.#tokens[word][0]));
-      mark.append(this.#word(word, label));
-    }
-    mark.append(element("bdi", { className: "label", ariaHidden: "true" }, label));
+    mark.append(...this.#within(span, left), element("bdi", { className: "label", ariaHidden: "true" }, label));
     if (score !== null) {
       mark.append(element("span", { className: "score", dir: "ltr", ariaHidden: "true" }, score.toFixed(2)));
     }
-    return mark;
+    return underline(mark);
   }
 
   #choose(anchor, cursor, several) {
