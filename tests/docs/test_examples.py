@@ -179,3 +179,48 @@ def _unlabelled(row: Row, entities: set[tuple[str, ...]]) -> Iterator[str]:
             stretch = range(start, start + len(entity))
             if words[start : stretch.stop] == entity and not covered.issuperset(stretch):
                 yield f"{' '.join(entity)} in {' '.join(row.words)}"
+
+
+ORDERS = {"address", "brand", "city", "product", "street"}
+ORDER_SENTENCES = {"train": 48, "test": 26}
+
+
+@pytest.fixture(scope="module")
+def orders() -> dict[str, list[Row]]:
+    return {split: _read_jsonl(EXAMPLES / f"orders/{split}.jsonl") for split in ORDER_SENTENCES}
+
+
+def test_orders_have_their_number_of_sentences_and_of_mentions(orders: dict[str, list[Row]]) -> None:
+    readme = (EXAMPLES / "orders/README.md").read_text(encoding="utf-8")
+    mentions = {split: Counter(label for row in rows for _, _, label in row.spans) for split, rows in orders.items()}
+    assert {split: len(rows) for split, rows in orders.items()} == ORDER_SENTENCES
+    for label in ORDERS:
+        assert f"| `{label}` | {mentions['train'][label]} | {mentions['test'][label]} |" in readme
+    assert set(mentions["train"]) == set(mentions["test"]) == ORDERS
+    sentences = [_lower(row.words) for rows in orders.values() for row in rows]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_orders_are_nested_as_their_readme_says(orders: dict[str, list[Row]]) -> None:
+    nested = dict.fromkeys(orders, 0)
+    for split, rows in orders.items():
+        for row in rows:
+            inner = {
+                (outer, one)
+                for outer in row.spans
+                for one in row.spans
+                if one != outer and outer[0] <= one[0] and one[1] <= outer[1]
+            }
+            nested[split] += bool(inner)
+            assert all((outer[2], one[2]) in _HELD for outer, one in inner), row
+            for outer in row.spans:
+                held = sorted(one[2] for whole, one in inner if whole == outer)
+                assert held == {"address": ["city", "street"]}.get(outer[2], held), row
+                assert len(held) <= 2
+            for one in row.spans:
+                crossed = [other for other in row.spans if one[0] < other[0] < one[1] < other[1]]
+                assert crossed == [], row
+    assert nested == {"train": 37, "test": 21}
+
+
+_HELD = {("address", "street"), ("address", "city"), ("product", "brand")}
