@@ -32,7 +32,10 @@ KEY = "read key"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare_with_damage(tmp_path_factory.mktemp("place"))
+    made = prepare_with_damage(tmp_path_factory.mktemp("place"))
+    movies = made.artifact("movies")
+    made.registry.publish(replace(movies, card=replace(movies.card, domain="nested", nested=True)))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +108,7 @@ class TestFinding:
         page.emulate_media(color_scheme="dark")
         keep(page, "found-dark")
 
-    def test_nested_entities_are_underlined_one_below_the_other(
-        self, page: Page, place: Place, url: str, keep: Any
-    ) -> None:
-        made = place.artifact("movies")
-        place.registry.publish(replace(made, card=replace(made.card, domain="nested", nested=True)))
+    def test_nested_entities_are_underlined_one_below_the_other(self, page: Page, url: str, keep: Any) -> None:
         expected = answer_of(url, "nested", TEXT)["results"][0]["entities"]
         page.goto(url)
         page.get_by_label("Domain").select_option("nested")
