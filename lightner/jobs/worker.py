@@ -17,11 +17,15 @@ from typing import Any, TypeAlias
 
 import torch
 from ray import train, tune
+from ray.exceptions import ActorDiedError
 from ray.train.torch import TorchConfig, TorchTrainer, prepare_model
+from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
+from ray.train.v2._internal.exceptions import CheckpointManagerInitializationError
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed, nn
 
 from lightner.jobs import devices
+from lightner.jobs.on_ray import storage
 from lightner.model import backbone, sharding
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
@@ -95,9 +99,29 @@ def work_alone(task: Run) -> None:
 def work_together(task: Run, name: str) -> None:
     """Learn in several workers of Ray Train, for the trial in this process.
 
-    A run of the same name and storage resumes from its last checkpoint. Raises InputError if a worker raised one.
+    A run of the same name and storage resumes from its last checkpoint, or begins anew if that was lost. Raises
+    InputError if a worker raised one.
     """
-    trainer = TorchTrainer(
+    trainer = _trainer(task, name)
+    try:
+        try:
+            trainer.fit()
+        except ActorDiedError as error:
+            if CheckpointManagerInitializationError.__name__ not in str(error):
+                raise
+            storage.remove(storage.inside(task.storage, name), CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
+            trainer.fit()
+    except train.WorkerGroupError as error:
+        # A worker's exception arrives as the text of its traceback, which ends with the exception itself.
+        for failure in error.worker_failures.values():
+            _, found, message = str(failure).rpartition(_MISTAKE)
+            if found:
+                raise InputError(message.strip()) from error
+        raise
+
+
+def _trainer(task: Run, name: str) -> TorchTrainer:
+    return TorchTrainer(
         _work,
         train_loop_config={"task": task},
         # A torch without CUDA has no NCCL, on a cluster that only counts GPUs; the driver's torch is the workers'.
@@ -116,15 +140,6 @@ def work_together(task: Run, name: str) -> None:
             logging_config=train.LoggingConfig(log_level="WARNING"),
         ),
     )
-    try:
-        trainer.fit()
-    except train.WorkerGroupError as error:
-        # A worker's exception arrives as the text of its traceback, which ends with the exception itself.
-        for failure in error.worker_failures.values():
-            _, found, message = str(failure).rpartition(_MISTAKE)
-            if found:
-                raise InputError(message.strip()) from error
-        raise
 
 
 def _work(config: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -42,7 +43,7 @@ def installed() -> Iterator[Installed]:
 
 @pytest.fixture
 def reader(installed: Installed, tmp_path: Path) -> Reader:
-    folder = tmp_path / "empty"
+    folder = tmp_path / "an empty folder"
     folder.mkdir()
     given = dict(installed.environment(OMP_NUM_THREADS="1"))
     given.pop("LIGHTNER_REGISTRY", None)
@@ -66,14 +67,6 @@ def follow(reader: Reader, page: list[Block]) -> list[tuple[str, str]]:
 
 def entities(printed: str) -> set[tuple[str, ...]]:
     return {match.groups() for match in _ENTITY.finditer(printed)}
-
-
-def test_the_tutorial_until_tuning_prints_what_it_says(reader: Reader) -> None:
-    first = TUTORIAL[index("lightner doctor") : index(TUNE)]
-    _, (asked, said), (checked, report) = follow(reader, first)
-    assert entities(asked) == entities(said)
-    assert len(entities(said)) == 3
-    assert checked == report
 
 
 def test_the_tutorial_names_the_extras_that_its_commands_need() -> None:
@@ -120,6 +113,7 @@ def test_the_notebook_and_the_tutorial_from_tuning_to_serving_print_what_they_sa
     page = TUTORIAL[index("lightner tag --labels") : index(SERVE)]
     said = [each.code for each in page if each.language == "text"]
     told = []
+    assert "starts and stops" in reader.shell("lightner doctor")
     with notebooks.running(NOTEBOOK, installed, reader.folder, reader.environment) as cells:
         for cell in cells:
             told.append(cell.printed)
@@ -127,6 +121,7 @@ def test_the_notebook_and_the_tutorial_from_tuning_to_serving_print_what_they_sa
                 ask_as_the_tutorial_does(reader, cell.printed.strip())
     _, asked, _, _, checked, tuned, tagged, scored, _, answered, mixed, stopped = told
     assert entities(asked) == entities(said[0])
+    assert len(entities(asked)) == 3
     assert checked == said[1]
     assert "published deliveries v000001 into " in tuned.splitlines()[-1]
     assert "deliveries v000001 on test.jsonl" in scored.splitlines()
@@ -134,6 +129,8 @@ def test_the_notebook_and_the_tutorial_from_tuning_to_serving_print_what_they_sa
     assert {"white paint", "Oslo"} <= {text for *_, text in entities(mixed)}
     assert stopped == "0"
     assert installed.processes(patience_s=30) == [], "what was started is still there"
+    written = {each.name for each in reader.folder.iterdir()}
+    assert written == {"home", "test.jsonl", "train.jsonl"}, "commands write where they run"
     [(shown, _)] = follow(reader, page[-3:-2])
     # Of another kind of processor a tuned prompt may differ a little.
     for found in (tagged, shown):
@@ -141,7 +138,7 @@ def test_the_notebook_and_the_tutorial_from_tuning_to_serving_print_what_they_sa
 
 
 def ask_as_the_tutorial_does(reader: Reader, address: str) -> None:
-    """Run the blocks that ask a running service, which is at another port than theirs."""
+    """Run the blocks that ask a running service, which is at another port than theirs, and other commands."""
     curl, python, printed = TUTORIAL[index(SERVE) + 1 : index(TEACH)]
     host = address.removeprefix("http://")
     [result] = json.loads(reader.shell(curl.code.replace("localhost:8000", host)))["results"]
@@ -149,6 +146,15 @@ def ask_as_the_tutorial_does(reader: Reader, address: str) -> None:
     found = reader.python(python.code.replace("localhost:8000", host)).splitlines()
     said = printed.code.splitlines()
     assert len({*said} & {*found}) >= len(said) - 1 > 0
+    tag = "lightner tag --domain deliveries --json 'Ship 25 sacks of cement to Bristol.'"
+    here, there = (json.loads(reader.shell(each)) for each in (tag, f"{tag} --url {address}"))
+    assert spans(here) == spans(there) != []
+    [listed] = json.loads(reader.shell("lightner prompts list --json"))
+    assert (listed["domain"], listed["live"]) == ("deliveries", "v000001")
+
+
+def spans(row: Any) -> list[tuple[int, int, str]]:
+    return [(each["start"], each["end"], each["label"]) for each in row["entities"]]
 
 
 def test_every_tool_of_the_guide_gives_the_same_sentences(reader: Reader) -> None:
