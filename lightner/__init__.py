@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightner.pipelines import pipeline as pipeline
     from lightner.store.hub import from_pretrained as from_pretrained
+    from lightner.store.hub import push_backbone_to_hub as push_backbone_to_hub
     from lightner.store.hub import push_to_hub as push_to_hub
     from lightner.store.hub import save_pretrained as save_pretrained
     from lightner.store.loading import load as load
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
-    "InputError", "Tagger", "__version__", "from_pretrained", "load", "pipeline", "push_to_hub", "save_pretrained",
+    "InputError", "Tagger", "__version__", "from_pretrained", "load", "pipeline", "push_backbone_to_hub", "push_to_hub",
+    "save_pretrained",
 ]  # fmt: skip
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "from_pretrained": "lightner.store.hub",
     "load": "lightner.store.loading",
     "pipeline": "lightner.pipelines",
+    "push_backbone_to_hub": "lightner.store.hub",
     "push_to_hub": "lightner.store.hub",
     "save_pretrained": "lightner.store.hub",
 }

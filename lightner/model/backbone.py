@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from lightner.model import _attention, embedded
+from lightner.model.hub_checkpoints import fetched
 from lightner.model.languages import speak, split_language
 from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
 from lightner.types import EMBEDDED, Calibration, InputError
@@ -95,7 +96,7 @@ def load(
 ) -> Backbone:
     """The backbone `name`, or the embedded one; frozen, in evaluation mode.
 
-    `name` is a hub name, or a folder in transformers' form or in that of `lightner pretrain`; of a multilingual one it
+    `name` is a hub name or a folder, in transformers' form or in that of `lightner pretrain`; of a multilingual one it
     may end in the language of the texts, as in `facebook/mbart-large-50:zh_CN`.
 
     Raises:
@@ -106,8 +107,9 @@ def load(
         return prepare(EMBEDDED, loaded.model, loaded.tokenizer, device=device, dtype=dtype, default=loaded.default)
     place, language = split_language(name)
     default = NO_GUIDANCE
-    if embedded.is_checkpoint(Path(place)):
-        loaded = embedded.load(Path(place))
+    here = embedded.is_checkpoint(Path(place))
+    if (folder := Path(place) if here else fetched(place)) is not None:
+        loaded = embedded.load(folder, card=here)
         model, tokenizer, default = loaded.model, loaded.tokenizer, loaded.default
     else:
         model, tokenizer = _from_transformers(place)

@@ -1,4 +1,4 @@
-"""Prompts on the Hugging Face hub: a repository is a prompt's files, its README a model card with the hub's metadata.
+"""Prompts and backbones on the Hugging Face hub: a repository is the files of one, its README a model card.
 
 All that is sent and fetched goes through huggingface_hub: its cache, its token, its endpoint (`HF_ENDPOINT`).
 """
@@ -6,18 +6,18 @@ All that is sent and fetched goes through huggingface_hub: its cache, its token,
 from __future__ import annotations
 
 import os
-import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import torch
 from huggingface_hub import EvalResult, HfApi, ModelCardData
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from lightner.model import backbone as backbones
+from lightner.model import embedded
+from lightner.model.hub_checkpoints import FAILURES, HUB_NAME, reason
 from lightner.model.languages import split_language
 from lightner.store import artifact as artifacts
 from lightner.store import card as cards
@@ -31,8 +31,6 @@ from lightner.types import DISTRIBUTION, EMBEDDED, InputError
 TAGS = ("lightner", "named-entity-recognition", "few-shot", "prompt-tuning")
 _TASK = "token-classification"
 _METRICS = ("precision", "recall", "f1")
-_FAILURES = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _DOMAIN = "labels"  # of a prompt that was made of labels and never published
 
 
@@ -90,14 +88,52 @@ def push_to_hub(
     with tempfile.TemporaryDirectory(prefix="lightner-hub-") as made:
         folder = Path(made) / "prompt"
         save_pretrained(tagger, folder, language=language, license=license)
-        hub = HfApi(token=token)
-        try:
-            address = hub.create_repo(name, private=private, exist_ok=True)
-            hub.upload_folder(repo_id=name, folder_path=folder, revision=revision, commit_message=message)
-        except _FAILURES as error:
-            raise InputError(
-                f"{name}: found a hub that refused it ({_reason(error)}), expected to write there"
-            ) from error
+        return _send(folder, name, private=private, revision=revision, token=token, message=message)
+
+
+def push_backbone_to_hub(
+    folder: str | os.PathLike[str],
+    name: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    message: str = "Add a backbone for LightNER",
+    language: str | None = None,
+    license: str | None = None,
+) -> str:
+    """Send a backbone that `lightner pretrain` made to the repository `org/name`, as `push_to_hub` does a prompt.
+
+    It is then loaded by that name. Raises InputError for a folder of another form, a damaged one, or what the hub
+    refuses.
+    """
+    source = Path(folder)
+    if not embedded.is_checkpoint(source):
+        expected = "one that lightner pretrain made (transformers sends its own by model.push_to_hub)"
+        raise InputError(f"{folder}: found no such backbone, expected {expected}")
+    embedded.verify(source)
+    header = ModelCardData(
+        language=language, license=license, library_name=DISTRIBUTION, tags=[*TAGS, "backbone"]
+    ).to_yaml()
+    with tempfile.TemporaryDirectory(prefix="lightner-hub-") as made:
+        sent = Path(made) / "backbone"
+        shutil.copytree(source, sent, ignore=shutil.ignore_patterns(".*"))
+        card = (source / embedded.CARD).read_text(encoding="utf-8")
+        (sent / embedded.CARD).write_text(f"---\n{header}\n---\n\n{card}", encoding="utf-8")
+        embedded.write_manifest(sent)
+        return _send(sent, name, private=private, revision=revision, token=token, message=message)
+
+
+def _send(
+    folder: Path, name: str, *, private: bool | None, revision: str | None, token: str | bool | None, message: str
+) -> str:
+    """Make the repository if it is not there and commit the folder's files; returns the repository's address."""
+    hub = HfApi(token=token)
+    try:
+        address = hub.create_repo(name, private=private, exist_ok=True)
+        hub.upload_folder(repo_id=name, folder_path=folder, revision=revision, commit_message=message)
+    except FAILURES as error:
+        raise InputError(f"{name}: found a hub that refused it ({reason(error)}), expected to write there") from error
     return str(address)
 
 
@@ -119,7 +155,7 @@ def metadata(card: Card, *, language: str | None = None, license: str | None = N
 
 def _on_hub(backbone: str) -> bool:
     """Whether a backbone has a name on the hub, with or without a language."""
-    return _HUB_NAME.fullmatch(split_language(backbone)[0]) is not None
+    return HUB_NAME.fullmatch(split_language(backbone)[0]) is not None
 
 
 def _results(card: Card) -> list[EvalResult]:
@@ -156,13 +192,9 @@ def _fetched(name: str, revision: str | None, token: str | bool | None) -> Promp
         )
         there: Sequence[str] = [each for each in FILES if (Path(folder) / each).is_file()]
         files = {each: (Path(folder) / each).read_bytes() for each in there}
-    except _FAILURES as error:
-        said = f"found no such folder, nor a prompt of that name on the hub ({_reason(error)})"
+    except FAILURES as error:
+        said = f"found no such folder, nor a prompt of that name on the hub ({reason(error)})"
         raise InputError(f"{name}: {said}, expected one of them") from error
     if sorted(files) != sorted(FILES):
         raise InputError(f"{name}: found files {sorted(files)}, expected a prompt: {sorted(FILES)}")
     return artifacts.from_edited(files, where=name)
-
-
-def _reason(error: Any) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

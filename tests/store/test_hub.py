@@ -15,6 +15,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 import lightner
+from lightner.model import embedded
+from lightner.model.backbone import load as load_backbone
+from lightner.model.prompts import NO_GUIDANCE
 from lightner.store import artifact as artifacts
 from lightner.store.hub import metadata
 from lightner.tagger import Tagger
@@ -23,6 +26,7 @@ from tests.support import hub as hubs
 from tests.support.hub import Hub
 from tests.support.paths import CHECKOUT
 from tests.support.serving import TEXTS, Place, prepare
+from tests.support.tiny import tiny_backbone
 
 TEXT = TEXTS[0]
 
@@ -66,6 +70,15 @@ TAG = """
 tagger = Tagger.from_pretrained(sys.argv[1], backbone=sys.argv[2])
 print(json.dumps([[each.start, each.end, each.label, each.score] for each in tagger.tag([sys.argv[3]])[0]]))
 """
+BACKBONE = """
+import lightner
+from lightner.model import backbone
+if sys.argv[1]:
+    lightner.push_backbone_to_hub(sys.argv[1], sys.argv[2], language="en")
+found = Tagger.from_labels(["person", "city"], backbone=sys.argv[2]).tag([sys.argv[-1]])[0]
+scores = [[each.start, each.end, each.label, each.score] for each in found]
+print(json.dumps([backbone.load(sys.argv[2]).fingerprint, scores]))
+"""
 REFUSED = """
 said = []
 for name in sys.argv[2:]:
@@ -108,6 +121,27 @@ def test_what_is_no_sound_prompt_is_refused_in_one_line(hub: Hub, place: Place, 
     for name, line in zip(names[2:], said[2:], strict=True):
         assert line.startswith(f"{name}: found no such folder, nor a prompt of that name on the hub (")
         assert "\n" not in line
+
+
+def test_a_backbone_goes_to_the_hub_and_is_loaded_by_its_name(hub: Hub, tmp_path: Path) -> None:
+    tiny = tiny_backbone()
+    folder = tmp_path / "made"
+    embedded.save(folder, tiny.model, tiny.tokenizer, NO_GUIDANCE, "# Ours\n")
+    [fingerprint, found] = there(hub, tmp_path, BACKBONE, str(folder), "team/base", TEXT)
+    assert fingerprint == load_backbone(str(folder)).fingerprint
+    assert found == rows(Tagger.from_labels(["person", "city"], backbone=str(folder)).tag([TEXT])[0])
+    assert hub.repositories["team/base"][-1]["README.md"].endswith(b"\n---\n\n# Ours\n")
+    # People edit the card on the hub's pages: the backbone is its other files.
+    hub.edit("team/base", "README.md", b"# Edited\n")
+    assert there(hub, tmp_path, BACKBONE, "", "team/base", TEXT) == [fingerprint, found]
+    hub.edit("team/base", "config.json", b"{}")
+    with pytest.raises(AssertionError, match=r"InputError: checkpoint: found .*config[.]json with"):
+        there(hub, tmp_path, BACKBONE, "", "team/base", TEXT)
+
+
+def test_another_folder_is_not_sent_as_a_backbone(place: Place) -> None:
+    with pytest.raises(InputError, match=r"found no such backbone, expected one that lightner pretrain made"):
+        lightner.push_backbone_to_hub(place.folder, "team/other")
 
 
 def test_the_hub_refuses_who_may_not_write(hub: Hub, place: Place, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from lightner.types import InputError
 
 FOLDER = Path(__file__).parent / "checkpoint"
 MANIFEST = "manifest.json"
+CARD = "README.md"
 DEFAULT_PROMPT = "default_prompt.safetensors"
 MAX_SHARD_BYTES = 16 * 2**20
 _SCALE = ".scale"
@@ -49,13 +50,13 @@ def is_checkpoint(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() and any(folder.glob("model-*.safetensors"))
 
 
-def load(folder: Path = FOLDER) -> Checkpoint:
-    """Read and verify the checkpoint in `folder`.
+def load(folder: Path = FOLDER, *, card: bool = True) -> Checkpoint:
+    """Read and verify the checkpoint in `folder`, without its `card` if people may have edited that.
 
     Raises:
         InputError: a file is missing, not in the manifest, or differs from its sha256 there.
     """
-    verify(folder)
+    verify(folder, card=card)
     config = AutoConfig.from_pretrained(folder)
     model = _empty_model(config)
     tensors: dict[str, Tensor] = {}
@@ -86,7 +87,7 @@ def save(
     if default.tensors():
         half = {name: tensor.detach().half().contiguous() for name, tensor in default.tensors().items()}
         save_file(half, folder / DEFAULT_PROMPT)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
     write_manifest(folder)
 
 
@@ -97,10 +98,12 @@ def write_manifest(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def verify(folder: Path) -> None:
-    """Compare every file of `folder` with its manifest; InputError names the file that differs."""
+def verify(folder: Path, *, card: bool = True) -> None:
+    """Compare the files of `folder`, or all but its card, with its manifest; InputError names the one that differs."""
     manifest = _manifest(folder / MANIFEST)
     for name, expected in manifest.items():
+        if name == CARD and not card:
+            continue
         file = folder / name
         if not file.exists():
             raise InputError(f"checkpoint: found no {file}, expected {expected['bytes']} bytes")
