@@ -19,12 +19,10 @@ import torch
 from ray import train, tune
 from ray.exceptions import ActorDiedError
 from ray.train.torch import TorchConfig, TorchTrainer, prepare_model
-from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
-from ray.train.v2._internal.exceptions import CheckpointManagerInitializationError
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed, nn
 
-from lightner.jobs import devices
+from lightner.jobs import _snapshots, devices
 from lightner.jobs.on_ray import storage
 from lightner.model import backbone, sharding
 from lightner.model.backbone import Backbone
@@ -107,9 +105,9 @@ def work_together(task: Run, name: str) -> None:
         try:
             trainer.fit()
         except ActorDiedError as error:
-            if CheckpointManagerInitializationError.__name__ not in str(error):
+            if not _snapshots.names_lost_states(error):
                 raise
-            storage.remove(storage.inside(task.storage, name), CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
+            _snapshots.remove(storage.inside(task.storage, name))
             trainer.fit()
     except train.WorkerGroupError as error:
         # A worker's exception arrives as the text of its traceback, which ends with the exception itself.

@@ -24,12 +24,6 @@ def opened(place: str) -> tuple[pyarrow.fs.FileSystem, str]:
     return files, path
 
 
-def remove(place: str, file: str) -> None:
-    """Remove a file from a folder or URL. Raises OSError if it is not there."""
-    files, path = opened(place)
-    files.delete_file(f"{path}/{file}")
-
-
 def check(storage: str) -> None:
     """Make the storage's folder, so that mistakes are reported before any time is spent.
 
