@@ -19,6 +19,7 @@ from ray.tune import Callback, Stopper
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lightner.jobs import _usage
 from lightner.jobs.keys import key_of
 from lightner.jobs.on_ray import session, storage
 from lightner.jobs.progress import Watch
@@ -103,7 +104,8 @@ def run_trials(
 def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
     before = signal.signal(signal.SIGINT, session.interrupt)
     try:
-        results = tuner.fit()
+        with _usage.unrecorded():
+            results = tuner.fit()
     finally:
         signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # Tune does not remove its handler

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import ray
+from ray.tune import Callback
+from ray.tune.tune import air_usage
 
 from lightner.jobs import trials
 from lightner.jobs.on_ray import local, session
@@ -84,6 +86,27 @@ class Tuner:
 
     def _hear(self, *_: object) -> None:
         self.heard += 1
+
+
+class Results(list[object]):
+    """Tune's results of no trial."""
+
+    num_terminated = num_errors = 0
+
+
+class Recorder:
+    """Tune's way to begin: it records which trackers are in use."""
+
+    def fit(self) -> Results:
+        assert not air_usage.tag_callbacks([Callback()])
+        return Results()
+
+
+def test_no_tracker_is_imported_to_record_which_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(air_usage, "_count_callbacks", lambda _: pytest.fail("all trackers were imported"))
+    before = air_usage.tag_callbacks
+    assert trials._fit(Recorder()) == []
+    assert air_usage.tag_callbacks is before
 
 
 @pytest.mark.parametrize("interrupts", [1, 2])
