@@ -1,5 +1,7 @@
 // The page: asks the service, shows what it answers. Text from anywhere enters the document as text, never as HTML.
 
+import { marked, underline } from "./teach/spans.js";
+
 const HUES = 10;
 const PASSING = new Set([0, 408, 429, 503, 504]);
 
@@ -164,7 +166,7 @@ function show() {
   if (shown === null) return;
   const [result] = shown.answer.results;
   const kept = result.entities.filter((entity) => entity.score >= threshold);
-  at("marked").replaceChildren(...marked(shown.text, kept));
+  at("marked").replaceChildren(...marked(shown.text, kept, markOf));
   at("rows").replaceChildren(...kept.map(row));
   at("table").hidden = kept.length === 0;
   const hidden = result.entities.length - kept.length;
@@ -177,37 +179,15 @@ function show() {
   at("result").hidden = false;
 }
 
-/** The text with its entities marked, also within one another. Offsets count code points, JavaScript's strings count
- *  UTF-16 units. */
-function marked(text, entities) {
-  const characters = Array.from(text);
-  const part = (start, end) => characters.slice(start, end).join("");
-  const left = [...entities].sort((one, other) => one.start - other.start || other.end - one.end);
-  const within = (start, end) => {
-    const nodes = [];
-    let position = start;
-    while (left.length > 0 && left[0].start < end) {
-      const entity = left.shift();
-      nodes.push(part(position, entity.start), mark(entity, within(entity.start, entity.end)));
-      position = entity.end;
-    }
-    return [...nodes, part(position, end)];
-  };
-  return within(0, characters.length);
-}
-
-/** A mark of an entity around what is within it: of each mark within, its own line is one level further below. */
-function mark(entity, content) {
-  const node = element("mark", { dir: "auto" }, ...content);
-  node.dataset.hue = hue(entity.label);
-  const levels = content.filter((each) => each.nodeName === "MARK").map((each) => Number(each.dataset.levels ?? 0) + 1);
-  if (levels.length > 0) node.dataset.levels = String(Math.max(...levels));
-  node.style.setProperty("--levels", node.dataset.levels ?? "0");
-  node.append(
+/** A mark of an entity around what is within it. */
+function markOf(content, entity) {
+  const mark = underline(element("mark", { dir: "auto" }, ...content));
+  mark.dataset.hue = hue(entity.label);
+  mark.append(
     element("bdi", { className: "label" }, entity.label),
     element("span", { className: "score", dir: "ltr" }, entity.score.toFixed(2)),
   );
-  return node;
+  return mark;
 }
 
 function row(entity) {
