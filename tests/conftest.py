@@ -9,7 +9,6 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +37,6 @@ RAY_WARNINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRay:
-    """A running Ray: its addresses for `ray.init`, and for `ray job submit` and `serve deploy`."""
-
-    address: str
-    dashboard_url: str
-
-
 def pytest_configure(config: pytest.Config) -> None:
     # Ray and the hub's client read these when they are imported; without the first, a local start would write a token
     # into the home folder.
@@ -72,12 +63,12 @@ def head() -> Iterator[local.Head]:
 
 
 @pytest.fixture(scope="session")
-def local_ray(head: local.Head) -> Iterator[LocalRay]:
+def local_ray(head: local.Head) -> Iterator[local.Head]:
     """The same Ray, to which this process is connected."""
     import ray
 
     ray.init(address=head.address, log_to_driver=False, logging_level="ERROR")
-    yield LocalRay(head.address, head.dashboard)
+    yield head
     ray.shutdown()
 
 

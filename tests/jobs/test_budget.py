@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
+from lightner.jobs.on_ray import local
 from lightner.jobs.publish import Standing
 from lightner.store.artifact import PromptArtifact
 from lightner.store.registry import Registry
-from tests.conftest import LocalRay
 from tests.support.jobs import start, words
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
 
 @pytest.mark.ray
 def test_a_scan_out_of_time_publishes_the_trial_that_came_furthest(
-    local_ray: LocalRay, place: Path, tmp_path: Path
+    local_ray: local.Head, place: Path, tmp_path: Path
 ) -> None:
     (place / "endless.yaml").write_text("{steps: 60000, rounds: 6000, batch_size: 8, warm_up_steps: 2}")
     log = tmp_path / "log"

@@ -15,6 +15,7 @@ from ray import tune
 from benchmarks import few_shot
 from lightner.data.formats import labels_of, read
 from lightner.jobs import halving
+from lightner.jobs.on_ray import local
 from lightner.jobs.progress import Watch
 from lightner.jobs.trials import Ended, Ends
 from lightner.jobs.worker import Cost, Run
@@ -24,7 +25,6 @@ from lightner.tuning import rules
 from lightner.tuning.cross_validation import folds_of, trial_plan
 from lightner.tuning.training import Round
 from lightner.types import Counts, InputError, LabelSet, Scores
-from tests.conftest import LocalRay
 from tests.support.jobs import RUN, start, words
 
 
@@ -131,7 +131,7 @@ def test_without_remaining_trials_there_is_no_winner(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.ray
-def test_the_better_half_continues_as_in_one_process(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
+def test_the_better_half_continues_as_in_one_process(local_ray: local.Head, place: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     pairs = words(place, "halved", "--rates", "0.01", "0.03", pin="slow.yaml")
     assert start(local_ray, *pairs, log=log).wait(timeout=900) == 0, log.read_text()

@@ -19,7 +19,6 @@ from lightner.jobs import progress
 from lightner.jobs.on_ray import local
 from lightner.store.registry import Registry
 from lightner.types import InputError
-from tests.conftest import LocalRay
 from tests.support.jobs import words
 from tests.support.paths import CHECKOUT
 
@@ -45,7 +44,7 @@ def test_writing_to_wandb_takes_a_key_unless_it_is_offline(monkeypatch: pytest.M
 
 @pytest.mark.ray
 def test_a_job_in_a_terminal_shows_a_bar_and_every_tracker_gets_the_scores(
-    local_ray: LocalRay, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_ray: local.Head, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path.joinpath("mlruns").as_uri()
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

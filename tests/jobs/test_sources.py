@@ -12,6 +12,7 @@ import pytest
 
 from lightner.data.formats import read
 from lightner.jobs import publish, sources
+from lightner.jobs.on_ray import local
 from lightner.model import backbone
 from lightner.store.artifact import PromptArtifact
 from lightner.store.card import JSON
@@ -21,7 +22,6 @@ from lightner.store.untuned import untuned_artifact
 from lightner.tuning import rules
 from lightner.tuning.training import fit, folded_tensors
 from lightner.types import InputError, LabelSet, Sentence, Span
-from tests.conftest import LocalRay
 from tests.support.jobs import start, words
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
@@ -97,7 +97,7 @@ def test_a_named_source_that_learned_from_measured_sentences_is_warned_of(tmp_pa
 
 
 @pytest.mark.ray
-def test_a_source_that_knows_the_task_wins_the_scan(local_ray: LocalRay, place: Path, tmp_path: Path) -> None:
+def test_a_source_that_knows_the_task_wins_the_scan(local_ray: local.Head, place: Path, tmp_path: Path) -> None:
     base = backbone.load(str(place / "tiny"))
     registry = Registry.open(str(tmp_path / "registry"))
     published(registry, "random", "person", "building", count=99)

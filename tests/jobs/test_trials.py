@@ -14,14 +14,13 @@ from ray.exceptions import RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from lightner.jobs import learn, trials
-from lightner.jobs.on_ray import session
+from lightner.jobs.on_ray import local, session
 from lightner.jobs.options import TuneOptions
 from lightner.jobs.progress import Watch
 from lightner.jobs.trials import _Budget, _digest, _Mistakes, _trainable, run_trials
 from lightner.jobs.worker import Run
 from lightner.tuning.cross_validation import Fold
 from lightner.types import InputError
-from tests.conftest import LocalRay
 from tests.support.jobs import PLAN, RUN, SENTENCES
 from tests.support.tiny import tiny_backbone
 
@@ -101,7 +100,7 @@ def test_other_runs_under_one_name_are_kept_apart() -> None:
 
 
 @pytest.mark.ray
-def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray: LocalRay, tmp_path: Path) -> None:
+def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray: local.Head, tmp_path: Path) -> None:
     tiny = tiny_backbone()
     tiny.model.save_pretrained(tmp_path / "tiny")
     tiny.tokenizer.save_pretrained(tmp_path / "tiny")

@@ -14,6 +14,7 @@ import pytest
 import ray.serve
 from prometheus_client.parser import text_string_to_metric_families
 
+from lightner.jobs.on_ray import local
 from lightner.service import metrics
 from lightner.service.messages import Ask, Reason
 from lightner.service.metrics import ANSWERED, METRICS, OTHER_DOMAINS, UNKNOWN_DOMAIN, MetricsObserver
@@ -21,7 +22,6 @@ from lightner.service.observers import Silent
 from lightner.service.prometheus import Figures, exposition
 from lightner.service.replica import BackboneReplica
 from lightner.tagger import Row
-from tests.conftest import LocalRay
 from tests.support.deployed import Sample, Service, read_samples, wait_until
 from tests.support.paths import CHECKOUT
 from tests.support.serving import DOMAINS, TEXTS, connect, prepare
@@ -152,7 +152,7 @@ def samples_of(service: Service) -> list[Sample]:
 
 @pytest.mark.ray
 def test_requests_appear_at_rays_metrics_endpoint(
-    local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory
+    local_ray: local.Head, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("counted")))
     found: list[Sample] = []

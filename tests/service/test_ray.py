@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from lightner.client import Client, Named, ProblemError
-from tests.conftest import LocalRay
+from lightner.jobs.on_ray import local
 from tests.support.deployed import ADMIN, PREFIX, READ, Service, wait_until
 from tests.support.serving import DOMAINS, TEXTS, bearer, entities_of, prepare
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
-def service(local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(local_ray: local.Head, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("a place")))
     service.add_below_prefix()
     service.deploy()

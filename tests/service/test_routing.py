@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from lightner.jobs.on_ray import local
 from lightner.labels import label_set
 from lightner.service.messages import HELD_DOMAINS
 from lightner.service.routing import SLACK, label_place, ranked
-from tests.conftest import LocalRay
 from tests.support.deployed import Service, read_samples
 from tests.support.serving import TEXTS, entities_of, prepare
 
@@ -82,7 +82,7 @@ def test_a_replica_that_has_not_reported_yet_and_none_at_all() -> None:
 
 @pytest.mark.ray
 def test_requests_go_to_the_one_of_two_replicas_that_has_the_prompt(
-    local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory
+    local_ray: local.Head, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     service = Service(local_ray, prepare(tmp_path_factory.mktemp("routed")))
     (application,) = service.config["applications"]

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from lightner.jobs.on_ray import local
 from lightner.words import split_words
-from tests.conftest import LocalRay
 from tests.support.deployed import ADMIN, Service, wait_until
 from tests.support.serving import prepare
 from tests.support.teach_page import chosen, clear, go, move_to, start_labelling, visit
@@ -62,7 +62,7 @@ def gold_of(text: str, names: dict[str, str]) -> Gold:
 
 
 @pytest.fixture(scope="module")
-def service(local_ray: LocalRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(local_ray: local.Head, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A deployed service with the embedded backbone, an empty registry and a place for tunings."""
     folder = tmp_path_factory.mktemp("teaching")
     (folder / "pin.yaml").write_text(PIN, encoding="utf-8")

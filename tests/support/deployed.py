@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.conftest import LocalRay, free_port
+from lightner.jobs.on_ray import local
+from tests.conftest import free_port
 from tests.support.paths import CHECKOUT
 from tests.support.serving import Place
 
@@ -25,7 +26,7 @@ PREFIX = "/team/ner"
 class Service:
     """A deployed service, its place, and its way back to Ray."""
 
-    def __init__(self, ray: LocalRay, place: Place) -> None:
+    def __init__(self, ray: local.Head, place: Place) -> None:
         self.place = place
         self.config = yaml.safe_load(CONFIG.read_text())
         self.config["http_options"] |= {"host": "127.0.0.1", "port": free_port()}
@@ -35,7 +36,7 @@ class Service:
         self.limits: dict[str, dict[str, float]] = application["deployments"][0]["user_config"]
         self.limits["prompts"]["alias_ttl_s"] = 0.5
         self.limits["prompts"]["patience_s"] = 10
-        self._dashboard = ray.dashboard_url
+        self._dashboard = ray.dashboard
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.config['http_options']['port']}", timeout=60)
 
     def deploy(self) -> None:

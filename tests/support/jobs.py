@@ -14,7 +14,6 @@ from lightner.jobs.on_ray import local
 from lightner.jobs.worker import Run
 from lightner.tuning import rules
 from lightner.types import LabelSet, Sentence, Span
-from tests.conftest import LocalRay
 from tests.support.paths import CHECKOUT
 
 PIN = "{steps: 16, rounds: 4, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
@@ -34,7 +33,7 @@ def words(place: Path, domain: str, *more: str, pin: str = "pin.yaml", train: st
     ]  # fmt: skip
 
 
-def start(head: local.Head | LocalRay | None, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+def start(head: local.Head | None, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
     """Start a job on that Ray, or on its own one."""
     environment = {**local.environment(), **({"RAY_ADDRESS": head.address} if head else {})}
     with log.open("wb") as output:
