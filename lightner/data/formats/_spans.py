@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lightner.data.formats._findings import Findings, FormatError
-from lightner.data.formats._tags import overlap
+from lightner.data.formats._tags import crossed
 from lightner.data.formats._values import quote
 from lightner.data.formats.options import Repair
-from lightner.types import Sentence, Span, crossing
+from lightner.types import Sentence, Span
 from lightner.words import Word, split_words
 
 MOVED = "spans moved to the text that they state, which they overlap"
@@ -112,11 +112,10 @@ def nested_sentence(words: Iterable[str], spans: Iterable[Span], *, place: str, 
             findings.note("spans left out that overlap a longer one (keep-longest)", place, len(distinct) - len(kept))
         distinct = kept
     sentence = Sentence(tuple(words), tuple(distinct), place)
-    wrong = crossing(distinct)
+    wrong = crossed(sentence)
     if wrong is None:
         return sentence
-    said = f"found {overlap(sentence, *wrong)}, expected spans that share no word, or lie within one another"
-    findings.refuse([FormatError(place, said, kind="spans that cross", repairs=[Repair.KEEP_LONGEST])])
+    findings.refuse([FormatError(place, wrong, kind="spans that cross", repairs=[Repair.KEEP_LONGEST])])
     return None
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats.options import Repair
-from lightner.types import InputError, Sentence, Span
+from lightner.types import InputError, Sentence, Span, crossing
 
 OUTSIDE = "O"
 CLOSED_SCHEMES = {  # prefixes of: begin, inside, end, single
@@ -114,10 +114,16 @@ def check_flat(sentence: Sentence, where: str) -> None:
     for one, other in pairwise(sentence.spans):
         if other.start < one.end:
             expected = "expected spans that share no word, since tags hold no others (JSON Lines does)"
-            raise InputError(f"{where}: found {overlap(sentence, one, other)}, {expected}")
+            raise InputError(f"{where}: found {_overlap(sentence, one, other)}, {expected}")
 
 
-def overlap(sentence: Sentence, one: Span, other: Span) -> str:
+def crossed(sentence: Sentence) -> str | None:
+    """What is wrong with spans of which two cross, in words; None if none do."""
+    pair = crossing(sentence.spans)
+    return pair and f"found {_overlap(sentence, *pair)}, expected spans that share no word, or lie within one another"
+
+
+def _overlap(sentence: Sentence, one: Span, other: Span) -> str:
     """Two spans that share a word, as a message shows them."""
     return f"{_show(sentence, one)} and {_show(sentence, other)}, which overlap"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._spans import nested_sentence
 from lightner.data.formats.spacy import SPANS_KEY
-from lightner.types import InputError, Sentence, Span, is_nested
+from lightner.types import InputError, Sentence, Span
 from lightner.words import split_words
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def docbin_bytes(documents: Iterable[Document]) -> bytes:
         doc = Doc(vocab, [document.text[each.start : each.end] for each in tokens], [each.space for each in tokens])
         at = {each.word: place for place, each in enumerate(tokens) if each.word is not None}
         found = [DocSpan(doc, at[span.start], at[span.end - 1] + 1, span.label) for span, _ in document.spans]
-        if is_nested(span for span, _ in document.spans):  # `ents` may not overlap
+        if document.nested:  # `ents` may not overlap
             doc.spans[SPANS_KEY] = found
         else:
             doc.set_ents(found, default="outside")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lightner.types import Sentence, Span
+from lightner.types import Sentence, Span, is_nested
 from lightner.words import Word, placed_words, split_words
 
 
@@ -40,6 +40,11 @@ class Document:
         """Its words and spans."""
         words = tuple(word.text for word in self.words)
         return Sentence(words, tuple(span for span, _ in self.spans), self.place)
+
+    @property
+    def nested(self) -> bool:
+        """Whether two of its spans share a word."""
+        return is_nested(span for span, _ in self.spans)
 
     @property
     def splits_alike(self) -> bool:

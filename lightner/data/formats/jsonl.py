@@ -17,12 +17,12 @@ from lightner.data.formats._findings import Findings, FormatError
 from lightner.data.formats._json import Record, records_of
 from lightner.data.formats._layers import annotation_of
 from lightner.data.formats._spans import Marked, count_characters, sentence_of
-from lightner.data.formats._tags import OUTSIDE, TaggedWords, decode, encode, overlap
+from lightner.data.formats._tags import OUTSIDE, TaggedWords, crossed, decode, encode
 from lightner.data.formats._text import write_text
 from lightner.data.formats._values import blank, quote
 from lightner.data.formats.documents import Document
 from lightner.data.formats.options import Columns
-from lightner.types import InputError, Sentence, crossing, is_nested
+from lightner.types import InputError, Sentence, is_nested
 
 _LEFT_OUT = "records left out that are not annotated, or whose answer is not 'accept'"
 
@@ -83,8 +83,7 @@ def record_of(document: Document, where: str) -> dict[str, Any]:
     A document of words alone is words and tags; where its spans are nested, one of words that are not those of its text
     is a record of GLiNER's, which has words and spans alone.
     """
-    nested = is_nested(span for span, _ in document.spans)
-    if not document.own_text or (nested and not document.splits_alike):
+    if not document.own_text or (document.nested and not document.splits_alike):
         return _tagged(document.sentence, where)
     entities = [
         {"start": mark.start, "end": mark.end, "text": mark.text, "label": mark.label}
@@ -99,9 +98,8 @@ def record_of(document: Document, where: str) -> dict[str, Any]:
 
 def _tagged(sentence: Sentence, where: str) -> dict[str, Any]:
     if is_nested(sentence.spans):
-        if (wrong := crossing(sentence.spans)) is not None:
-            said = f"found {overlap(sentence, *wrong)}, expected spans that share no word, or lie within one another"
-            raise InputError(f"{where}: {said}")
+        if (wrong := crossed(sentence)) is not None:
+            raise InputError(f"{where}: {wrong}")
         return gliner.record_of(sentence)
     return {"tokens": sentence.words, "ner_tags": encode(sentence, where)}
 

@@ -12,7 +12,6 @@ from lightner.data.formats._findings import FormatError
 from lightner.data.formats._tags import TaggedWords
 from lightner.data.formats._values import quote, string
 from lightner.data.formats.documents import Document
-from lightner.types import is_nested
 
 SPANS_KEY = "sc"
 """The group of spans that spaCy's own components use unless another one is named."""
@@ -50,11 +49,10 @@ def record_of(document: Document) -> dict[str, Any]:
     """A document as `Doc.to_json` gives it and `Doc.from_json` takes it; nested spans, which cannot be `ents`, as the
     group SPANS_KEY."""
     marks = [{"start": mark.start, "end": mark.end, "label": mark.label} for mark in document.marks]
-    nested = is_nested(span for span, _ in document.spans)
-    groups = {"spans": {SPANS_KEY: [{**mark, "kb_id": ""} for mark in marks]}} if nested else {}
+    groups = {"spans": {SPANS_KEY: [{**mark, "kb_id": ""} for mark in marks]}} if document.nested else {}
     return {
         "text": document.text,
-        "ents": [] if nested else marks,
+        "ents": [] if document.nested else marks,
         **groups,
         "tokens": [
             {"id": number, "start": token.start, "end": token.end} for number, token in enumerate(document.tokens())
