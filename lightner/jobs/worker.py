@@ -100,15 +100,8 @@ def work_together(task: Run, name: str) -> None:
     A run of the same name and storage resumes from its last checkpoint, or begins anew if that was lost. Raises
     InputError if a worker raised one.
     """
-    trainer = _trainer(task, name)
     try:
-        try:
-            trainer.fit()
-        except ActorDiedError as error:
-            if not _snapshots.names_lost_states(error):
-                raise
-            _snapshots.remove(storage.inside(task.storage, name))
-            trainer.fit()
+        _fit(_trainer(task, name), storage.inside(task.storage, name))
     except train.WorkerGroupError as error:
         # A worker's exception arrives as the text of its traceback, which ends with the exception itself.
         for failure in error.worker_failures.values():
@@ -116,6 +109,17 @@ def work_together(task: Run, name: str) -> None:
             if found:
                 raise InputError(message.strip()) from error
         raise
+
+
+def _fit(trainer: TorchTrainer, run: str) -> None:
+    """Resume the run in that folder or at that URL, or begin it anew if the states of its snapshot were lost."""
+    try:
+        trainer.fit()
+    except ActorDiedError as error:
+        if not _snapshots.names_lost_states(error):
+            raise
+        _snapshots.remove(run)
+        trainer.fit()
 
 
 def _trainer(task: Run, name: str) -> TorchTrainer:

@@ -81,6 +81,7 @@ def placed(path: str) -> str:
 
 
 def is_notebook(path: str) -> bool:
+    """Whether a file of that path is a notebook, by its suffix."""
     return path.endswith(_NOTEBOOK)
 
 

@@ -69,26 +69,24 @@ def _suffix(form: str) -> str:
 def _read(request: ImportRequest, who: str) -> Imported:
     columns = None if request.columns is None else parse_columns(request.columns)
     repairs = parse_repairs(request.repairs) if request.repairs else frozenset()
-    name, state, content = request.name, Is(request.state), request.given
-    text = _text(name, content) if isinstance(content, bytes) else content
-    if text is not None:
-        read = read_file(name, text, state=state, who=who, columns=columns, repairs=repairs)
+    name, state, content = request.name, Is(request.state), _as_text(request.name, request.given)
+    if isinstance(content, str):
+        read = read_file(name, content, state=state, who=who, columns=columns, repairs=repairs)
     else:
-        assert isinstance(content, bytes), "text is read as text"
         read = read_bytes(name, content, state=state, who=who, columns=columns, repairs=repairs)
     if (found := sum(len(each.text) for each in read.examples)) > MAX_FILE_CHARACTERS:
         raise InputError(f"{name}: found {found} characters in its sentences, expected at most {MAX_FILE_CHARACTERS}")
     return read
 
 
-def _text(name: str, content: bytes) -> str | None:
-    """The text that bytes are; None of a binary file."""
-    if is_binary(name) or b"\0" in content:
-        return None
+def _as_text(name: str, content: str | bytes) -> str | bytes:
+    """The content as text if it is that, also where it was given as bytes; the bytes of a binary file."""
+    if isinstance(content, str) or is_binary(name) or b"\0" in content:
+        return content
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        return None
+        return content
 
 
 def _wanted(each: Example, form: Export, state: State | None) -> bool:

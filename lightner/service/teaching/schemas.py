@@ -19,13 +19,13 @@ from lightner.service.schemas import (
     LabelWords,
     Problem,
 )
+from lightner.store.confined import MAX_BYTES
 
 ID_PATTERN = r"^[0-9a-f]{32}$"
 COLOUR_PATTERN = r"^#[0-9a-f]{6}$"
 MAX_LISTED = 200
 MAX_FILE_CHARACTERS = MAX_TOTAL_CHARACTERS
-MAX_FILE_BYTES = 3 * 2**20
-"""In base64 a third more: less than a body may have."""
+_MAX_BASE64 = MAX_BYTES * 4 // 3  # less than a body may have
 _FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,199}$"
 
 State: TypeAlias = Literal["open", "done", "skipped", "test"]
@@ -230,7 +230,7 @@ class ImportRequest(_Message):
 
     name: Annotated[str, StringConstraints(pattern=_FILE_PATTERN)] = Field(examples=["recipes.conll"])
     content: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILE_CHARACTERS)] | None = None
-    content_base64: Annotated[str, StringConstraints(min_length=4, max_length=MAX_FILE_BYTES * 4 // 3)] | None = Field(
+    content_base64: Annotated[str, StringConstraints(min_length=4, max_length=_MAX_BASE64)] | None = Field(
         default=None, json_schema_extra={"contentEncoding": "base64"}
     )
     state: Literal["open", "done"] = "done"
