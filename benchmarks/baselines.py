@@ -1,18 +1,21 @@
-"""Baselines for prompt tuning, on the same backbone: full fine-tuning, and a token classifier on its encoder.
+"""Baselines for prompt tuning, on the same backbone: what a user would do instead.
 
     python -m benchmarks.baselines NAME=TRAIN:TEST [NAME=TRAIN:TEST ...] --seeds 3 --out FILE.json
 
-Both learn all of the weights that they use, for as many steps and with batches as large as the rules give a prompt. The
-rate is chosen by F1 pooled over the folds of `benchmarks/few_shot.py`; then all training sentences are learned. Test
-files are only scored.
+`fine_tuning` learns all weights, `token_classifier` those of the encoder with a linear layer of tags, `lora` low-rank
+updates of queries and values, `prefix` prefixes in all attention layers beside the label words' slots (both by HF PEFT,
+`pip install peft`). All learn for as many steps and with batches as large as the rules give a prompt. The rate is
+chosen by F1 pooled over the folds of `benchmarks/few_shot.py`; then all training sentences are learned. Test files are
+only scored. Sets, methods and seeds that FILE has are not measured again.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -20,13 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import report
-from benchmarks.few_shot import spread
 from lightner.data.formats import labels_of
 from lightner.evaluation.metrics import score
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone, batching
 from lightner.model.backbone import Backbone, step_precision
-from lightner.model.prompts import NO_GUIDANCE
+from lightner.model.prompts import NO_GUIDANCE, Guidance, concatenate
 from lightner.model.starts import untuned_prompt
 from lightner.pretraining.objective import read as read_batch
 from lightner.tuning import rules
@@ -35,9 +37,15 @@ from lightner.types import LabelSet, Scores, Sentence, Span
 
 Sentences: TypeAlias = Sequence[Sentence]
 Learner: TypeAlias = Callable[[Backbone, LabelSet, Sentences, Sentences, float, int], Scores]
-RATES = {"fine_tuning": (1e-4, 3e-4), "token_classifier": (1e-4, 3e-4)}
+RATES = {
+    "fine_tuning": (1e-4, 3e-4),
+    "token_classifier": (1e-4, 3e-4),
+    "lora": (1e-3, 3e-3),
+    "prefix": (1e-2, 3e-2),
+}
 _CLIP = 1.0
 _OUTSIDE = 0
+_RANK, _PREFIX = 8, 16
 _EVALUATED_AT_ONCE = 32
 
 
@@ -49,18 +57,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone")
     options = parser.parse_args()
-    learners: dict[str, Learner] = {"fine_tuning": fine_tune, "token_classifier": classify_tokens}
-    about = report.circumstances(backbone.load(options.backbone))
-    rows: list[dict[str, Any]] = []
+    runs = report.Runs(options.out, backbone.load(options.backbone))
     for name, (train, test) in report.labelled_sets(options.sets):
         for method in options.methods:
-            runs = [
-                choose_and_learn(options.backbone, learners[method], RATES[method], train, test, seed)
-                for seed in range(options.seeds)
-            ]
-            rows.append({"name": name, "method": method, **spread(runs), "runs": runs})
-            print(json.dumps({key: value for key, value in rows[-1].items() if key != "runs"}), flush=True)
-            report.write({**about, "rows": rows}, options.out)
+            for seed in range(options.seeds):
+                run = partial(choose_and_learn, options.backbone, LEARNERS[method], RATES[method], train, test, seed)
+                runs.add(run, name=name, method=method, seed=seed)
 
 
 def choose_and_learn(
@@ -79,7 +81,7 @@ def choose_and_learn(
     rate = max(found, key=lambda each: (found[each], -each))
     micro = learner(backbone.load(name), labels, train, test, rate, seed).micro
     seconds = time.monotonic() - began
-    return {"seed": seed, "rate": rate, "cross_validated_f1": found[rate], "test_f1": micro.f1, "seconds": seconds}
+    return {"rate": rate, "cross_validated_f1": found[rate], "test_f1": micro.f1, "seconds": seconds}
 
 
 def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
@@ -94,6 +96,63 @@ def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentence
     _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, rate, seed)
     base.model.eval().requires_grad_(False)
     return evaluate(base, untuned_prompt(base, labels), test)
+
+
+def adapt(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
+    """Scores of the model with low-rank updates of its attention, trained as the whole model is."""
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
+    torch.manual_seed(seed)
+    config = LoraConfig(r=_RANK, lora_alpha=2 * _RANK, lora_dropout=0.1, target_modules=["q_proj", "v_proj"])
+    inject_adapter_in_model(config, base.model)
+    base.model.train()
+
+    def loss(batch: Sentences) -> Tensor:
+        return read_batch(base, batch, labels, NO_GUIDANCE).pointer_loss
+
+    _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, rate, seed)
+    base.model.eval().requires_grad_(False)
+    for module in base.model.modules():
+        if isinstance(module, LoraLayer):
+            module.merge()
+    return evaluate(base, untuned_prompt(base, labels), test)
+
+
+def prefix_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
+    """Scores of the frozen model with learned prefixes, which begin at random, in all of its attention layers."""
+    from peft import PrefixTuningConfig
+    from peft.tuners.prefix_tuning import PrefixEncoder
+
+    torch.manual_seed(seed)
+    layers = sum(base.shape.site_layers.values())
+    config = PrefixTuningConfig(
+        num_virtual_tokens=_PREFIX, token_dim=base.shape.width, num_layers=layers, encoder_hidden_size=base.shape.width
+    )
+    encoder = PrefixEncoder(config)
+
+    def loss(batch: Sentences) -> Tensor:
+        return read_batch(base, batch, labels, _prefixes(base, encoder)).pointer_loss
+
+    with base.dropping(rules.plan(train, prompt_length=0, learning_rate=rate).dropout):
+        _learn(list(encoder.parameters()), loss, train, rate, seed)
+    plain = untuned_prompt(base, labels)
+    with torch.no_grad():
+        prefixes = _prefixes(base, encoder)
+    return evaluate(base, replace(plain, guidance=concatenate(plain.guidance, prefixes)), test)
+
+
+def _prefixes(base: Backbone, encoder: nn.Module) -> Guidance:
+    """PEFT's prefixes [1, P, layers * 2 * D] as keys and values of each site: [L, 1, H, P, D/H]."""
+    flat = encoder(torch.arange(_PREFIX)[None])[0]
+    layers = flat.view(_PREFIX, -1, 2, base.shape.width).permute(1, 2, 0, 3)
+    key, value, begin = {}, {}, 0
+    for site, count in base.shape.site_layers.items():
+        own = layers[begin : begin + count]
+        headed = own.view(count, 2, _PREFIX, base.shape.heads[site], -1).transpose(2, 3)
+        key[site], value[site] = headed[:, :1], headed[:, 1:]
+        begin += count
+    return Guidance(key, value)
 
 
 def classify_tokens(
@@ -129,6 +188,14 @@ def classify_tokens(
         rows = zip(scores.argmax(-1).tolist(), counts.tolist(), strict=True)
         predicted += [spans_of(row[:count], labels) for row, count in rows]
     return score([sentence.spans for sentence in test], predicted, labels.names)
+
+
+LEARNERS: dict[str, Learner] = {
+    "fine_tuning": fine_tune,
+    "token_classifier": classify_tokens,
+    "lora": adapt,
+    "prefix": prefix_tune,
+}
 
 
 def _learn(

@@ -5,16 +5,15 @@
 Each seed draws at most `--pool` sentences of POOL. A domain begins with its label names; the first sentences are those
 that its untuned prompt is least sure of, the next those that the prompt tuned on the sentences so far is. The others
 are drawn at random, the earlier ones among the later. Prompts are tuned by the rules (length 8, rate 0.01, no scan) and
-scored on TEST, by the number of labelled sentences.
+scored on TEST, by the number of labelled sentences. Sets and seeds that FILE has are not measured again.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 
 from benchmarks import report
 from lightner.data.active_learning import choose
@@ -41,14 +40,11 @@ def main() -> None:
     parser.add_argument("--backbone")
     options = parser.parse_args()
     base = backbone.load(options.backbone)
-    rows: list[dict[str, Any]] = []
+    runs = report.Runs(options.out, base, lambda runs: {"means": means(runs)})
     for name, (pool, test) in report.labelled_sets(options.sets):
-        runs = [
-            measure(base, pool, test, seed, numbers=options.numbers, most=options.pool) for seed in range(options.seeds)
-        ]
-        rows.append({"name": name, "mean": mean(runs), "runs": runs})
-        print(json.dumps({"name": name, **rows[-1]["mean"]}), flush=True)
-        report.write({**report.circumstances(base), "rows": rows}, options.out)
+        for seed in range(options.seeds):
+            way = partial(measure, base, pool, test, seed, numbers=options.numbers, most=options.pool)
+            runs.add(way, name=name, seed=seed)
 
 
 def measure(
@@ -103,11 +99,14 @@ def suggested(base: Backbone, prompt: Prompt, left: Sequence[Sentence], count: i
     return choose([(sentence.words, reading.mean_log_p) for sentence, reading in pairs], count)
 
 
-def mean(runs: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """The mean over seeds of each figure."""
+def means(runs: Sequence[report.Run]) -> dict[str, dict[str, dict[str, float]]]:
+    """Of each set the mean over seeds of each figure."""
     return {
-        way: {number: round(statistics.mean(run[way][number] for run in runs), 1) for number in runs[0][way]}
-        for way in runs[0]
+        name: {
+            way: {number: round(statistics.mean(run[way][number] for run in of_set), 1) for number in of_set[0][way]}
+            for way in ("suggested", "random")
+        }
+        for name, of_set in report.by_set(runs).items()
     }
 
 

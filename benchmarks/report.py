@@ -9,8 +9,9 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from lightner.types import Sentence
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXAMPLE = CHECKOUT / "examples" / "recipes"
+Run = dict[str, Any]
 Cost = tuple[float, float]
 """Seconds by the clock, and of the processor, which other work on the machine moves less."""
 
@@ -55,8 +57,58 @@ def circumstances(base: Backbone | None = None) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("lightner-ray", "torch", "transformers", "ray")},
         "python": platform.python_version(),
         "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores{device}",
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": _today(),
     }
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+class Runs:
+    """The runs of a benchmark, in a file from which a later call resumes.
+
+    What `named` gives, such as set and seed, names a run; a run that the file has is not measured again. `summary`
+    makes further parts of the file of all runs.
+    """
+
+    def __init__(
+        self, out: Path | None, base: Backbone, summary: Callable[[Sequence[Run]], Mapping[str, Any]] = lambda _: {}
+    ) -> None:
+        self._out, self._base, self._summary = out, base, summary
+        self.rows = runs_before(out, base)
+
+    def add(self, measure: Callable[[], Mapping[str, Any]], **named: Any) -> None:
+        """Measure and write the run of this name, unless it is there."""
+        if any(named.items() <= run.items() for run in self.rows):
+            return
+        self.rows.append({**named, **measure(), "date": _today()})
+        brief = {key: value for key, value in self.rows[-1].items() if not isinstance(value, list)}
+        print(json.dumps(brief, default=str), flush=True)
+        write({**circumstances(self._base), **self._summary(self.rows), "runs": self.rows}, self._out)
+
+
+def runs_before(out: Path | None, base: Backbone) -> list[Run]:
+    """The runs that a file has, if it is there."""
+    if out is None or not out.exists():
+        return []
+    found = json.loads(out.read_text(encoding="utf-8"))
+    if found["backbone"]["fingerprint"] != base.fingerprint:
+        raise SystemExit(f"{out}: found runs of another backbone, expected {base.fingerprint[:12]}; name another file")
+    return list(found["runs"])
+
+
+def by_set(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each set, in the order in which the sets come."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run["name"], []).append(run)
+    return found
+
+
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; of one value there is no deviation."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def now() -> Cost:

@@ -11,12 +11,11 @@ for it, and how many sentences were kept. Sets and seeds that FILE has are not m
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from benchmarks import report
@@ -45,19 +44,11 @@ def main() -> None:
     parser.add_argument("--backbone")
     options = parser.parse_args()
     base = backbone.load(options.backbone)
-    runs = measured_before(options.out)
+    runs = report.Runs(options.out, base, lambda runs: {"means": means(runs)})
     for name, (train, pool, *dev) in report.labelled_sets(options.sets):
         for seed in range(options.seeds):
-            if not any((run["name"], run["seed"]) == (name, seed) for run in runs):
-                parts = parted(train, pool, *dev, seed=seed)
-                runs.append({"name": name, "seed": seed, **measure(base, train, *parts, options.scores, seed=seed)})
-                print(json.dumps(runs[-1]), flush=True)
-                report.write({**report.circumstances(base), "means": means(runs), "runs": runs}, options.out)
-
-
-def measured_before(out: Path) -> list[dict[str, Any]]:
-    """The runs that the file has."""
-    return list(json.loads(out.read_text(encoding="utf-8"))["runs"]) if out.exists() else []
+            parts = parted(train, pool, *dev, seed=seed)
+            runs.add(partial(measure, base, train, *parts, options.scores, seed=seed), name=name, seed=seed)
 
 
 def parted(
@@ -117,9 +108,8 @@ def repeated(sentences: Sequence[Sentence], count: int) -> list[Sentence]:
 def means(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Of each set the mean over seeds of each figure, and under `all` that of the sets."""
     of_sets: dict[str, dict[str, float]] = {}
-    for name in dict.fromkeys(run["name"] for run in runs):
-        of_set = [run for run in runs if run["name"] == name]
-        figures = [figure for figure in of_set[0] if figure not in ("name", "seed", "labelled", "unlabelled")]
+    for name, of_set in report.by_set(runs).items():
+        figures = [figure for figure in of_set[0] if figure not in ("name", "seed", "labelled", "unlabelled", "date")]
         of_sets[name] = {figure: round(statistics.mean(run[figure] for run in of_set), 1) for figure in figures}
     figures = list(next(iter(of_sets.values())))
     overall = {figure: round(statistics.mean(each[figure] for each in of_sets.values()), 1) for figure in figures}

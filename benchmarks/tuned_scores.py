@@ -4,15 +4,16 @@
 
 Calibration and thresholds are fitted as `lightner tune` fits them, to what the folds predict at the best round of one
 trial (length 8, rate 0.01); the final prompt then reads TEST. Expected calibration error (ten bins) of raw and of
-calibrated scores, and F1 of all entities and of those that reach their label's fitted threshold, in percent.
+calibrated scores, and F1 of all entities and of those that reach their label's fitted threshold, in percent. Sets and
+seeds that FILE has are not measured again.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks import report
@@ -37,13 +38,18 @@ def main() -> None:
     parser.add_argument("--backbone")
     options = parser.parse_args()
     base = backbone.load(options.backbone)
-    rows = []
+    runs = report.Runs(options.out, base, lambda runs: {"means": means(runs)})
     for name, (train, test) in report.labelled_sets(options.sets):
-        runs = [measure(base, train, test, seed) for seed in range(options.seeds)]
-        means = {figure: round(statistics.mean(run[figure] for run in runs), 1) for figure in FIGURES}
-        rows.append({"name": name, **means, "runs": runs})
-        print(json.dumps({"name": name, **means}), flush=True)
-        report.write({**report.circumstances(base), "seeds": options.seeds, "rows": rows}, options.out)
+        for seed in range(options.seeds):
+            runs.add(partial(measure, base, train, test, seed), name=name, seed=seed)
+
+
+def means(runs: Sequence[report.Run]) -> dict[str, dict[str, float]]:
+    """Of each set the mean over seeds of each figure."""
+    return {
+        name: {figure: round(statistics.mean(run[figure] for run in of_set), 1) for figure in FIGURES}
+        for name, of_set in report.by_set(runs).items()
+    }
 
 
 def measure(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], seed: int) -> dict[str, Any]:
@@ -59,7 +65,6 @@ def measure(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence],
     gold = sum(len(sentence.spans) for sentence in test)
     kept = [guess for guess in after if guess.score >= fitted.least(guess.label)]
     return {
-        "seed": seed,
         "error_before": round(100 * expected_error(bins(found.guesses)), 1),
         "error_after": round(100 * expected_error(bins(after)), 1),
         "f1": round(100 * f1(after, gold), 1),

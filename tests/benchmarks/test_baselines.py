@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import baselines, few_shot
+from benchmarks import baselines
 from lightner.evaluation.metrics import score
 from lightner.types import LabelSet, Sentence, Span
 from tests.support.tiny import tiny_backbone
@@ -43,10 +44,12 @@ def test_a_baseline_learns_what_it_was_shown(learner: baselines.Learner) -> None
     assert score([s.spans for s in TRAIN], [() for _ in TRAIN]).micro.f1 == 0
 
 
-def test_spread_is_the_mean_and_the_sample_deviation_of_test_scores() -> None:
-    assert few_shot.spread([{"test_f1": 0.5}, {"test_f1": 0.7}]) == {
-        "f1_mean": pytest.approx(0.6),
-        "f1_stdev": pytest.approx(0.1414, abs=1e-4),
-        "seeds": 2,
-    }
-    assert few_shot.spread([{"test_f1": 0.5}])["f1_stdev"] is None
+@pytest.mark.parametrize("learner", [baselines.adapt, baselines.prefix_tune])
+def test_a_baseline_of_peft_learns_what_it_was_shown(learner: baselines.Learner) -> None:
+    pytest.importorskip("peft", reason="needs peft, which only benchmarks use")
+    base = tiny_backbone()
+    before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
+    untuned = learner(tiny_backbone(), LABELS, TRAIN, TRAIN, 0.0, 0).micro.f1
+    assert learner(base, LABELS, TRAIN, TRAIN, 3e-2, 0).micro.f1 > max(0.5, untuned)
+    if learner is baselines.prefix_tune:
+        assert all(torch.equal(before[name], weight) for name, weight in base.model.state_dict().items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,47 @@ def test_a_data_set_is_a_name_and_its_files() -> None:
         "movies",
         ["train.conll", "dev.conll", "test.conll"],
     )
+
+
+def test_runs_that_a_file_has_are_not_measured_again(tmp_path: Path) -> None:
+    base, out = tiny_backbone(), tmp_path / "runs.json"
+    measured: list[int] = []
+
+    def run(seeds: int) -> report.Runs:
+        runs = report.Runs(out, base, lambda rows: {"mean": report.spread([row["f1"] for row in rows])[0]})
+        for seed in range(seeds):
+
+            def measure(seed: int = seed) -> dict[str, float]:
+                measured.append(seed)
+                return {"f1": 0.5 + seed}
+
+            runs.add(measure, name="movies", seed=seed)
+        return runs
+
+    run(1)
+    rows = run(2).rows
+    assert measured == [0, 1]
+    assert [(row["name"], row["seed"], row["f1"]) for row in rows] == [("movies", 0, 0.5), ("movies", 1, 1.5)]
+    written = json.loads(out.read_text("utf-8"))
+    assert (written["runs"], written["mean"]) == (rows, 1.0)
+    assert written["backbone"]["fingerprint"] == base.fingerprint
+
+
+def test_a_file_with_runs_of_another_backbone_stays(tmp_path: Path) -> None:
+    out = tmp_path / "runs.json"
+    report.Runs(out, tiny_backbone()).add(lambda: {"f1": 0.5}, name="movies", seed=0)
+    before = out.read_bytes()
+    other = replace(tiny_backbone(), fingerprint="another")
+    with pytest.raises(SystemExit, match="found runs of another backbone"):
+        report.Runs(out, other)
+    assert out.read_bytes() == before
+
+
+def test_spread_is_the_mean_and_the_sample_deviation() -> None:
+    assert report.spread([0.5, 0.7]) == (pytest.approx(0.6), pytest.approx(0.1414, abs=1e-4))
+    assert report.spread([0.5]) == (0.5, None)
+
+
+def test_runs_are_told_apart_by_set_in_their_order() -> None:
+    rows = [{"name": "b", "seed": 0}, {"name": "a", "seed": 0}, {"name": "b", "seed": 1}]
+    assert report.by_set(rows) == {"b": [rows[0], rows[2]], "a": [rows[1]]}
