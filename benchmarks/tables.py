@@ -1,0 +1,160 @@
+"""Write the tables of pages that show results, from the JSON files beside the notes of the benchmarks.
+
+    python -m benchmarks.tables
+
+A table of a page lies between `<!-- table: NAME -->` and `<!-- end of table -->`; `tests/docs/test_tables.py` fails
+where one differs from its JSON. Figures of F1 are strict, micro, in percent, means over the seeds that the JSON has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from benchmarks import report
+
+RESULTS = report.CHECKOUT / "benchmarks" / "results"
+PAGES = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/results.md",
+    "benchmarks/results/few_shot.md",
+    "benchmarks/results/zero_shot.md",
+)
+NAMES = {
+    "recipes": "`examples/recipes`",
+    "support": "`examples/support_tickets`",
+    "movie": "MIT Movie",
+    "movie10": "MIT Movie 10-shot",
+    "movie20": "MIT Movie 20-shot",
+    "movie50": "MIT Movie 50-shot",
+    "movie100": "MIT Movie 100-shot",
+    "movie200": "MIT Movie 200-shot",
+    "movie500": "MIT Movie 500-shot",
+    "politics": "CrossNER politics 10-shot",
+    "ai": "CrossNER AI 10-shot",
+    "music": "CrossNER music 10-shot",
+}
+ON_README = ("recipes", "support", "movie10", "politics")
+_FIGURES = ("test_precision", "test_recall", "test_f1")
+_BESIDE = {"sought": "sought", "stage B": "stage_b", "paper": "paper"}
+"""Columns of figures that were not measured in the same runs, by their name in `published.json`."""
+_TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+) -->\n\n).*?(\n\n<!-- end of table -->)", re.DOTALL)
+Row = Sequence[str]
+
+
+def main() -> None:
+    """Write every table."""
+    for page in PAGES:
+        path = report.CHECKOUT / page
+        path.write_text(rendered(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def rendered(page: str) -> str:
+    """The page with its tables as the results make them."""
+    return _TABLE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], page)
+
+
+def table(header: Row, rows: Iterable[Row]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("|" + "|".join("---" if cell == "---" else f" {cell} " for cell in line) + "|" for line in lines)
+
+
+def few_shot() -> str:
+    """Every set that was tuned on, with the number of seeds."""
+    header = ("domain", "tuned on", "test sentences", "seeds", "precision", "recall", "F1")
+    return table(header, ([*_few_shot_row(name, runs), *_means(runs)] for name, runs in _few_shot()))
+
+
+def few_shot_short(header: Row, sentences: str) -> str:
+    """The sets that README shows."""
+    shown = [(name, runs) for name, runs in _few_shot() if name in ON_README]
+    return table(header, (_short_row(name, runs, sentences) for name, runs in shown))
+
+
+def few_shot_seeds() -> str:
+    """Every seed of every set, beside what was sought and what an earlier backbone had."""
+    header = ("set", "seeds", "precision", "recall", "F1 of each", "mean", "deviation", "cross-validated", *_BESIDE)
+    return table(header, map(_seeds_row, *zip(*_few_shot(), strict=True)))
+
+
+def zero_shot() -> str:
+    """F1 from label names alone, beside what others published."""
+    peers = [name for name in published() if name.startswith("GLiNER")]
+    header = ("set", "sentences", "precision", "recall", "F1", "seen", *peers)
+    rows = []
+    for row in read("zero_shot")["rows"]:
+        own = [f"{row['sentences']:,}", _one(row["precision"]), _one(row["recall"]), f"**{_one(row['f1'])}**"]
+        theirs = [_published(peer, row["name"]) for peer in peers]
+        rows.append([NAMES[row["name"]].removesuffix(" 10-shot"), *own, _one(row["seen"]), *theirs])
+    return table(header, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "few-shot": few_shot,
+    "few-shot, short": lambda: few_shot_short(
+        ("domain", "tuned on", "test sentences", "precision", "recall", "F1"), " sentences"
+    ),
+    "few-shot, short, Chinese": lambda: few_shot_short(
+        ("领域", "调优用的句子", "测试句数", "精确率", "召回率", "F1"), " 句"
+    ),
+    "few-shot, seeds": few_shot_seeds,
+    "zero-shot": zero_shot,
+}
+
+
+def read(name: str) -> Any:
+    """The results of one benchmark."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def published() -> dict[str, Any]:
+    """Figures that were not measured here, and what earlier backbones had."""
+    return dict(read("published"))
+
+
+def _few_shot() -> list[tuple[str, list[report.Run]]]:
+    return list(report.by_set(read("few_shot")["runs"]).items())
+
+
+def _few_shot_row(name: str, runs: Sequence[report.Run]) -> list[str]:
+    first = runs[0]
+    return [NAMES[name], f"{first['train_sentences']} sentences", f"{first['test_sentences']:,}", str(len(runs))]
+
+
+def _short_row(name: str, runs: Sequence[report.Run], sentences: str) -> list[str]:
+    first = runs[0]
+    return [NAMES[name], f"{first['train_sentences']}{sentences}", f"{first['test_sentences']:,}", *_means(runs)]
+
+
+def _means(runs: Sequence[report.Run]) -> list[str]:
+    return [_percent(report.spread([run[figure] for run in runs])[0]) for figure in _FIGURES]
+
+
+def _seeds_row(name: str, runs: Sequence[report.Run]) -> list[str]:
+    each = [", ".join(_percent(run[figure]) for run in runs) for figure in _FIGURES]
+    mean, deviation = report.spread([run["test_f1"] for run in runs])
+    chosen = ", ".join(_percent(run["cross_validated_f1"]) for run in runs)
+    beside = [_published(source, name) for source in _BESIDE.values()]
+    spread = "" if deviation is None else _percent(deviation)
+    return [NAMES[name], str(len(runs)), *each, f"**{_percent(mean)}**", spread, chosen, *beside]
+
+
+def _published(source: str, name: str) -> str:
+    found = published()[source]["f1"].get(name)
+    return "" if found is None else str(found)
+
+
+def _percent(share: float) -> str:
+    return _one(100 * share)
+
+
+def _one(percent: float) -> str:
+    return f"{percent:.1f}"
+
+
+if __name__ == "__main__":
+    main()

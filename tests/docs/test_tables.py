@@ -1,0 +1,38 @@
+"""Tables of results are those that the JSON files of the benchmarks make."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from benchmarks import report, tables
+
+
+@pytest.mark.parametrize("page", tables.PAGES)
+def test_the_tables_of_a_page_are_those_of_the_results(page: str) -> None:
+    text = (report.CHECKOUT / page).read_text(encoding="utf-8")
+    assert "<!-- table: " in text
+    assert tables.rendered(text) == text, "run `python -m benchmarks.tables`"
+
+
+def test_every_table_is_shown_somewhere() -> None:
+    pages = "".join((report.CHECKOUT / page).read_text(encoding="utf-8") for page in tables.PAGES)
+    assert set(re.findall(r"<!-- table: ([^>]+) -->", pages)) == set(tables.TABLES)
+
+
+def test_a_figure_that_was_changed_by_hand_is_written_again() -> None:
+    text = (report.CHECKOUT / "docs" / "results.md").read_text(encoding="utf-8")
+    [mean] = re.findall(r"MIT Movie 10-shot .*? ([\d.]+) \|\n", text)
+    drifted = text.replace(f" {mean} |\n", " 99.9 |\n")
+    assert drifted != text
+    assert tables.rendered(drifted) == text
+
+
+def test_a_set_has_one_row_with_its_mean_and_deviation() -> None:
+    runs = [
+        {"test_precision": 0.5, "test_recall": 0.5, "test_f1": f1, "cross_validated_f1": 0.4} for f1 in (0.5, 0.6, 0.7)
+    ]
+    [row] = [tables._seeds_row("movie10", runs)]
+    assert row[:2] == ["MIT Movie 10-shot", "3"]
+    assert row[4:8] == ["50.0, 60.0, 70.0", "**60.0**", "10.0", "40.0, 40.0, 40.0"]
