@@ -21,6 +21,7 @@ PAGES = (
     "README.zh-CN.md",
     "docs/results.md",
     "benchmarks/results/few_shot.md",
+    "benchmarks/results/labels.md",
     "benchmarks/results/zero_shot.md",
 )
 NAMES = {
@@ -93,6 +94,24 @@ def zero_shot() -> str:
     return table(header, rows)
 
 
+def label_cost() -> str:
+    """Milliseconds of processor time by the number of labels."""
+    header = ("labels", "prompt, kB", "labels read, ms", "one text, ms", "batch of 32 texts, ms")
+    return table(header, map(_cost_row, read("labels")["cost"]))
+
+
+def label_load() -> str:
+    """Latency of tuned domains beside other requests."""
+    header = ("other requests", "texts", "mean, ms", "p50, ms", "p95, ms", "mean of the others, ms", "label sets read")
+    load, rows = read("labels")["load"], []
+    for way, said in (("alone", "none"), ("domains", "of other domains"), ("labels", "with one of 1,000 label sets")):
+        found = load[way]
+        others = "" if found["others_mean_ms"] is None else _one(found["others_mean_ms"])
+        figures = [_one(found[figure]) for figure in ("mean_ms", "p50_ms", "p95_ms")]
+        rows.append([said, f"{found['texts']:,}", *figures, others, str(found["label_sets_read"])])
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "few-shot": few_shot,
     "few-shot, short": lambda: few_shot_short(
@@ -102,6 +121,8 @@ TABLES: dict[str, Callable[[], str]] = {
         ("领域", "调优用的句子", "测试句数", "精确率", "召回率", "F1"), " 句"
     ),
     "few-shot, seeds": few_shot_seeds,
+    "label cost": label_cost,
+    "label load": label_load,
     "zero-shot": zero_shot,
 }
 
@@ -146,6 +167,15 @@ def _seeds_row(name: str, runs: Sequence[report.Run]) -> list[str]:
 def _published(source: str, name: str) -> str:
     found = published()[source]["f1"].get(name)
     return "" if found is None else str(found)
+
+
+def _cost_row(row: Any) -> list[str]:
+    times = [_ms(row[way]["processor_s"]) for way in ("labels_read", "one_text", "batch_of_32")]
+    return [str(row["labels"]), f"{row['prompt_bytes'] / 1000:,.0f}", *times]
+
+
+def _ms(seconds: float) -> str:
+    return _one(1000 * seconds)
 
 
 def _percent(share: float) -> str:
