@@ -18,6 +18,8 @@ from lightner.types import InputError, check_name
 FORMAT_VERSION = 1
 MAX_HISTORY = 100
 VERSION = re.compile(r"v[0-9]{6,40}")
+SORTED = 10**6
+"""Names of versions with numbers below this sort as their numbers do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ class Aliases:
     named: Mapping[str, Alias] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
     floor: int = 0
+
+    @property
+    def highest(self) -> int:
+        """The highest version number that is known to have been used."""
+        named = (version for alias in self.named.values() for version in (alias.version, *alias.history))
+        return max([self.floor, *map(number, (*named, *self.retired))])
 
     def in_use(self, existing: Container[str]) -> set[str]:
         """Of the `existing` versions those that an alias names, or that its rollback would return to."""
@@ -65,6 +73,11 @@ class Aliases:
 
 def number(version: str) -> int:
     return int(version[1:])
+
+
+def version_name(number: int) -> str:
+    """The inverse of `number`."""
+    return f"v{number:06d}"
 
 
 def check_alias(name: str) -> str:

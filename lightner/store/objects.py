@@ -178,12 +178,12 @@ class Objects:
             time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))
         raise RegistryUnavailable(f"{self.url}/{path}: found it changed by others {ATTEMPTS} times in a row")
 
-    def list(self, prefix: str) -> list[Listed]:
-        """All objects under `prefix`, at any depth."""
+    def list(self, prefix: str, *, after: str | None = None) -> list[Listed]:
+        """All objects under `prefix`, at any depth; of those only the ones whose paths sort after `after`."""
         with self._translated(prefix):
             if (store := self._reading()) is None:
                 return []
-            pages = store.list(prefix or None, chunk_size=1000)
+            pages = store.list(prefix or None, offset=after, chunk_size=1000)
             return [Listed(each["path"], each["last_modified"], each["e_tag"] or "") for page in pages for each in page]
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 from lightner.store import aliases
-from lightner.store.aliases import VERSION, Aliases, check_alias, check_version, number
+from lightner.store.aliases import SORTED, VERSION, Aliases, check_alias, check_version, number, version_name
 from lightner.store.artifact import CARD, FILES, MANIFEST, PromptArtifact, card_of, from_files, to_files
 from lightner.store.card import Card
 from lightner.store.objects import ATTEMPTS, Objects, open_objects
@@ -315,11 +315,11 @@ class Registry:
             self._objects.create(_path(domain, version, CARD), card)
             return version
         stored = self._objects.get(_aliases_path(domain), _ALIASES_BYTES)
-        floor = self._parse(domain, stored.content if stored else None).floor
-        complete, half = self._scan(domain)
-        last = max([floor, *(number(version) for version in (*complete, *half))])
+        known = self._parse(domain, stored.content if stored else None).highest
+        complete, half = self._scan(domain, above=known)
+        last = max([known, *(number(version) for version in (*complete, *half))])
         for candidate in range(last + 1, last + 1 + ATTEMPTS):
-            version = f"v{candidate:06d}"
+            version = version_name(candidate)
             if self._objects.create(_path(domain, version, CARD), card):
                 return version
         raise RegistryUnavailable(f"{self.url}/{domain}: found {ATTEMPTS} version numbers in a row taken by others")
@@ -331,12 +331,16 @@ class Registry:
         stored = self._objects.get(path, len(content))
         return stored is not None and stored.content == content
 
-    def _scan(self, domain: str) -> tuple[tuple[str, ...], dict[str, timedelta]]:
-        """Complete versions, the oldest first, and half-written ones with the age of their newest object."""
+    def _scan(self, domain: str, *, above: int = 0) -> tuple[tuple[str, ...], dict[str, timedelta]]:
+        """Complete versions, the oldest first, and half-written ones with the age of their newest object.
+
+        Those up to the number `above` are left out where their names sort as their numbers do.
+        """
         prefix = f"{check_name(domain, 'domain')}/versions/"
+        after = f"{prefix}{version_name(above + 1)}" if 0 < above < SORTED - 1 else None
         newest: dict[str, datetime] = {}
         complete = set()
-        for each in self._objects.list(prefix):
+        for each in self._objects.list(prefix, after=after):
             version, _, name = each.path.removeprefix(prefix).partition("/")
             if VERSION.fullmatch(version):
                 newest[version] = max(each.modified, newest.get(version, each.modified))

@@ -12,7 +12,7 @@ import pytest
 from obstore.store import LocalStore, S3Store
 
 from lightner.store.artifact import CARD, FILES, MANIFEST, README, TENSORS, PromptArtifact, to_files
-from lightner.store.objects import Stored
+from lightner.store.objects import Listed, Stored
 from lightner.store.registry import Published, Registry, UnknownPrompt
 from lightner.types import InputError
 from tests.support.tiny import tiny_artifact, tiny_backbone
@@ -126,6 +126,37 @@ class TestOnAnyStore:
         assert registry.resolve("movies") == "v000003"
         assert [seed_of(registry.fetch("movies", version)) for version in registry.versions("movies")] == [0, 1, 2]
         assert registry.aliases("movies") == {"live": "v000003"}
+
+    def test_publishing_lists_no_versions_up_to_those_that_are_known(
+        self, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for seed in range(3):
+            registry.publish(artifact(seed))
+        registry.publish(artifact(3), alias=None)
+        registry.rollback("movies")
+        listed: list[str] = []
+        whole = registry._objects.list
+
+        def recorded(prefix: str, *, after: str | None = None) -> list[Listed]:
+            found = whole(prefix, after=after)
+            listed.extend(each.path.split("/")[2] for each in found)
+            return found
+
+        monkeypatch.setattr(registry._objects, "list", recorded)
+        assert registry.publish(artifact(4)).version == "v000005"
+        assert {*listed} == {"v000003", "v000004"}  # live is v000002 now, v000003 is no longer named
+        assert registry.versions("movies") == tuple(f"v{number:06d}" for number in range(1, 6))
+
+    def test_publishing_counts_on_where_names_no_longer_sort_as_numbers(
+        self, registry: Registry, raw: LocalStore | S3Store
+    ) -> None:
+        files = to_files(artifact(0))
+        for version in ("v999999", "v1000000"):
+            for name in FILES:
+                raw.put(f"movies/versions/{version}/{name}", files[name])
+        registry.set_alias("movies", "live", "v999999")
+        assert registry.publish(artifact(1)).version == "v1000001"
+        assert registry.publish(artifact(2)).version == "v1000002"
 
     def test_another_alias_leaves_live_alone_and_can_be_promoted(self, registry: Registry) -> None:
         registry.publish(artifact(0))
