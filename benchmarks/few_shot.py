@@ -116,19 +116,19 @@ def curve(
     folds: Sequence[Fold],
     plan: rules.Plan,
     last: int,
-    state: Path,
+    state: Path | None = None,
     *,
     source: Prompt | None = None,
 ) -> list[float]:
-    """Pooled F1 after every round of a trial up to `last`; resumes from its state of an earlier call."""
+    """Pooled F1 after every round of a trial up to `last`; resumes from its state of an earlier call, if any."""
     histories: list[History] = []
 
     def keep(history: History, save: Saver) -> None:
         histories.append(history)
-        if len(history) == last:
+        if state is not None and len(history) == last:
             save(state)
 
-    resume = state if state.exists() else None
+    resume = state if state is not None and state.exists() else None
     run_folds(base, labels, folds, plan, last=last, resume=resume, on_round=keep, source=source)
     return [done.scores.micro.f1 for done in histories[-1] if done.scores is not None]
 
