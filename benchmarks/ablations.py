@@ -90,9 +90,7 @@ def measure(
     base: Backbone, train: Sequence[Sentence], dev: Sequence[Sentence], way: Way, *, seed: int
 ) -> dict[str, float]:
     """F1 in percent of one run."""
-    seen = {sentence.words for sentence in train}
-    unseen = [sentence for sentence in dev if sentence.words not in seen]
-    read = random.Random(0).sample(unseen, min(READ, len(unseen)))
+    read = report.unseen(train, dev, most=READ)
     plan = rules.plan(train, prompt_length=8, learning_rate=0.01, seed=seed, pins=way.pins)
     plan = replace(plan, steps=round(plan.steps * way.times_steps))
     run = Tuning(base, labels_for(train, nonsense=way.nonsense), train, (), plan)

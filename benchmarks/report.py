@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,13 @@ def labelled_sets(given: Sequence[str]) -> Iterator[tuple[str, list[tuple[Senten
     for text in given:
         name, files = named_files(text)
         yield name, list(map(read, files))
+
+
+def unseen(train: Sequence[Sentence], dev: Sequence[Sentence], *, most: int) -> list[Sentence]:
+    """At most so many sentences of `dev`, drawn at random, none of which is in `train`."""
+    known = {sentence.words for sentence in train}
+    left = [sentence for sentence in dev if sentence.words not in known]
+    return random.Random(0).sample(left, min(most, len(left)))
 
 
 def circumstances(base: Backbone | None = None) -> dict[str, Any]:

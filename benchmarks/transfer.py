@@ -10,7 +10,6 @@ targets and seeds that FILE has are not measured again.
 
 from __future__ import annotations
 
-import random
 import statistics
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -64,9 +63,7 @@ def measure(
 ) -> dict[str, Any]:
     """F1 in percent on DEV, and pooled over the folds of TRAIN."""
     source = source_of()
-    seen = {sentence.words for sentence in train}
-    unseen = [sentence for sentence in dev if sentence.words not in seen]
-    read = random.Random(0).sample(unseen, min(READ, len(unseen)))
+    read = report.unseen(train, dev, most=READ)
     prompt = tuned(base, train, seed, source)
     return {
         "f1": round(100 * evaluate(base, prompt, read).micro.f1, 1),
