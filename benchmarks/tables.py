@@ -21,6 +21,7 @@ PAGES = (
     "README.zh-CN.md",
     "docs/results.md",
     "benchmarks/results/few_shot.md",
+    "benchmarks/results/checkouts.md",
     "benchmarks/results/labels.md",
     "benchmarks/results/zero_shot.md",
 )
@@ -94,6 +95,26 @@ def zero_shot() -> str:
     return table(header, rows)
 
 
+def checkouts() -> str:
+    """What a checkout costs against an earlier one."""
+    found = read("checkouts")
+    size = found["prompt_bytes"]
+    rows = [
+        [
+            "bytes of a prompt's files",
+            f"{size['here']:,}",
+            f"{size['other']:,}",
+            f"{size['here'] / size['other']:.2f}",
+            "",
+        ]
+    ]
+    for way, each in found["ways"].items():
+        ratio, (low, high) = each["ratio"], each["quartiles"]
+        times = [f"{_ms(each[which])} ms" for which in ("here_s", "other_s")]
+        rows.append([way, *times, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"])
+    return table(("", "stage C", "stage B", "ratio", "middle half of the rounds"), rows)
+
+
 def label_cost() -> str:
     """Milliseconds of processor time by the number of labels."""
     header = ("labels", "prompt, kB", "labels read, ms", "one text, ms", "batch of 32 texts, ms")
@@ -121,6 +142,7 @@ TABLES: dict[str, Callable[[], str]] = {
         ("领域", "调优用的句子", "测试句数", "精确率", "召回率", "F1"), " 句"
     ),
     "few-shot, seeds": few_shot_seeds,
+    "checkouts": checkouts,
     "label cost": label_cost,
     "label load": label_load,
     "zero-shot": zero_shot,
