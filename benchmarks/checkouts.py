@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--other", type=Path, required=True, help="an earlier checkout")
     parser.add_argument("--folder", type=Path, required=True, help="for the prompts")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     options = parser.parse_args()
     folder = options.folder.resolve()
     with ExitStack() as stack:
@@ -73,7 +74,7 @@ def main() -> None:
             **report.circumstances(backbone.load()),
             "rounds": options.rounds,
             "prompt_bytes": {"here": here.prompt_bytes, "other": other.prompt_bytes},
-            "ways": {way: compared(here, other, way, options.rounds) for way in WAYS},
+            "ways": {way: compared(here, other, way, options.rounds) for way in options.ways},
         }
     report.print_and_write(found, options.out)
 

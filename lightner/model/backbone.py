@@ -6,16 +6,17 @@ refused by another.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from lightner.model import _attention, embedded
@@ -75,6 +76,19 @@ class Backbone:
         """Whether the encoder reads the rows of a batch in groups of about one length: where computing costs more
         than launching (docs/decisions/0009)."""
         return self.device.type == "cpu" and not self.sharded
+
+    @cached_property
+    def with_bf16_layers(self) -> Backbone:
+        """The same backbone for steps in bfloat16: linear layers have their weights in it, all else is shared.
+
+        It computes what `step_precision` computes with this one, which would cast every frozen weight in every step.
+        """
+        shared = [*self.model.parameters(), *self.model.buffers()]
+        model = copy.deepcopy(self.model, {id(tensor): tensor for tensor in shared})
+        for layer in model.modules():
+            for name, weights in layer.named_parameters(recurse=False) if isinstance(layer, nn.Linear) else ():
+                setattr(layer, name, nn.Parameter(weights.detach().to(torch.bfloat16), requires_grad=False))
+        return replace(self, model=model)
 
     @property
     def max_pieces(self) -> int:
@@ -175,6 +189,12 @@ def computes_in_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     able = torch.cpu.get_capabilities()
     return device.type == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def steps_in_bf16(backbone: Backbone, *, bf16: bool) -> Backbone:
+    """The backbone that steps with `step_precision` are made with; one in parts on several workers stays as it is."""
+    able = bf16 and computes_in_bf16(backbone.device) and not backbone.sharded
+    return backbone.with_bf16_layers if able else backbone
 
 
 def step_precision(device: torch.device, *, bf16: bool) -> torch.autocast:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lightner.evaluation.calibration import Guess
 from lightner.evaluation.scoring import evaluate_guesses, pooled
-from lightner.model.backbone import Backbone, step_precision
+from lightner.model.backbone import Backbone, step_precision, steps_in_bf16
 from lightner.model.batching import Example, collate
 from lightner.model.batching import encode as encode_words
 from lightner.model.forward import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
@@ -83,7 +83,8 @@ class PromptModel(nn.Module):
     ) -> None:
         super().__init__()
         torch.manual_seed(plan.seed)
-        self.backbone, self.labels, self.reach, self.grammar = backbone, labels, reach, Grammar(nested)
+        self.backbone = steps_in_bf16(backbone, bf16=plan.bf16)
+        self.labels, self.reach, self.grammar = labels, reach, Grammar(nested)
         states = read_labels(backbone, labels)
         self.verbalizer = Verbalizer(states.pieces, states.mask)
         if source is None:

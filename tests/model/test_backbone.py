@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import T5Config, T5Model
 
-from lightner.model.backbone import Backbone, load, record_calibration
-from lightner.types import Calibration, InputError
+from lightner.model.backbone import Backbone, load, record_calibration, steps_in_bf16
+from lightner.model.batching import encode
+from lightner.tuning import rules
+from lightner.tuning.training import PromptModel
+from lightner.types import Calibration, InputError, LabelSet
+from tests.support.eight import EIGHT
 from tests.support.tiny import WIDTH, tiny_backbone, tiny_tokenizer
 
 
@@ -47,6 +53,42 @@ def test_the_fingerprint_differs_by_weights_and_tokenizer_but_not_by_precision(t
     tokenizer.add_tokens(["newword"])
     tokenizer.save_pretrained(tmp_path)
     assert load(str(tmp_path)).fingerprint != original.fingerprint
+
+
+@pytest.mark.parametrize("family", ["bart", "mbart"])
+def test_steps_with_layers_in_bfloat16_compute_what_autocast_computes(family: str) -> None:
+    base = tiny_backbone(0, family)
+    before = {name: weights.clone() for name, weights in base.model.state_dict().items()}
+    labels = LabelSet.of(sorted({span.label for sentence in EIGHT for span in sentence.spans}))
+    examples = encode(base.tokenizer, [sentence.words for sentence in EIGHT])
+    found = []
+    for backbone in (base, base.with_bf16_layers):
+        tuned = PromptModel(base, labels, rules.plan(EIGHT, prompt_length=4, learning_rate=0.01))
+        tuned.backbone = backbone
+        torch.manual_seed(0)
+        with base.dropping(0.1), torch.autocast("cpu", torch.bfloat16):
+            loss = tuned(EIGHT, examples)
+        torch.autograd.backward(loss)
+        found.append([loss.detach(), *(parameter.grad for parameter in tuned.parameters())])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    half = base.with_bf16_layers
+    assert half is base.with_bf16_layers
+    linear = {
+        id(weights) for layer in half.model.modules() if isinstance(layer, nn.Linear) for weights in layer.parameters()
+    }
+    assert {weights.dtype for weights in half.model.parameters() if id(weights) in linear} == {torch.bfloat16}
+    shared = {id(weights) for weights in base.model.parameters()}
+    assert {id(weights) for weights in half.model.parameters()} - linear <= shared
+    assert all(torch.equal(weights, before[name]) for name, weights in base.model.state_dict().items())
+
+
+@pytest.mark.parametrize(("able", "sharded", "bf16"), [(False, False, True), (True, True, True), (True, False, False)])
+def test_layers_stay_in_float32_where_steps_do_not_compute_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, able: bool, sharded: bool, bf16: bool
+) -> None:
+    monkeypatch.setattr("lightner.model.backbone.computes_in_bf16", lambda device: able)
+    base = replace(tiny_backbone(), sharded=sharded)
+    assert steps_in_bf16(base, bf16=bf16) is base
 
 
 def test_the_calibration_of_untuned_prompts_is_saved_with_the_model_and_is_no_part_of_its_fingerprint(
