@@ -192,9 +192,12 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def steps_in_bf16(backbone: Backbone, *, bf16: bool) -> Backbone:
-    """The backbone that steps with `step_precision` are made with; one in parts on several workers stays as it is."""
-    able = bf16 and computes_in_bf16(backbone.device) and not backbone.sharded
-    return backbone.with_bf16_layers if able else backbone
+    """The backbone that steps with `step_precision` are made with.
+
+    One in parts on several workers stays as it is, and so does one in double precision, which autocast leaves alone.
+    """
+    cast = backbone.embedding.dtype == torch.float32 and not backbone.sharded
+    return backbone.with_bf16_layers if bf16 and cast and computes_in_bf16(backbone.device) else backbone
 
 
 def step_precision(device: torch.device, *, bf16: bool) -> torch.autocast:

@@ -89,6 +89,8 @@ def test_layers_stay_in_float32_where_steps_do_not_compute_in_bfloat16(
     monkeypatch.setattr("lightner.model.backbone.computes_in_bf16", lambda device: able)
     base = replace(tiny_backbone(), sharded=sharded)
     assert steps_in_bf16(base, bf16=bf16) is base
+    base.model.double()
+    assert steps_in_bf16(replace(base, sharded=False), bf16=True).embedding.dtype == torch.float64
 
 
 def test_the_calibration_of_untuned_prompts_is_saved_with_the_model_and_is_no_part_of_its_fingerprint(
