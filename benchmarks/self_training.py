@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,13 +23,11 @@ from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
-from lightner.tagger import WindowedText, read_texts
 from lightner.tuning import rules
+from lightner.tuning.self_training import found_in, joined, longer
 from lightner.tuning.training import fit
 from lightner.types import LabelSet, Sentence
-from lightner.words import as_given
 
-MORE_STEPS = 1.5
 READ, MEASURED = 200, 300
 """At most so many sentences of POOL and of DEV."""
 
@@ -73,7 +70,6 @@ def measure(
 ) -> dict[str, Any]:
     """The figures of one seed."""
     plan = rules.plan(train, prompt_length=8, learning_rate=0.01, seed=seed)
-    longer = replace(plan, steps=round(MORE_STEPS * plan.steps))
     labels = LabelSet.of(labels_of(train))
 
     def f1(sentences: Sequence[Sentence], by: rules.Plan) -> tuple[Prompt, float]:
@@ -82,27 +78,12 @@ def measure(
 
     first, alone = f1(train, plan)
     found: dict[str, Any] = {"labelled": len(train), "unlabelled": len(unlabelled), "without": alone}
-    found["without, as many steps"] = f1(train, longer)[1]
+    found["without, as many steps"] = f1(train, longer(plan))[1]
     for score in scores:
-        kept = read_as_labelled(base, first, unlabelled, least=score)
-        found[f"from {score}"] = f1([*repeated(train, len(kept)), *kept], longer)[1] if kept else alone
+        kept = found_in(base, first, unlabelled, least=score)
+        found[f"from {score}"] = f1(joined(train, kept), longer(plan))[1] if kept else alone
         found[f"kept from {score}"] = len(kept)
     return found
-
-
-def read_as_labelled(base: Backbone, prompt: Prompt, sentences: Sequence[Sentence], *, least: float) -> list[Sentence]:
-    """The sentences with the entities that the prompt finds there, if it finds any and is sure enough of all."""
-    readings = read_texts(base, [(prompt, WindowedText.of(as_given(each), prompt.reach)) for each in sentences])
-    return [
-        replace(sentence, spans=tuple(span for span, _ in reading.spans))
-        for sentence, reading in zip(sentences, readings, strict=True)
-        if reading.spans and min(score for _, score in reading.spans) >= least
-    ]
-
-
-def repeated(sentences: Sequence[Sentence], count: int) -> list[Sentence]:
-    """The sentences as many times as makes about `count` of them, at least once."""
-    return [*sentences] * max(1, round(count / len(sentences)))
 
 
 def means(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:

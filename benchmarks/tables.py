@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import report
@@ -23,6 +23,7 @@ PAGES = (
     "benchmarks/results/few_shot.md",
     "benchmarks/results/checkouts.md",
     "benchmarks/results/labels.md",
+    "benchmarks/results/self_training.md",
     "benchmarks/results/zero_shot.md",
 )
 NAMES = {
@@ -43,6 +44,9 @@ ON_README = ("recipes", "support", "movie10", "politics")
 _FIGURES = ("test_precision", "test_recall", "test_f1")
 _BESIDE = {"sought": "sought", "stage B": "stage_b", "paper": "paper"}
 """Columns of figures that were not measured in the same runs, by their name in `published.json`."""
+_SELF_TRAINED = (
+    "set", "seeds", "labelled", "unlabelled", "without", "as many steps", "from 0.5", "from 0.8", "from 0.95",
+)  # fmt: skip
 _TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+) -->\n\n).*?(\n\n<!-- end of table -->)", re.DOTALL)
 Row = Sequence[str]
 
@@ -81,6 +85,24 @@ def few_shot_seeds() -> str:
     """Every seed of every set, beside what was sought and what an earlier backbone had."""
     header = ("set", "seeds", "precision", "recall", "F1 of each", "mean", "deviation", "cross-validated", *_BESIDE)
     return table(header, map(_seeds_row, *zip(*_few_shot(), strict=True)))
+
+
+def self_training() -> str:
+    """F1 without and with unlabelled sentences, and how many were learned from."""
+    found = read("self_training")
+    runs = report.by_set(found["runs"])
+    rows = []
+    for name, of_set in runs.items():
+        first, means = of_set[0], found["means"][name]
+        sizes = [str(len(of_set)), str(first["labelled"]), str(first["unlabelled"])]
+        rows.append([NAMES[name], *sizes, *_self_trained(means)])
+    return table(_SELF_TRAINED, [*rows, ["mean of the sets", "", "", "", *_self_trained(found["means"]["all"])]])
+
+
+def _self_trained(means: Mapping[str, float]) -> list[str]:
+    plain = [_one(means[figure]) for figure in ("without", "without, as many steps")]
+    taught = [f"{means[f'from {least}']:.1f} ({means[f'kept from {least}']:.0f})" for least in (0.5, 0.8, 0.95)]
+    return [*plain, *taught]
 
 
 def zero_shot() -> str:
@@ -145,6 +167,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "checkouts": checkouts,
     "label cost": label_cost,
     "label load": label_load,
+    "self-training": self_training,
     "zero-shot": zero_shot,
 }
 

@@ -40,6 +40,10 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
 @click.option("--domain", required=True, metavar="NAME", help="name under which the prompt is published")
 @file_option("--dev", help="sentences to select on (default: cross-validation on those of --train)")
 @file_option("--test", help="sentences to report the published prompt on; nothing is selected on them")
+@file_option(
+    "--unlabelled",
+    help="texts without labels to learn from too (.txt, .jsonl, .conll), where that helps (docs/rules.md)",
+)
 @backbone_option
 @registry_option
 @click.option(

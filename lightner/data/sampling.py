@@ -92,6 +92,12 @@ class _Unit:
 _Lack = Callable[[Sequence[int]], int]
 
 
+def at_most(sentences: Sequence[Sentence], *, count: int, seed: int) -> Sentences:
+    """At most `count` of different sentences."""
+    ranked = sorted(range(len(sentences)), key=lambda place: _rank(sentences[place].words, seed))
+    return tuple(sentences[place] for place in sorted(ranked[:count]))
+
+
 def _units(sentences: Sequence[Sentence], seed: int) -> list[_Unit]:
     """Units in a seeded order that does not depend on the order of `sentences`."""
     members: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)

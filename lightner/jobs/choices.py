@@ -51,6 +51,7 @@ def milestones_of(material: Material, plans: Sequence[Plan]) -> tuple[int, ...]:
 def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> str:
     """Name a run by all that determines its result, so that the same command finds its own state."""
     labels = material.labels
+    unlabelled = {"unlabelled": described(material.unlabelled)} if material.unlabelled else {}
     return key_of(
         {
             "version": 1,
@@ -59,6 +60,7 @@ def run_key(material: Material, choices: Sequence[Choice], fingerprint: str) -> 
             "folds": [{"train": described(fold.train), "held": described(fold.held)} for fold in material.folds],
             "choices": [{"plan": choice.plan.as_dict(), "started_from": choice.started_from} for choice in choices],
             "early_stopping": material.scheme.early_stopping,
+            **unlabelled,
         }
     )
 

@@ -17,6 +17,7 @@ from lightner.model.backbone import Backbone
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import held_in, measured_on, trial_plan
 from lightner.tuning.rules import Plan, Scheme
+from lightner.tuning.self_training import MORE_STEPS
 from lightner.tuning.training import Tuning
 
 _STEPS = 3
@@ -53,9 +54,20 @@ def describe(material: Material, plans: Sequence[Plan], pace: Pace) -> str:
             f"at most {_minutes(scanned / part.rounds * trial_s)} for the scan, {scanned} of"
             f" {len(plans) * part.rounds} rounds, one after the other",
             f"{_minutes(trial_s)} for each further seed (--seeds)",
+            *_self_training(material, trial_s=trial_s, final_s=final_s, pace=pace),
             f"at most {_minutes(final_s)} for the final run; starting Ray comes on top",
         ]
     )
+
+
+def _self_training(material: Material, *, trial_s: float, final_s: float, pace: Pace) -> list[str]:
+    """The line about unlabelled sentences, if there are any."""
+    count = len(material.unlabelled)
+    if not count:
+        return []
+    reading_s = (len(material.folds) + 1) * count * pace.sentence_s
+    more_s = MORE_STEPS * (trial_s + final_s) + reading_s
+    return [f"at most {_minutes(more_s)} for {count} unlabelled sentences: a trial and a final run more, and reading"]
 
 
 def measure(base: Backbone, material: Material, plans: Sequence[Plan]) -> Pace:

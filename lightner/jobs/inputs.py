@@ -14,6 +14,8 @@ import yaml
 from lightner.data import inspection
 from lightner.data.formats import Corpus, labels_of, read_corpus
 from lightner.data.inspection import DataReport
+from lightner.data.sampling import at_most
+from lightner.jobs import rows
 from lightner.jobs.label_files import described, read_text
 from lightner.jobs.options import EXAMPLES, TuneOptions
 from lightner.jobs.taught import examples_of
@@ -22,8 +24,9 @@ from lightner.store.card import JSON
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
+from lightner.tuning.self_training import MOST_READ, sentences_of
 from lightner.types import InputError, LabelSet, Sentence
-from lightner.words import in_parts
+from lightner.words import in_parts, split_words
 
 _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
 
@@ -47,6 +50,7 @@ class Material:
     """Of the plans."""
     seed: int
     """Of the folds."""
+    unlabelled: tuple[Sentence, ...] = ()
 
 
 def material_of(options: TuneOptions) -> Material:
@@ -75,7 +79,25 @@ def material_of(options: TuneOptions) -> Material:
     said = tuple(line for file, corpus in ((options.train, train), *given) for line in corpus.said(file))
     if said or options.repairs:
         source |= {"read": train.as_dict()}
-    return Material(everything, dev, folds, test, labels, report, source, said, scheme, plan_pins, options.seed)
+    unlabelled = (
+        ()
+        if options.unlabelled is None
+        else _unlabelled(options.unlabelled, (*everything, *dev, *test), seed=options.seed)
+    )
+    rest = (source, said, scheme, plan_pins, options.seed, unlabelled)
+    return Material(everything, dev, folds, test, labels, report, *rest)
+
+
+def _unlabelled(file: str, labelled: Sequence[Sentence], *, seed: int) -> tuple[Sentence, ...]:
+    """Sentences of a file of texts, none of which is labelled; of many a sample."""
+    texts = []
+    for row in rows.rows_of(file):
+        words = row.words if row.text is None else tuple(word.text for word in split_words(row.text))
+        texts.append(Sentence(words, text=row.text or ""))
+    found = sentences_of(texts, labelled)
+    if not found:
+        raise InputError(f"{file}: found no sentence that is new and no longer than labelled ones, expected some")
+    return at_most(found, count=MOST_READ, seed=seed)
 
 
 def _corpus(options: TuneOptions, file: str) -> Corpus:

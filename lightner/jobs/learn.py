@@ -11,7 +11,7 @@ from torch import Tensor
 from lightner.evaluation import reports
 from lightner.evaluation.calibration import Calibrated, calibrate
 from lightner.evaluation.intervals import f1_interval
-from lightner.jobs import command, other_seeds, plot, recording, scan
+from lightner.jobs import command, other_seeds, plot, recording, scan, self_training
 from lightner.jobs.choices import Choice, milestones_of
 from lightner.jobs.inputs import Material
 from lightner.jobs.on_ray import session, storage
@@ -19,7 +19,8 @@ from lightner.jobs.options import TuneOptions
 from lightner.jobs.progress import Watch
 from lightner.jobs.recording import Recorder
 from lightner.jobs.scan import Scan, Trial
-from lightner.jobs.trials import learned, run_all
+from lightner.jobs.self_training import SelfTrained
+from lightner.jobs.trials import Ended, learned, run_all
 from lightner.jobs.worker import Cost, Run
 from lightner.store.card import Card
 from lightner.store.lineage import Measured
@@ -32,8 +33,8 @@ say = partial(print, flush=True)  # a job's log is a file: every line must be in
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Results of a job: the scan, the pictures, F1 of the chosen trial with other seeds and how its scores are
-    calibrated; the final run, the card of what it started from, its cost and tensors."""
+    """Results of a job: the scan, the pictures, the chosen trial, its F1 with other seeds and how its scores are
+    calibrated, what unlabelled sentences changed; the final run, the card of what it started from, cost and tensors."""
 
     scan: Scan
     pictures: Mapping[str, bytes]
@@ -41,6 +42,7 @@ class Outcome:
     folds: tuple[Fold, ...]
     repeats: tuple[float, ...]
     calibrated: Calibrated | None
+    self_trained: SelfTrained | None
     final: Run
     source: Card | None
     cost: Cost
@@ -95,17 +97,32 @@ def learn(
         seeds = range(1, options.seeds + 1)
         again = other_seeds.repeat(task, material, last=chosen.rounds, seeds=seeds, watch=watch, at_once=at_once)
         say(other_seeds.describe(again))
-    say(f"learning the winner on all {count} sentences, {chosen.rounds} of {choice.plan.rounds} rounds")
-    if recorder:
-        recorder.begin(recording.LEARNING, rounds=chosen.rounds)
-    final = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=chosen.rounds)
-    [end] = run_all("final", [final], title="final run", watch=watch, at_once=1)
+    tried = self_training.try_it(task, material, chosen, watch=watch)
+    if tried:
+        say(tried.describe())
+    final, end, chosen = _final(task, material, chosen, tried, watch=watch)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
     calibrated = _calibrated(chosen)
     if calibrated is not None:
         pictures[plot.CALIBRATION] = plot.calibration_picture(calibrated)
     source = choice.source.card if choice.source else None
-    return Outcome(scanned, pictures, chosen, material.folds, again, calibrated, final, source, end.cost, learned(end))
+    rest = (final, source, end.cost, learned(end))
+    return Outcome(scanned, pictures, chosen, material.folds, again, calibrated, tried, *rest)
+
+
+def _final(
+    task: Run, material: Material, chosen: Trial, tried: SelfTrained | None, *, watch: Watch
+) -> tuple[Run, Ended, Trial]:
+    """The final run, how it ended, and the trial that says how good it is."""
+    last, rounds = chosen.rounds, task.plan.rounds
+    say(f"learning the winner on all {len(material.everything)} sentences, {last} of {rounds} rounds")
+    if watch.recorder:
+        watch.recorder.begin(recording.LEARNING, rounds=last)
+    run = replace(task, name="everything", folds=(Fold(material.everything, ()),), last=last)
+    [end] = run_all("final", [run], title="final run", watch=watch, at_once=1)
+    if tried is None or not tried.helps:
+        return run, end, chosen
+    return *self_training.final(task, material, end, last=tried.trial.rounds, watch=watch), tried.trial
 
 
 def _calibrated(chosen: Trial) -> Calibrated | None:

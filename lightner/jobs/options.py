@@ -33,6 +33,8 @@ class TuneOptions:
     dev: str | None = None
     test: str | None = None
     backbone: str | None = None
+    unlabelled: str | None = None
+    """A file of texts, as `annotate` reads them."""
     source: str | None = None
     """The domain to start from, as `domain` or `domain@reference`, or `AUTO`."""
     label_words: str | None = None

@@ -169,6 +169,13 @@ def _tuning(outcome: Outcome, budget: float | None) -> dict[str, JSON]:
         found["failed_trials"] = dict(scan.errors)
     if any(trial.started_from for trial in scan.trials):
         found["started_from"] = final.started_from
+    if tried := outcome.self_trained:
+        found["self_training"] = {
+            "unlabelled_sentences": tried.sentences,
+            "f1_without": tried.f1_without,
+            "f1_with": tried.trial.f1,
+            "learned": tried.helps,
+        }
     return {**found, **_cost(outcome.cost)}
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lightner.data.formats import JSONL_SUFFIXES, Columns, check_content
+from lightner.data.formats import JSONL_SUFFIXES, Columns, check_content, parse_columns
 from lightner.data.formats.conll_layout import layout_of
 from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, Layout, Line, blocks
 from lightner.types import InputError, check_name
@@ -109,6 +109,20 @@ def read_rows(stream: BinaryIO, name: str, form: RowFormat, *, line: int = 1) ->
 
 
 _HEAD_BYTES = 512
+
+
+def rows_of(file: str, *, kind: str | None = None, columns: str | None = None) -> Iterator[InputRow]:
+    """Rows of a file; its kind is found by the suffix and its columns by content where they are not given.
+
+    Raises InputError where it cannot be read.
+    """
+    path = Path(file)
+    parsed = None if columns is None else parse_columns(columns)
+    try:
+        with path.open("rb") as stream:
+            yield from read_rows(stream, file, format_of(stream, file, kind or kind_of(path), columns=parsed))
+    except OSError as error:
+        raise InputError(f"{file}: found {error.strerror!r}, expected a readable file") from error
 
 
 def _line_end(stream: BinaryIO) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from lightner.jobs.choices import Choice
-from lightner.jobs.halving import Halved, run_halving
+from lightner.jobs.halving import run_halving
 from lightner.jobs.progress import Watch
 from lightner.jobs.trials import Ended
-from lightner.jobs.worker import Cost, Run
+from lightner.jobs.worker import Checkpoint, Cost, Run
 from lightner.tuning.cross_validation import History
 from lightner.tuning.rules import best_round
 from lightner.tuning.training import Round
@@ -33,6 +33,8 @@ class Trial:
     cut_short: bool = False
     failed: bool = False
     started_from: str | None = None
+    state: Checkpoint | None = None
+    """Its last checkpoint, with the prompt of each fold."""
 
     @property
     def key(self) -> Key:
@@ -99,7 +101,11 @@ def scan(
     runs = [run_of(base, choice, name=_name(choice)) for choice in choices]
     runs.sort(key=lambda run: _rank(run.started_from, run.plan.prompt_length, run.plan.learning_rate))
     found = run_halving("scan", runs, milestones=milestones, watch=watch, at_once=at_once, budget_s=budget_s)
-    trials = tuple(_trial(run, end, found) for run in runs if (end := found.ended.get(run.name)))
+    trials = tuple(
+        replace(trial_of(run, end), cut_short=run.name in found.cut_short, failed=run.name in found.errors)
+        for run in runs
+        if (end := found.ended.get(run.name))
+    )
     if not any(trial.finished or trial.cut_short for trial in trials):
         raise InputError(
             f"scan: found no trial of {len(runs)} with a finished round, expected at least one; errors: {found.errors}"
@@ -113,6 +119,20 @@ def run_of(base: Run, choice: Choice, *, name: str) -> Run:
     source = choice.source
     prompt = source.prompt if source else None
     return replace(base, name=name, plan=choice.plan, source=prompt, started_from=choice.started_from)
+
+
+def trial_of(run: Run, end: Ended) -> Trial:
+    """What came of a run."""
+    return Trial(
+        prompt_length=run.plan.prompt_length,
+        learning_rate=run.plan.learning_rate,
+        history=end.history,
+        seconds=end.seconds,
+        finished=len(end.history) == run.last,
+        cost=end.cost,
+        started_from=run.started_from,
+        state=end.checkpoint,
+    )
 
 
 def key(choice: Choice) -> Key:
@@ -141,20 +161,6 @@ def table(trials: Sequence[Trial], chosen: Trial) -> str:
             f" {trial.seconds:8.0f}{note}"
         )
     return "\n".join(lines)
-
-
-def _trial(run: Run, end: Ended, found: Halved) -> Trial:
-    return Trial(
-        prompt_length=run.plan.prompt_length,
-        learning_rate=run.plan.learning_rate,
-        history=end.history,
-        seconds=end.seconds,
-        finished=len(end.history) == run.last,
-        cost=end.cost,
-        cut_short=run.name in found.cut_short,
-        failed=run.name in found.errors,
-        started_from=run.started_from,
-    )
 
 
 def _name(choice: Choice) -> str:

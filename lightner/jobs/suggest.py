@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lightner.data.active_learning import choose
-from lightner.data.formats import parse_columns, write_text
+from lightner.data.formats import write_text
 from lightner.data.formats.documents import Document
 from lightner.data.formats.writing import text_of
 from lightner.jobs import command, rows
@@ -113,18 +113,10 @@ def _cards(registry: Registry, domain: str, card: Card, version: str) -> list[Ca
 
 
 def _texts(options: SuggestOptions) -> list[Text]:
-    path = Path(options.texts)
-    kind = options.kind or rows.kind_of(path)
-    columns = None if options.columns is None else parse_columns(options.columns)
     found: list[Text] = []
-    try:
-        with path.open("rb") as stream:
-            form = rows.format_of(stream, options.texts, kind, columns=columns)
-            for row in rows.read_rows(stream, options.texts, form):
-                if row.domain not in (None, options.domain):
-                    where = f"{options.texts}:{row.line}"
-                    raise InputError(f"{where}: domain: found {row.domain!r}, expected {options.domain!r} or none")
-                found.append(row.words if row.text is None else row.text)
-    except OSError as error:
-        raise InputError(f"{options.texts}: found {error.strerror!r}, expected a readable file") from error
+    for row in rows.rows_of(options.texts, kind=options.kind, columns=options.columns):
+        if row.domain not in (None, options.domain):
+            where = f"{options.texts}:{row.line}"
+            raise InputError(f"{where}: domain: found {row.domain!r}, expected {options.domain!r} or none")
+        found.append(row.words if row.text is None else row.text)
     return found

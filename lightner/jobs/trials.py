@@ -23,7 +23,7 @@ from lightner.jobs import _usage
 from lightner.jobs.keys import key_of
 from lightner.jobs.on_ray import session, storage
 from lightner.jobs.progress import Watch
-from lightner.jobs.worker import Cost, Run, work_alone, work_together
+from lightner.jobs.worker import Checkpoint, Cost, Run, work_alone, work_together
 from lightner.store.card import JSON
 from lightner.tuning import rules
 from lightner.tuning.cross_validation import History, fold_folder, read_history
@@ -46,7 +46,7 @@ class Ended:
     history: History
     seconds: float
     cost: Cost
-    checkpoint: train.Checkpoint | tune.Checkpoint
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _shown(run: Run) -> dict[str, Any]:
     }
 
 
-def _checkpoint(name: str, run: Run, result: tune.Result) -> train.Checkpoint | tune.Checkpoint | None:
+def _checkpoint(name: str, run: Run, result: tune.Result) -> Checkpoint | None:
     """A trial's last checkpoint; None if it was stopped while it saved its first one."""
     if run.workers == 1:
         return result.checkpoint
@@ -216,7 +216,7 @@ def _checkpoint(name: str, run: Run, result: tune.Result) -> train.Checkpoint | 
     return train.Result.from_path(where).checkpoint
 
 
-def _ended(result: tune.Result, checkpoint: train.Checkpoint | tune.Checkpoint) -> Ended:
+def _ended(result: tune.Result, checkpoint: Checkpoint) -> Ended:
     metrics = result.metrics
     with checkpoint.as_directory() as folder:
         history = read_history(Path(folder))[: metrics["epoch"]]  # a stopped trial's may be a round ahead

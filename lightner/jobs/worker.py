@@ -29,13 +29,15 @@ from lightner.model.backbone import Backbone
 from lightner.model.prompts import Prompt
 from lightner.tuning.cross_validation import Fold, History, read_history, run_folds
 from lightner.tuning.rules import Plan
+from lightner.tuning.self_training import with_unlabelled
 from lightner.tuning.training import Saver, Worker
-from lightner.types import InputError, LabelSet
+from lightner.types import InputError, LabelSet, Sentence
 
 # A little less than one, so that with one trial per CPU the trials' drivers still fit next to their workers.
 _WORKER_CPUS = 0.9
 _MISTAKE = f"{InputError.__module__}.{InputError.__qualname__}: "
 Metrics: TypeAlias = "dict[str, Any]"
+Checkpoint: TypeAlias = "train.Checkpoint | tune.Checkpoint"
 _Report: TypeAlias = "Callable[[Metrics, Saver | None], None]"
 
 
@@ -45,9 +47,10 @@ class Run:
 
     `fingerprint` is that of the backbone, which each worker loads by its name. All folds learn in the same workers, in
     turn, and start from the prompt `source` of another domain if given. `shard`: several workers spread the frozen
-    weights among themselves. `begun`: the checkpoint of a shorter run from which this one resumes. `per_gpu`: how
-    many runs of one worker share a GPU. `cpus`: CPUs that concurrent single-worker runs share when the job started its
-    own Ray; otherwise each run gets one.
+    weights among themselves. `begun`: the checkpoint of a shorter run from which this one resumes. `unlabelled`
+    sentences are learned from with what the prompts in `teacher`, the checkpoint of a run of the same folds, find in
+    them. `per_gpu`: how many runs of one worker share a GPU. `cpus`: CPUs that concurrent single-worker runs share when
+    the job started its own Ray; otherwise each run gets one.
     """
 
     name: str
@@ -65,7 +68,9 @@ class Run:
     shard: bool = False
     source: Prompt | None = None
     started_from: str | None = None
-    begun: train.Checkpoint | tune.Checkpoint | None = None
+    begun: Checkpoint | None = None
+    unlabelled: tuple[Sentence, ...] = ()
+    teacher: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
     run_folds(
         base,
         task.labels,
-        task.folds,
+        folds_of(task, base, worker),
         task.plan,
         last=task.last,
         worker=worker,
@@ -185,6 +190,22 @@ def _learn(task: Run, worker: Worker, resume: str | None, report: _Report) -> No
         source=task.source,
         on_round=on_round,
     )
+
+
+def folds_of(task: Run, base: Backbone, worker: Worker) -> tuple[Fold, ...]:
+    """What the run learns from: its folds, with what its teacher finds in unlabelled sentences, if it has one.
+
+    All workers learn from what the first one finds.
+    """
+    if task.teacher is None:
+        return task.folds
+    with task.teacher.as_directory() as folder:
+        folds = with_unlabelled(base, task.labels, task.folds, task.unlabelled, Path(folder))
+    if worker.count == 1:
+        return folds
+    shared = [folds]
+    distributed.broadcast_object_list(shared, src=0, device=base.device)
+    return shared[0]
 
 
 def backbone_of(task: Run) -> Backbone:
@@ -225,7 +246,7 @@ def _metrics(history: History, plan: Plan, cost: Cost) -> Metrics:
     return metrics if done.scores is None else {**metrics, "f1": done.scores.micro.f1}
 
 
-def _folder(checkpoint: train.Checkpoint | tune.Checkpoint | None) -> AbstractContextManager[str | None]:
+def _folder(checkpoint: Checkpoint | None) -> AbstractContextManager[str | None]:
     folder: AbstractContextManager[str | None] = nullcontext() if checkpoint is None else checkpoint.as_directory()
     return folder
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lightner.evaluation.calibration import Guess
@@ -22,7 +23,7 @@ from lightner.model.batching import Example, collate
 from lightner.model.batching import encode as encode_words
 from lightner.model.forward import IGNORE, decode, encode, legal_mask, log_probabilities, shift, stack_labels
 from lightner.model.pointers import FLAT, NESTED, Grammar, Space, encode_spans
-from lightner.model.prompts import Prompt, PromptEncoder
+from lightner.model.prompts import Guidance, Prompt, PromptEncoder
 from lightner.model.starts import read_labels, start_guidance, transferred_residual, transferred_start
 from lightner.model.verbalizer import Verbalizer
 from lightner.tuning import rules
@@ -32,6 +33,7 @@ from lightner.types import InputError, LabelSet, Reach, Scores, Sentence, Span, 
 from lightner.words import as_read, placed_words, sentence_ranges
 
 PROMPT = "prompt.safetensors"
+_ANSWER_SPACE = "verbalizer."
 _CLIP = 1.0
 
 
@@ -314,13 +316,32 @@ def _step(
     return float(loss.detach())
 
 
+def load_prompt(folder: Path, labels: LabelSet, backbone: Backbone, train: Sequence[Sentence]) -> Prompt:
+    """The folded prompt that a `Saver` wrote into a folder, which learned from sentences in the words that are read.
+
+    Raises InputError for a damaged state.
+    """
+    try:
+        tensors = load_file(folder / PROMPT)
+        vectors = tensors[f"{_ANSWER_SPACE}vectors"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise InputError(
+            f"checkpoint {folder}: found no readable {PROMPT} ({error}), expected a learned one"
+        ) from error
+    device, dtype = backbone.device, backbone.embedding.dtype
+    learned = {name: tensor for name, tensor in tensors.items() if not name.startswith(_ANSWER_SPACE)}
+    guidance = Guidance.from_tensors(learned).to(device, dtype)
+    nested = any(is_nested(sentence.spans) for sentence in train)
+    return Prompt(labels, guidance, vectors.to(device, dtype), reach=learned_reach(train), nested=nested)
+
+
 def folded_tensors(tuned: PromptModel) -> dict[str, Tensor]:
     """The tensors of a prompt artefact: the folded guidance in fp16; label weights, residuals and vectors in fp32."""
     prompt, verbalizer = tuned.fold(), tuned.verbalizer
     half = {name: tensor.half() for name, tensor in prompt.guidance.tensors().items()}
     answer_space = {
-        "verbalizer.weights": verbalizer.weights.detach().float(),
-        "verbalizer.residual": verbalizer.residual.detach().float(),
-        "verbalizer.vectors": prompt.label_vectors.float(),
+        f"{_ANSWER_SPACE}weights": verbalizer.weights.detach().float(),
+        f"{_ANSWER_SPACE}residual": verbalizer.residual.detach().float(),
+        f"{_ANSWER_SPACE}vectors": prompt.label_vectors.float(),
     }
     return {name: tensor.cpu().contiguous() for name, tensor in {**half, **answer_space}.items()}

@@ -191,3 +191,47 @@ def test_the_card_distinguishes_training_sets_that_are_not_single_files(tmp_path
     assert len(found["sentences_sha256"]) == 64
     assert source_of("shuffled", SENTENCES[::-1])["sentences_sha256"] == found["sentences_sha256"]
     assert source_of("others", SENTENCES[1:])["sentences_sha256"] != found["sentences_sha256"]
+
+
+def test_unlabelled_texts_are_new_sentences_and_part_of_the_runs_name(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("ada0 ran\nbob ran home\n\nbob ran home\neve slept\n")
+    material, _ = job(tmp_path, "{}", more=["--unlabelled", str(texts)])
+    assert [sentence.words for sentence in material.unlabelled] == [("bob", "ran", "home"), ("eve", "slept")]
+    assert job(tmp_path, "{}")[0].unlabelled == ()
+    plain, with_texts = key(tmp_path), key(tmp_path, "--unlabelled", str(texts))
+    texts.write_text("bob ran home\n")
+    assert len({plain, with_texts, key(tmp_path, "--unlabelled", str(texts))}) == 3
+
+
+def test_of_many_unlabelled_sentences_a_sample_is_read(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    lines = [f"bob{number} ran" for number in range(1500)]
+    texts.write_text("\n".join(lines))
+    first = job(tmp_path, "{}", more=["--unlabelled", str(texts)])[0].unlabelled
+    texts.write_text("\n".join(reversed(lines)))
+    again = job(tmp_path, "{}", more=["--unlabelled", str(texts)])[0].unlabelled
+    assert len(first) == 1000
+    assert {*first} == {*again}
+    other = job(tmp_path, "{}", more=["--unlabelled", str(texts), "--seed", "1"])[0].unlabelled
+    assert {*other} != {*first}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("texts.txt", "ada0 ran\n", "found no sentence that is new"),
+        ("texts.txt", "", "found no sentence that is new"),
+        ("texts.dat", "x", "found suffix '.dat'"),
+        ("gone.txt", None, "found 'No such file or directory'"),
+    ],
+)
+def test_unlabelled_texts_that_give_nothing_are_refused_by_name(
+    tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    texts = tmp_path / name
+    if content is not None:
+        texts.write_text(content)
+    with pytest.raises(InputError, match=message) as refused:
+        job(tmp_path, "{}", more=["--unlabelled", str(texts)])
+    assert str(refused.value).startswith(str(texts))

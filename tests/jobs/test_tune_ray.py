@@ -97,6 +97,30 @@ def test_a_submitted_job_publishes_and_does_nothing_the_second_time(
 
 
 @pytest.mark.ray
+def test_unlabelled_sentences_are_learned_from_only_where_that_helps(
+    head: local.Head, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts, domain = place / "texts.txt", "more-houses"
+    texts.write_text("".join(f"{name} saw the blue house{number}\n" for number, name in enumerate(("Ana", "Bob") * 20)))
+    command = words(place, domain, "--unlabelled", str(texts), pin="whole.yaml")
+    log = place / f"{domain}.log"
+    assert start(head, *command, log=log).wait(timeout=300) == 0, log.read_text()
+    _, artifact = Registry.open(str(place / "registry")).fetch(domain)
+    tuning: Any = artifact.card.tuning
+    found = tuning["self_training"]
+    assert found["unlabelled_sentences"] == 40
+    assert found["learned"] == (found["f1_with"] > found["f1_without"])
+    assert found["f1_without"] == max(row["f1"] for row in tuning["scan"])
+    assert artifact.card.metrics["f1"] == max(found["f1_with"], found["f1_without"])
+    assert tuning["steps"] == (24 if found["learned"] else 16)
+    assert artifact.card.data["sentences"] == 20
+    end = "help and are learned from" if found["learned"] else "do not help and are left out"
+    assert f"with 40 unlabelled sentences, which {end}" in log.read_text()
+    assert status_of(command, monkeypatch) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.ray
 def test_a_worse_version_is_a_candidate_until_it_is_forced(
     head: local.Head,
     place: Path,
