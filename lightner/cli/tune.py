@@ -42,7 +42,8 @@ _LENGTHS, _RATES = (" ".join(f"{value:g}" for value in those) for those in (rule
 @file_option("--test", help="sentences to report the published prompt on; nothing is selected on them")
 @file_option(
     "--unlabelled",
-    help="texts without labels to learn from too (.txt, .jsonl, .conll), where that helps (docs/rules.md)",
+    help="texts without labels to learn from too, where that helps (docs/rules.md): .txt, .jsonl, .conll,"
+    f" or {EXAMPLES} those in the registry that are not labelled yet",
 )
 @backbone_option
 @registry_option

@@ -18,7 +18,7 @@ from lightner.data.sampling import at_most
 from lightner.jobs import rows
 from lightner.jobs.label_files import described, read_text
 from lightner.jobs.options import EXAMPLES, TuneOptions
-from lightner.jobs.taught import examples_of
+from lightner.jobs.taught import examples_of, open_texts
 from lightner.store import lineage
 from lightner.store.card import JSON
 from lightner.tuning import rules
@@ -79,25 +79,28 @@ def material_of(options: TuneOptions) -> Material:
     said = tuple(line for file, corpus in ((options.train, train), *given) for line in corpus.said(file))
     if said or options.repairs:
         source |= {"read": train.as_dict()}
-    unlabelled = (
-        ()
-        if options.unlabelled is None
-        else _unlabelled(options.unlabelled, (*everything, *dev, *test), seed=options.seed)
-    )
+    unlabelled = _unlabelled(options, (*everything, *dev, *test))
     rest = (source, said, scheme, plan_pins, options.seed, unlabelled)
     return Material(everything, dev, folds, test, labels, report, *rest)
 
 
-def _unlabelled(file: str, labelled: Sequence[Sentence], *, seed: int) -> tuple[Sentence, ...]:
-    """Sentences of a file of texts, none of which is labelled; of many a sample."""
-    texts = []
-    for row in rows.rows_of(file):
-        words = row.words if row.text is None else tuple(word.text for word in split_words(row.text))
-        texts.append(Sentence(words, text=row.text or ""))
-    found = sentences_of(texts, labelled)
+def _unlabelled(options: TuneOptions, labelled: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """Sentences of the options' texts, if any, none of which is labelled; of many a sample."""
+    file = options.unlabelled
+    if file is None:
+        return ()
+    found = sentences_of(open_texts(options) if file == EXAMPLES else _texts(file), labelled)
     if not found:
         raise InputError(f"{file}: found no sentence that is new and no longer than labelled ones, expected some")
-    return at_most(found, count=MOST_READ, seed=seed)
+    return at_most(found, count=MOST_READ, seed=options.seed)
+
+
+def _texts(file: str) -> list[Sentence]:
+    found = []
+    for row in rows.rows_of(file):
+        words = row.words if row.text is None else tuple(word.text for word in split_words(row.text))
+        found.append(Sentence(words, text=row.text or ""))
+    return found
 
 
 def _corpus(options: TuneOptions, file: str) -> Corpus:

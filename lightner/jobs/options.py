@@ -34,7 +34,7 @@ class TuneOptions:
     test: str | None = None
     backbone: str | None = None
     unlabelled: str | None = None
-    """A file of texts, as `annotate` reads them."""
+    """A file of texts, as `annotate` reads them, or `EXAMPLES` for those that are not labelled yet."""
     source: str | None = None
     """The domain to start from, as `domain` or `domain@reference`, or `AUTO`."""
     label_words: str | None = None

@@ -37,3 +37,8 @@ def examples_of(options: TuneOptions) -> TaughtExamples:
     labels = taught.label_set() if taught else None
     words = dict(zip(labels.names, labels.words, strict=True)) if labels else {}
     return TaughtExamples(Corpus(learned, ()), store.sentences(options.domain, State.TEST), words)
+
+
+def open_texts(options: TuneOptions) -> tuple[Sentence, ...]:
+    """Texts of the options' domain that nobody has decided on yet."""
+    return Examples.open(options.registry).sentences(options.domain, State.OPEN)

@@ -57,6 +57,15 @@ def test_finished_examples_are_learned_from_and_those_held_out_are_for_the_test(
     assert material.everything[0] == Sentence(("Cook3", "eats", "soup"), (Span(2, 3, "dish"),))
 
 
+def test_texts_that_are_not_labelled_yet_may_be_learned_from_too(tmp_path: Path) -> None:
+    store = taught(tmp_path)
+    store.add("dishes", [new_example(f"Bob{n} eats rice", who="ann", when=WHEN, place=99 + n) for n in range(3)])
+    found = material_of(options(tmp_path, unlabelled=EXAMPLES)).unlabelled
+    texts = {" ".join(sentence.words) for sentence in found}
+    assert texts == {"Nobody has read this", "Bob0 eats rice", "Bob1 eats rice", "Bob2 eats rice"}
+    assert not any(sentence.spans for sentence in found)
+
+
 def test_words_that_people_gave_a_label_are_its_words(tmp_path: Path) -> None:
     given = Taught((Label("dish", "what people eat"), Label("place", ("somewhere",))), who="ann")
     taught(tmp_path).put_labels("dishes", given, revision=0)
