@@ -1,6 +1,6 @@
 """The encoder with a prompt as an exported graph, and what runs such a graph; for `benchmarks.precision`.
 
-    pip install onnx onnxscript onnxruntime torchao
+    pip install onnx onnxscript onnxruntime
 
 The graph has lengths of texts, of prompts and of batches as variables, so one serves all that a prompt reads. The
 decoder stays as it is.
@@ -52,15 +52,6 @@ def exported(encoder: nn.Module, guidance: Guidance, names: Sequence[str]) -> Ex
 def compiled(program: ExportedProgram) -> Run:
     """By torch.compile (inductor)."""
     return torch.compile(program.module(), dynamic=True)
-
-
-def compiled_in_int8(program: ExportedProgram) -> Run:
-    """By torchao in int8, activations as they come, and torch.compile."""
-    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
-
-    module = program.module()
-    quantize_(module, Int8DynamicActivationInt8WeightConfig())
-    return torch.compile(module, dynamic=True)
 
 
 def in_onnx(program: ExportedProgram) -> Run:

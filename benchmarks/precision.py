@@ -34,7 +34,6 @@ BASES = {EXACT: torch.float32, "bfloat16": torch.bfloat16}
 GRAPHS: dict[str, tuple[str, encoders.Runner]] = {
     "compiled": (EXACT, encoders.compiled),
     "compiled bfloat16": ("bfloat16", encoders.compiled),
-    "compiled int8": (EXACT, encoders.compiled_in_int8),
     "onnx": (EXACT, encoders.in_onnx),
     "onnx int8": (EXACT, encoders.in_onnx_int8),
 }

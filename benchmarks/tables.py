@@ -23,6 +23,7 @@ PAGES = (
     "benchmarks/results/few_shot.md",
     "benchmarks/results/checkouts.md",
     "benchmarks/results/labels.md",
+    "benchmarks/results/precision.md",
     "benchmarks/results/self_training.md",
     "benchmarks/results/zero_shot.md",
 )
@@ -85,6 +86,17 @@ def few_shot_seeds() -> str:
     """Every seed of every set, beside what was sought and what an earlier backbone had."""
     header = ("set", "seeds", "precision", "recall", "F1 of each", "mean", "deviation", "cross-validated", *_BESIDE)
     return table(header, map(_seeds_row, *zip(*_few_shot(), strict=True)))
+
+
+def precision() -> str:
+    """F1 and speed of each way against float32."""
+    rows = []
+    for row in read("precision")["rows"]:
+        for way, f1 in row["f1"].items():
+            same = f"{100 * row['same_answers'][way]:.0f} %"
+            speeds = [f"{row[f'speed_up, {how}'][way]:.2f}" for how in ("list", "alone")]
+            rows.append([NAMES[row["name"]], way, _one(f1), same, *speeds])
+    return table(("set", "way", "F1", "sentences with the same answer", "speed, one list", "speed, one by one"), rows)
 
 
 def self_training() -> str:
@@ -167,6 +179,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "checkouts": checkouts,
     "label cost": label_cost,
     "label load": label_load,
+    "precision": precision,
     "self-training": self_training,
     "zero-shot": zero_shot,
 }
