@@ -30,6 +30,7 @@ from lightner.store.artifact import (
     WEIGHTS,
     Array,
     PromptArtifact,
+    _is_finite,
     from_files,
     load,
     save,
@@ -295,6 +296,20 @@ def test_values_that_fp16_cannot_hold_are_refused_when_written() -> None:
     large = tiny_guidance(BACKBONE).map(lambda tensor: tensor * 1e6)
     with pytest.raises(InputError, match="found infinite values"):
         artifact_of(ARTIFACT.card, {**large.tensors(), **ANSWER_SPACE})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(2**16, dtype=np.uint16).view(np.float16),
+        np.array([0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan, -np.nan], dtype=np.float32),
+    ],
+    ids=["all halves", "singles"],
+)
+def test_a_value_is_taken_for_infinite_or_nan_exactly_if_it_is(values: Array) -> None:
+    assert [_is_finite(values[place : place + 1]) for place in range(len(values))] == np.isfinite(values).tolist()
+    strided = np.stack([values[np.isfinite(values)]] * 2)[:, ::2]
+    assert _is_finite(strided)
 
 
 def test_a_flood_of_label_text_is_refused() -> None:
