@@ -25,6 +25,8 @@ MAX_REMEMBERED = 10_000
 PARALLEL_LOADS = 16
 PARALLEL_LOOKUPS = 64
 STORE = "store"
+T = TypeVar("T")
+V = TypeVar("V", bound="Sized")
 _log = logging.getLogger(__name__)
 
 
@@ -34,15 +36,11 @@ class Sized(Protocol):
 
 
 class Store(Protocol):
-    """The methods of `lightner.store.registry.Registry` that are used here."""
+    """The methods of `lightner.store.async_reader.AsyncReader` that are used here."""
 
-    async def aresolve(self, domain: str, ref: str) -> str: ...
+    async def resolve(self, domain: str, ref: str) -> str: ...
 
-    async def afetch(self, domain: str, ref: str) -> tuple[str, PromptArtifact]: ...
-
-
-V = TypeVar("V", bound=Sized)
-T = TypeVar("T")
+    async def load(self, domain: str, version: str, build: Callable[[PromptArtifact], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +171,7 @@ class PromptCache(Generic[V]):
     async def _resolve(self, domain: str, ref: str) -> str | Refusal:
         try:
             async with asyncio.timeout(self.limits.load_timeout_s), self._lookups:
-                return await self._store.aresolve(domain, ref)
+                return await self._store.resolve(domain, ref)
         except Exception as error:
             return self._refusal(error, domain, None)
 
@@ -190,14 +188,15 @@ class PromptCache(Generic[V]):
     async def _load(self, domain: str, version: str) -> Resident[V] | Refusal:
         key, began_s = (domain, version), _now()
         try:
-            artifact = self._host.get(key)
-            source = HOST if artifact else STORE
-            if artifact is None:
+            if held := self._host.get(key):
+                source, artifact, value = HOST, held, await asyncio.to_thread(self._build, held)
+            else:
                 async with self._loads, asyncio.timeout(self.limits.load_timeout_s):
-                    _, artifact = await self._store.afetch(domain, version)
-            resident = Resident(domain, version, await asyncio.to_thread(self._build, artifact))
+                    artifact, value = await self._store.load(domain, version, lambda read: (read, self._build(read)))
+                source = STORE
         except Exception as error:
             return self._remember(key, self._refusal(error, domain, version))
+        resident = Resident(domain, version, value)
         self._observer.on_load(source, _now() - began_s)
         self._keep(resident, artifact)
         return resident

@@ -37,6 +37,8 @@ from lightner.service.prompt_cache import PromptCache, refusal_of
 from lightner.service.settings import Limits, Settings
 from lightner.store import card as cards
 from lightner.store.artifact import PromptArtifact
+from lightner.store.async_reader import AsyncReader
+from lightner.store.card import Card
 from lightner.store.loading import prompt_for
 from lightner.store.registry import LIVE, DomainExists, Registry, RegistryUnavailable
 from lightner.store.untuned import artifact_from
@@ -51,10 +53,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedPrompt:
-    """A prompt on the device and its card as JSON."""
+    """A prompt on the device and its card."""
 
     prompt: Prompt
-    card: Mapping[str, Any]
+    card: Card
 
     @property
     def nbytes(self) -> int:
@@ -73,7 +75,8 @@ class BackboneReplica:
         self._backbone = backbones.load(settings.backbone, device=settings.torch_device, dtype=dtype)
         self._registry = Registry.open(settings.registry, timeout_s=settings.registry_timeout_s)
         limits = Limits()
-        self._prompts = PromptCache(self._registry, self._load, limits=limits.prompts, observer=self._observer)
+        reader = AsyncReader(self._registry)
+        self._prompts = PromptCache(reader, self._load, limits=limits.prompts, observer=self._observer)
         self._labels = LabelPrompts(self._read_labels, limits=limits.prompts, observer=self._observer)
         self._listing = Listing(self._registry.domains)
         self._preload: asyncio.Task[None] | None = None
@@ -139,7 +142,9 @@ class BackboneReplica:
     async def describe(self, domain: str, ref: str | None) -> Description | Refusal:
         """The card of a domain's prompt; loads the prompt."""
         found = await self._prompts.get(domain, ref or LIVE)
-        return found if isinstance(found, Refusal) else Description(domain, found.version, found.value.card)
+        if isinstance(found, Refusal):
+            return found
+        return Description(domain, found.version, json.loads(cards.to_json(found.value.card)))
 
     async def domains(self) -> list[str] | Refusal:
         """Names of all published domains, sorted; a new domain appears within `alias_ttl_s`."""
@@ -248,7 +253,7 @@ class BackboneReplica:
         return [each if isinstance(each, Refusal) else _answer(each, outcomes) for each in planned]
 
     def _load(self, artifact: PromptArtifact) -> LoadedPrompt:
-        return LoadedPrompt(prompt_for(artifact, self._backbone), json.loads(cards.to_json(artifact.card)))
+        return LoadedPrompt(prompt_for(artifact, self._backbone), artifact.card)
 
     def _forward(self, rows: Sequence[Row]) -> list[Reading]:
         work = prepare(self._backbone, rows)

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +31,8 @@ from lightner.types import InputError
 TENSORS, CARD, README, MANIFEST = "prompt.safetensors", "card.json", "README.md", "manifest.json"
 # The files of a prompt in the order in which they are stored, and the most bytes that each may have.
 FILES: Mapping[str, int] = {CARD: 2**20, README: 2**20, TENSORS: 64 * 2**20, MANIFEST: 2**16}
+NEEDED = (CARD, TENSORS, MANIFEST)
+"""The files that are needed to read texts."""
 MAX_HEADER_BYTES = 2**16
 MAX_LABEL_PIECES = 2**16
 MAX_LABEL_TEXT = 2**18
@@ -91,8 +93,17 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> PromptArtifact:
     Raises:
         InputError: a file is missing, unknown, too large, differs from the manifest, or contradicts the card.
     """
-    if sorted(files) != sorted(FILES):
-        raise InputError(f"{where}: found files {sorted(files)}, expected {sorted(FILES)}")
+    return _from_exactly(FILES, files, where)
+
+
+def from_needed(files: Mapping[str, bytes], *, where: str) -> PromptArtifact:
+    """As `from_files`, from the files `NEEDED`. What the manifest says of the README is compared with nothing."""
+    return _from_exactly(NEEDED, files, where)
+
+
+def _from_exactly(expected: Collection[str], files: Mapping[str, bytes], where: str) -> PromptArtifact:
+    if sorted(files) != sorted(expected):
+        raise InputError(f"{where}: found files {sorted(files)}, expected {sorted(expected)}")
     _check_sizes(files, where)
     _check_manifest(files, where)
     try:
@@ -230,8 +241,10 @@ def _check_sizes(files: Mapping[str, bytes], where: str) -> None:
             raise InputError(f"{where}/{name}: found {len(content)} bytes or more, expected at most {FILES[name]}")
 
 
-def _manifest(files: Mapping[str, bytes]) -> bytes:
-    listed = {name: _entry(files[name]) for name in sorted(set(files) - {MANIFEST})}
+def _manifest(files: Mapping[str, bytes], absent: Mapping[str, object] | None = None) -> bytes:
+    """The manifest of these files and of those `absent`, whose entries are given."""
+    entries = {**(absent or {}), **{name: _entry(files[name]) for name in set(files) - {MANIFEST}}}
+    listed = {name: entries[name] for name in sorted(entries)}
     return cards.write_json({"format_version": _MANIFEST_VERSION, "files": listed})
 
 
@@ -241,11 +254,12 @@ def _entry(content: bytes) -> dict[str, str | int]:
 
 def _check_manifest(files: Mapping[str, bytes], where: str) -> None:
     """Equality with the manifest of what is there covers every byte; what follows finds the file to blame."""
-    actual = _manifest(files)
+    listed = _listed(files[MANIFEST])
+    actual = _manifest(files, {name: entry for name, entry in listed.items() if name not in files})
     if files[MANIFEST] == actual:
         return
-    for name, expected in _listed(files[MANIFEST]).items():
-        if (found := _entry(files[name])) != expected:
+    for name, expected in listed.items():
+        if name in files and (found := _entry(files[name])) != expected:
             raise InputError(f"{where}/{name}: found {found}, expected {expected} as {MANIFEST} says")
     found = _entry(files[MANIFEST])
     raise InputError(f"{where}/{MANIFEST}: found {found}, expected {_entry(actual)} for the files beside it")

@@ -125,6 +125,29 @@ class Objects:
         """Whether there is such a folder; of other stores that is not asked."""
         return self._folder is None or self._folder.is_dir()
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a local folder, from which a thread reads sooner than an event loop."""
+        return self._folder is not None
+
+    def content(self, path: str, limit: int) -> bytes | None:
+        """The content of an object as `get` gives it; of a folder's file, at a third of the processor time."""
+        if self._folder is None:
+            stored = self.get(path, limit)
+            return stored.content if stored else None
+        with self._translated(path):
+            try:
+                with open(self._folder / path, "rb", buffering=0) as file:
+                    self._check_size(path, os.fstat(file.fileno()).st_size, limit)
+                    return file.read()
+            except FileNotFoundError:
+                return None
+
+    async def acontent(self, path: str, limit: int) -> bytes | None:
+        """`content` for an event loop; of a folder use `content` in a thread."""
+        stored = await self.aget(path, limit)
+        return stored.content if stored else None
+
     def get(self, path: str, limit: int) -> Stored | None:
         """The object, None if there is none; InputError if it has more than `limit` bytes."""
         with self._translated(path):
@@ -132,7 +155,7 @@ class Objects:
                 return None
             try:
                 result = store.get(path)
-                self._check_size(path, result, limit)
+                self._check_size(path, result.meta["size"], limit)
                 return Stored(bytes(result.bytes()), _state(result))
             except FileNotFoundError as error:
                 if _is_about_bucket(error):
@@ -146,7 +169,7 @@ class Objects:
                 return None
             try:
                 result = await store.get_async(path)
-                self._check_size(path, result, limit)
+                self._check_size(path, result.meta["size"], limit)
                 return Stored(bytes(await result.bytes_async()), _state(result))
             except FileNotFoundError as error:
                 if _is_about_bucket(error):
@@ -268,8 +291,7 @@ class Objects:
         assert store is not None
         return store
 
-    def _check_size(self, path: str, result: GetResult, limit: int) -> None:
-        size = result.meta["size"]
+    def _check_size(self, path: str, size: int, limit: int) -> None:
         if size > limit:
             raise InputError(f"{self.url}/{path}: found {size} bytes, expected at most {limit}")
 

@@ -21,7 +21,6 @@ Knows names and bytes; what is in a prompt is `artifact`'s business.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import re
@@ -33,7 +32,17 @@ from typing import NoReturn
 
 from lightner.store import aliases
 from lightner.store.aliases import SORTED, VERSION, Aliases, check_alias, check_version, number, version_name
-from lightner.store.artifact import CARD, FILES, MANIFEST, PromptArtifact, card_of, from_files, to_files
+from lightner.store.artifact import (
+    CARD,
+    FILES,
+    MANIFEST,
+    README,
+    PromptArtifact,
+    card_of,
+    from_files,
+    from_needed,
+    to_files,
+)
 from lightner.store.card import Card
 from lightner.store.objects import ATTEMPTS, Objects, open_objects
 from lightner.store.objects import RegistryUnavailable as RegistryUnavailable
@@ -90,6 +99,11 @@ class Registry:
     def url(self) -> str:
         return self._objects.url
 
+    @property
+    def objects(self) -> Objects:
+        """The store that it is in, for readers of their own (`async_reader`)."""
+        return self._objects
+
     def must_exist(self) -> Registry:
         """This registry, for a reader who expects prompts in it. Raises InputError for a folder that does not exist."""
         if not self._objects.exists:
@@ -143,30 +157,47 @@ class Registry:
 
     def resolve(self, domain: str, ref: str = LIVE) -> str:
         """The version that `ref` names, an alias or a version."""
-        check_name(domain, "domain")
-        if VERSION.fullmatch(ref):
-            return self._existing(domain, ref)
-        check_alias(ref)
-        stored = self._objects.get(_aliases_path(domain), _ALIASES_BYTES)
-        return self._named(domain, ref, stored.content if stored else None)
+        return self.named_in(self._objects.content(*self.naming(domain, ref)), domain, ref)
 
-    async def aresolve(self, domain: str, ref: str = LIVE) -> str:
-        """`resolve` for an event loop."""
+    def naming(self, domain: str, ref: str) -> tuple[str, int]:
+        """The path of the object that says which version `ref` names, and the most bytes that it may have."""
         check_name(domain, "domain")
         if VERSION.fullmatch(ref):
-            stored = await self._objects.aget(_path(domain, ref, MANIFEST), FILES[MANIFEST])
-            return ref if stored else self._refuse_version(domain, ref)
+            return _path(domain, ref, MANIFEST), FILES[MANIFEST]
         check_alias(ref)
-        stored = await self._objects.aget(_aliases_path(domain), _ALIASES_BYTES)
-        return self._named(domain, ref, stored.content if stored else None)
+        return _aliases_path(domain), _ALIASES_BYTES
+
+    def named_in(self, content: bytes | None, domain: str, ref: str) -> str:
+        """The version that `ref` names, from the object at `naming`."""
+        if VERSION.fullmatch(ref):
+            return ref if content is not None else self._refuse_version(domain, ref)
+        named = self._parse(domain, content).named
+        if ref not in named:
+            raise UnknownPrompt(f"{self.url}: found no alias {ref!r} of domain {domain!r}, expected {sorted(named)}")
+        return named[ref].version
 
     def fetch(self, domain: str, ref: str = LIVE) -> tuple[str, PromptArtifact]:
         """The version that `ref` names, and its verified prompt."""
         check_name(domain, "domain")
         version = ref if VERSION.fullmatch(ref) else self.resolve(domain, ref)
-        found = [self._objects.get(_path(domain, version, name), limit) for name, limit in FILES.items()]
-        contents = {name: stored.content for name, stored in zip(FILES, found, strict=True) if stored}
-        return version, self._artifact(domain, version, contents)
+        found = {name: self._objects.content(*place) for name, place in self.places(domain, version).items()}
+        return version, self.verified(found, domain, version)
+
+    def places(self, domain: str, version: str) -> dict[str, tuple[str, int]]:
+        """Of each file of a version its path, and the most bytes that it may have."""
+        prefix = _path(check_name(domain, "domain"), check_version(version), "")
+        return {name: (prefix + name, limit) for name, limit in FILES.items()}
+
+    def verified(self, found: Mapping[str, bytes | None], domain: str, version: str) -> PromptArtifact:
+        """The prompt in the files of a version; without the README, which people read and nothing else, as well."""
+        contents = {name: content for name, content in found.items() if content is not None}
+        if MANIFEST not in contents:
+            self._refuse_version(domain, version)
+        where = f"{self.url}/{domain}/versions/{version}"
+        artifact = from_files(contents, where=where) if README in found else from_needed(contents, where=where)
+        if artifact.card.domain != domain:
+            raise InputError(f"{where}/{CARD}: found domain {artifact.card.domain!r}, expected {domain!r}")
+        return artifact
 
     def card(self, domain: str, version: str) -> Card:
         """The verified card of a version, without its tensors."""
@@ -176,19 +207,6 @@ class Registry:
         if MANIFEST not in contents:
             self._refuse_version(domain, version)
         return card_of(contents, where=where)
-
-    async def afetch(self, domain: str, ref: str = LIVE) -> tuple[str, PromptArtifact]:
-        """`fetch` for an event loop: the files come concurrently, and hashing them does not block the loop."""
-        check_name(domain, "domain")
-        version = ref if VERSION.fullmatch(ref) else await self.aresolve(domain, ref)
-        reads = (self._objects.aget(_path(domain, version, name), limit) for name, limit in FILES.items())
-        found = await asyncio.gather(*reads)
-        contents = {name: stored.content for name, stored in zip(FILES, found, strict=True) if stored}
-        # It may have been deleted in the middle of this, the manifest first, and then is not damaged but gone.
-        halved = MANIFEST in contents and len(contents) < len(FILES)
-        if halved and await self._objects.aget(_path(domain, version, MANIFEST), FILES[MANIFEST]) is None:
-            self._refuse_version(domain, version)
-        return version, await asyncio.to_thread(self._artifact, domain, version, contents)
 
     def verify(self, domain: str, version: str) -> None:
         """Read all of a version and compare it with its manifest and its card."""
@@ -348,21 +366,6 @@ class Registry:
                     complete.add(version)
         now = datetime.now(UTC)
         return _sorted(complete), {version: now - at for version, at in newest.items() if version not in complete}
-
-    def _artifact(self, domain: str, version: str, contents: Mapping[str, bytes]) -> PromptArtifact:
-        if MANIFEST not in contents:
-            self._refuse_version(domain, version)
-        where = f"{self.url}/{domain}/versions/{version}"
-        artifact = from_files(contents, where=where)
-        if artifact.card.domain != domain:
-            raise InputError(f"{where}/{CARD}: found domain {artifact.card.domain!r}, expected {domain!r}")
-        return artifact
-
-    def _named(self, domain: str, alias: str, content: bytes | None) -> str:
-        named = self._parse(domain, content).named
-        if alias not in named:
-            raise UnknownPrompt(f"{self.url}: found no alias {alias!r} of domain {domain!r}, expected {sorted(named)}")
-        return named[alias].version
 
     def _parse(self, domain: str, content: bytes | None) -> Aliases:
         return aliases.from_json(content, where=f"{self.url}/{_aliases_path(domain)}")

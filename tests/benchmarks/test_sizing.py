@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +19,7 @@ from lightner.store.artifact import PromptArtifact, to_files
 from lightner.store.loading import prompt_for
 from tests.support.tiny import WIDTH, tiny_artifact, tiny_backbone
 
+T = TypeVar("T")
 LOAD = Load(domains=50, replicas=4, requests_per_s=40.0, seconds=60.0, cache_bytes=1000, prompt_bytes=100, spread=4)
 
 
@@ -79,12 +82,12 @@ class _Store:
         base = tiny_backbone()
         self._artifact = tiny_artifact(base)
 
-    async def aresolve(self, domain: str, ref: str) -> str:
+    async def resolve(self, domain: str, ref: str) -> str:
         return "v000001"
 
-    async def afetch(self, domain: str, ref: str) -> tuple[str, PromptArtifact]:
+    async def load(self, domain: str, version: str, build: Callable[[PromptArtifact], T]) -> T:
         self.fetched += 1
-        return "v000001", self._artifact
+        return build(self._artifact)
 
 
 async def _loads(asked: list[int], *, room: int) -> int:

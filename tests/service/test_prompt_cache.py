@@ -16,6 +16,7 @@ from lightner.service.messages import Reason, Refusal
 from lightner.service.prompt_cache import PromptCache, Resident
 from lightner.service.settings import CacheLimits
 from lightner.store.artifact import PromptArtifact
+from lightner.store.async_reader import AsyncReader
 from lightner.store.registry import Registry, UnknownPrompt
 from lightner.types import InputError
 from tests.support.caching import BACKBONE, SIZE, Store, build, cache, reason, version
@@ -208,11 +209,11 @@ async def test_a_version_that_is_deleted_before_it_is_loaded_leaves_the_old_one_
 
     asked = asyncio.Event()
 
-    async def gone(domain: str, ref: str) -> tuple[str, PromptArtifact]:
+    async def gone(domain: str, version: str, build: object) -> None:
         asked.set()
-        raise UnknownPrompt(f"{domain} {ref}")
+        raise UnknownPrompt(f"{domain} {version}")
 
-    monkeypatch.setattr(store, "afetch", gone)
+    monkeypatch.setattr(store, "load", gone)
     clock.now_s += 11
     assert await version(prompts, "a") == "v000001"
     assert asked.is_set()
@@ -228,13 +229,13 @@ async def test_a_move_while_the_store_is_being_asked_is_seen_at_the_next_request
     answered, release = asyncio.Event(), asyncio.Event()
 
     async def slow(domain: str, ref: str) -> str:
-        found = await store.registry.aresolve(domain, ref)
+        found = await store.reader.resolve(domain, ref)
         answered.set()
         await release.wait()
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "aresolve", slow)
+        patched.setattr(store, "resolve", slow)
         early = asyncio.create_task(version(prompts, "a"))
         await until(answered.is_set)
     store.publish("a", seed=1)
@@ -274,9 +275,9 @@ async def test_few_names_are_looked_up_in_the_store_at_once(monkeypatch: pytest.
         asked.append(now)
         await asyncio.sleep(0.001)
         now -= 1
-        return await store.registry.aresolve(domain, ref)
+        return await store.reader.resolve(domain, ref)
 
-    monkeypatch.setattr(store, "aresolve", counted)
+    monkeypatch.setattr(store, "resolve", counted)
     calls = [prompts.get(f"unknown-{number}", "live") for number in range(20)]
     assert all(isinstance(found, Refusal) for found in await asyncio.gather(*calls))
     assert (len(asked), max(asked)) == (20, 3)
@@ -342,7 +343,7 @@ async def test_a_domain_that_is_taken_away_is_unknown_after_a_while(clock: Clock
     store = Store("a")
     prompts = cache(store, alias_ttl_s=10, patience_s=10)
     await version(prompts, "a")
-    store.registry = Registry.open("memory:///empty")
+    store.reader = AsyncReader(Registry.open("memory:///empty"))
     assert await version(prompts, "a") == "v000001"
     clock.now_s += 11
     assert await reason(prompts, "a") is Reason.UNKNOWN_PROMPT

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import S3Store
 
-from lightner.store.artifact import CARD, FILES, MANIFEST, README, TENSORS, PromptArtifact, from_files
+from lightner.store.artifact import CARD, FILES, MANIFEST, README, TENSORS, PromptArtifact, from_files, to_files
+from lightner.store.async_reader import AsyncReader
 from lightner.store.registry import Registry, RegistryUnavailable, UnknownPrompt
 from lightner.types import InputError
 from tests.support.tiny import tiny_artifact, tiny_backbone
@@ -68,7 +69,7 @@ def test_looking_into_a_folder_that_does_not_exist_makes_none(tmp_path: Path) ->
         with pytest.raises(UnknownPrompt, match=f"^{tmp_path}/registyr: found no"):
             look("movies")
     with pytest.raises(UnknownPrompt):
-        asyncio.run(registry.afetch("movies", "v000001"))
+        asyncio.run(AsyncReader(registry).load("movies", "v000001", to_files))
     with pytest.raises(InputError, match=f"found no folder {tmp_path}/registyr, expected one into which"):
         registry.must_exist()
     assert not list(tmp_path.iterdir())
@@ -163,7 +164,7 @@ class TestOnS3:
             with pytest.raises(RegistryUnavailable, match="s3://"):
                 call("movies")
         with pytest.raises(RegistryUnavailable, match="s3://"):
-            asyncio.run(registry.afetch("movies"))
+            asyncio.run(AsyncReader(registry).load("movies", "v000001", to_files))
         with pytest.raises(RegistryUnavailable, match="s3://"):
             registry.publish(artifact(1))
         s3.behave()

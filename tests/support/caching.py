@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
 
 from lightner.model.prompts import Prompt
 from lightner.service.messages import Reason, Refusal
@@ -11,20 +13,23 @@ from lightner.service.observers import CacheObserver
 from lightner.service.prompt_cache import PromptCache, Resident
 from lightner.service.settings import CacheLimits
 from lightner.store.artifact import PromptArtifact
+from lightner.store.async_reader import AsyncReader
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry, RegistryUnavailable
 from tests.support.tiny import tiny_artifact, tiny_backbone
 
+T = TypeVar("T")
 BACKBONE = tiny_backbone()
 SIZE = prompt_for(tiny_artifact(BACKBONE), BACKBONE).nbytes
 HOST_SIZE = sum(tensor.nbytes for tensor in tiny_artifact(BACKBONE).tensors.values())
 
 
 class Store:
-    """The registry; counts calls, delays `afetch` of the domains in `held`, fails while `down`."""
+    """The registry; counts calls, delays `load` of the domains in `held`, fails while `down`."""
 
     def __init__(self, *domains: str) -> None:
         self.registry = Registry.open("memory:///prompts")
+        self.reader = AsyncReader(self.registry)
         self.resolved: Counter[tuple[str, str]] = Counter()
         self.fetched: Counter[tuple[str, str]] = Counter()
         self.held: set[str] = set()
@@ -37,21 +42,21 @@ class Store:
     def publish(self, domain: str, seed: int = 0) -> str:
         return self.registry.publish(tiny_artifact(BACKBONE, domain, seed=seed)).version
 
-    async def aresolve(self, domain: str, ref: str) -> str:
+    async def resolve(self, domain: str, ref: str) -> str:
         self.resolved[domain, ref] += 1
         if self.hanging:
             await self.release.wait()
         if self.down:
             raise RegistryUnavailable("the store is down")
-        return await self.registry.aresolve(domain, ref)
+        return await self.reader.resolve(domain, ref)
 
-    async def afetch(self, domain: str, ref: str) -> tuple[str, PromptArtifact]:
-        self.fetched[domain, ref] += 1
+    async def load(self, domain: str, version: str, build: Callable[[PromptArtifact], T]) -> T:
+        self.fetched[domain, version] += 1
         if domain in self.held:
             await self.release.wait()
         if self.down:
             raise RegistryUnavailable("the store is down")
-        return await self.registry.afetch(domain, ref)
+        return await self.reader.load(domain, version, build)
 
 
 def build(artifact: PromptArtifact) -> Prompt:
