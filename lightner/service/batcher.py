@@ -22,6 +22,9 @@ O = TypeVar("O")  # noqa: E741
 T = TypeVar("T")
 
 SHORTEST_BUCKET, NARROWEST_BUCKET = 16, 64
+JOINT_PADDING = 256
+"""Padded words up to which rows of several lengths share a batch: about what another batch costs
+(benchmarks/results/serving.md)."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +49,7 @@ class _Waiting(Generic[R, O]):
 
     @property
     def bucket(self) -> tuple[int, int]:
-        """Length and width rounded up to powers of two. A batch has rows of one bucket, so at most half is padding."""
+        """Length and width rounded up to powers of two. Of a batch of one bucket at most half is padding."""
         return _rounded(self.length, SHORTEST_BUCKET), _rounded(self.width, NARROWEST_BUCKET)
 
 
@@ -171,22 +174,39 @@ class Batcher(Generic[R, O]):
             return
 
     def _take(self) -> list[_Waiting[R, O]]:
-        """Take the oldest row and the next ones of its bucket out of the queue, as many as the limits allow."""
+        """Take the oldest row, and the next ones of its bucket as far as the limits allow, out of the queue.
+
+        All rows of another length join them if that pads little: a batch costs as much as some hundred padded words
+        before its first row, so few rows of several lengths are read sooner together.
+        """
         alive = [each for each in self._waiting if not each.outcome.done()]
-        batch: list[_Waiting[R, O]] = []
-        longest = 0
+        buckets: dict[tuple[int, int], list[_Waiting[R, O]]] = {}
         for each in alive:
-            if each.bucket != alive[0].bucket:
+            buckets.setdefault(each.bucket, []).append(each)
+        batch: list[_Waiting[R, O]] = []
+        for (_, width), rows in buckets.items():
+            if not batch:
+                batch = self._first(rows)
                 continue
-            longest = max(longest, each.length)
-            full = len(batch) == self.limits.max_rows or longest * (len(batch) + 1) > self.limits.max_tokens
-            if full and batch:
-                break
-            batch.append(each)
+            together = [*batch, *rows]
+            if width == batch[0].bucket[1] and self._fits(together) and _padding(together) <= JOINT_PADDING:
+                batch = together
         taken = set(batch)
         self._waiting = [each for each in alive if each not in taken]
         self._observer.on_queue(len(self._waiting))
         return batch
+
+    def _first(self, rows: Sequence[_Waiting[R, O]]) -> list[_Waiting[R, O]]:
+        """As many of the first rows as the limits allow; at least one."""
+        batch = [rows[0]]
+        for each in rows[1:]:
+            if not self._fits([*batch, each]):
+                break
+            batch.append(each)
+        return batch
+
+    def _fits(self, batch: Sequence[_Waiting[R, O]]) -> bool:
+        return len(batch) <= self.limits.max_rows and _places(batch) <= self.limits.max_tokens
 
     async def _execute(self, batch: Sequence[_Waiting[R, O]]) -> None:
         rows = [each.row for each in batch]
@@ -268,5 +288,14 @@ def _closed() -> RuntimeError:
 
 
 def _padding_share(batch: Sequence[_Waiting[R, O]]) -> float:
-    places = max(each.length for each in batch) * len(batch)
-    return 1 - sum(each.length for each in batch) / places if places else 0.0
+    places = _places(batch)
+    return _padding(batch) / places if places else 0.0
+
+
+def _padding(batch: Sequence[_Waiting[R, O]]) -> int:
+    return _places(batch) - sum(each.length for each in batch)
+
+
+def _places(batch: Sequence[_Waiting[R, O]]) -> int:
+    """Words of a batch, those of its padding included."""
+    return max(each.length for each in batch) * len(batch)

@@ -109,9 +109,26 @@ async def test_the_queue_and_every_batch_are_reported() -> None:
 async def test_rows_of_very_different_length_do_not_pad_one_another() -> None:
     run = Upper()
     rows = batcher(run)
-    long, short = "x" * 100, "y"
+    long, short = "x" * 200, "y"
     assert await rows.submit([long, short, long, short]) == [long.upper(), "Y", long.upper(), "Y"]
-    assert run.batches == [[long, long], [short, short]]
+    assert run.batches == [[long, long], [short, short]], (
+        "one of the short ones alone would pad little, and save nothing"
+    )
+    await rows.close()
+
+
+async def test_few_rows_of_several_lengths_share_a_batch_within_its_limits() -> None:
+    run = Upper()
+    rows = batcher(run)
+    given = ["x" * 90, "y", "z" * 40, "w" * 20]
+    await rows.submit(given)
+    assert run.batches == [given]
+    rows.limits = BatchLimits(max_wait_s=0.05, max_rows=3)
+    await rows.submit(["a" * 20, "b", "c" * 20, "d"])
+    assert run.batches[1:] == [["a" * 20, "c" * 20], ["b", "d"]]
+    rows.limits = BatchLimits(max_wait_s=0.05, max_tokens=50)
+    await rows.submit(["a" * 20, "b", "c" * 20])
+    assert run.batches[3:] == [["a" * 20, "c" * 20], ["b"]]
     await rows.close()
 
 
