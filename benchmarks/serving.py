@@ -1,4 +1,5 @@
-"""Many domains against one, inside one process: batches, a cache that holds some of them, and a cold domain from S3.
+"""Many domains against one, inside one process: batches, loads, a cache that holds some of them, a cold domain from S3,
+rows of several lengths, and latency at half of the capacity.
 
     OMP_NUM_THREADS=1 python -m benchmarks.serving --folder FOLDER --out FILE.json
 
@@ -36,6 +37,9 @@ from lightner.words import split_words
 
 CLIENTS = 64
 ZIPF = 1.0
+ROWS = (4, 8, 16, 32)
+SHORT = 16
+LOADED = 50
 
 
 def main() -> None:
@@ -59,8 +63,12 @@ def main() -> None:
         "options": vars(options),
         "prompt_bytes": prompt_for(original, base).nbytes,
     }
+    publish(original, Registry.open(str(options.folder / "many")), options.domains)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "batches": lambda: mixed_batches(base, original, rounds=options.rounds),
+        "lengths": lambda: {str(rows): lengths(base, original, rows=rows, rounds=options.rounds) for rows in ROWS},
+        "loads": lambda: asyncio.run(loads(base, original, options)),
+        "half_load": lambda: asyncio.run(half_load(options)),
         "cold": lambda: asyncio.run(cold(original, options)),
         "zipf": lambda: asyncio.run(zipf(base, original, options)),
     }
@@ -87,24 +95,100 @@ def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> d
     return compared(spent, BATCH_SIZE)
 
 
+def publish(original: PromptArtifact, registry: Registry, count: int) -> None:
+    """Publish variants until the registry has `count` domains."""
+    for number in range(len(registry.domains()), count):
+        registry.publish(variant(original, number))
+
+
+def lengths(base: Backbone, original: PromptArtifact, *, rows: int, rounds: int) -> dict[str, Any]:
+    """Rows per second of few rows of one domain in one batch, and with short and long ones in batches of their own."""
+    prompt, chance = prompt_for(original, base), random.Random(0)
+    sentences = [tuple(word.text for word in split_words(text)) for text in texts()]
+    spent: dict[str, list[report.Cost]] = {"one": [], "apart": []}
+    for turn in range(rounds + 1):
+        own = [Row(prompt, words) for words in chance.sample(sentences, rows)]
+        short, long = [r for r in own if len(r.words) <= SHORT], [r for r in own if len(r.words) > SHORT]
+        for key, batches in {"one": [own], "apart": [batch for batch in (short, long) if batch]}.items():
+            began = report.now()
+            for batch in batches:
+                work = prepare(base, batch)
+                finish(work, infer(base, work))
+            if turn:
+                spent[key].append(report.since(began))
+    return compared(spent, rows)
+
+
+async def loads(base: Backbone, original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds of this process to load a prompt: from a folder, from S3, from host memory; one after another."""
+    size, many = prompt_for(original, base).nbytes, str(options.folder / "many")
+    none = {"max_bytes": 2 * size, "alias_ttl_s": 3600}
+    with object_store(options.folder):
+        s3 = Registry.open(f"s3://{BUCKET}/prompts")
+        publish(original, s3, LOADED)
+        ways = {"folder": (many, none), "s3": (s3.url, none), "host": (many, {**none, "max_host_bytes": 2**30})}
+        found: dict[str, Any] = {}
+        for key, (url, limits) in ways.items():
+            own = replica.BackboneReplica(Settings(registry=url))
+            await own.reconfigure({"prompts": limits})
+            spent = [await _loaded(own) for _ in range(options.turns + 1)][1:]
+            clock, processor = (1000 * statistics.median(each) / LOADED for each in zip(*spent, strict=True))
+            found[key] = {"clock_ms": clock, "processor_ms": processor}
+        return found
+
+
+async def _loaded(own: replica.BackboneReplica) -> report.Cost:
+    began = report.now()
+    for number in range(LOADED):
+        await own.describe(name(number), None)
+    return report.since(began)
+
+
+async def half_load(options: argparse.Namespace) -> dict[str, Any]:
+    """Latency of requests of one text that arrive by chance, at half of the rate that clients without pause reach."""
+    own = replica.BackboneReplica(Settings(registry=str(options.folder / "many")))
+    alone = [await _timed(own, 0, text) for text in (*texts()[:1], *texts())][1:]
+    began = time.perf_counter()
+    await _ask_all(own, [name(0)] * options.requests)
+    rate = options.requests / (time.perf_counter() - began) / 2
+    chance, found, sentences = random.Random(1), list[float](), texts()
+
+    async def one(number: int) -> None:
+        found.append(await _timed(own, 0, sentences[number % len(sentences)]))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(options.requests):
+            group.create_task(one(number))
+            await asyncio.sleep(chance.expovariate(rate))
+    found.sort()
+    percentiles = {f"p{share}_ms": found[len(found) * share // 100] for share in (50, 95, 99)}
+    one_ms = statistics.median(alone)
+    return {
+        "alone_ms": one_ms,
+        "offered_per_second": rate,
+        **percentiles,
+        "p99 against alone": percentiles["p99_ms"] / one_ms,
+    }
+
+
 async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Namespace) -> dict[str, Any]:
     """Texts per second of a replica: for one domain, and for Zipf-distributed domains of which some fit on the device,
-    without and with a host tier that holds all."""
+    without and with a host tier that holds all, and has read all of them before."""
     registry = Registry.open(str(options.folder / "many"))
-    for number in range(len(registry.domains()), options.domains):
-        registry.publish(variant(original, number))
     size = prompt_for(original, base).nbytes
     room = {"max_bytes": size * options.cached, "alias_ttl_s": 3600}
     ways = {"one": room, "zipf": room, "zipf_host": {**room, "max_host_bytes": size * options.domains}}
     replicas = {key: replica.BackboneReplica(Settings(registry=registry.url)) for key in ways}
     for key, prompts in ways.items():
         await replicas[key].reconfigure({"prompts": prompts})
+    for number in range(options.domains):
+        await replicas["zipf_host"].describe(name(number), None)
     weights = [(1 + rank) ** -ZIPF for rank in range(options.domains)]
     chance = random.Random(0)
     spent: dict[str, list[report.Cost]] = {key: [] for key in ways}
     for turn in range(options.turns + 1):
+        picked = chance.choices(range(options.domains), weights, k=options.requests)
         for key, own in replicas.items():
-            picked = chance.choices(range(options.domains), weights, k=options.requests)
             domains = [name(0) if key == "one" else name(number) for number in picked]
             began = report.now()
             await _ask_all(own, domains)
@@ -117,8 +201,7 @@ async def cold(original: PromptArtifact, options: argparse.Namespace) -> dict[st
     """Extra milliseconds of a domain's first request over later ones; prompts are on S3."""
     with object_store(options.folder):
         registry = Registry.open(f"s3://{BUCKET}/prompts")
-        for number in range(options.cold + 1):
-            registry.publish(variant(original, number))
+        publish(original, registry, options.cold + 1)
         own = replica.BackboneReplica(Settings(registry=registry.url))
         text = texts()[0]
         await _timed(own, 0, text)
@@ -145,7 +228,7 @@ def compared(spent: Mapping[str, Sequence[report.Cost]], size: int) -> dict[str,
     return found
 
 
-async def _ask_all(own: replica.Backbone, domains: Sequence[str]) -> None:
+async def _ask_all(own: replica.BackboneReplica, domains: Sequence[str]) -> None:
     sentences = texts()
     left = iter(enumerate(domains))
 
@@ -157,7 +240,7 @@ async def _ask_all(own: replica.Backbone, domains: Sequence[str]) -> None:
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
 
 
-async def _timed(own: replica.Backbone, number: int, text: str) -> float:
+async def _timed(own: replica.BackboneReplica, number: int, text: str) -> float:
     began = time.perf_counter()
     (answer,) = await own.tag([Ask(name(number), (text,))])
     assert isinstance(answer, Answer), answer
