@@ -1,10 +1,10 @@
-"""Many domains against one, inside one process: batches, loads, a cache that holds some of them, a cold domain from S3,
-rows of several lengths, and latency at half of the capacity.
+"""Many domains against one, inside one process: batches, a cache that holds some of them, loads and a cold domain.
 
     OMP_NUM_THREADS=1 python -m benchmarks.serving --folder FOLDER --out FILE.json
 
-Both sides of each ratio take turns in one process. Ratios are of medians, in wall time and in CPU time, which other
-work on the machine disturbs less. `serving_http` does the same over HTTP.
+Also rows of several lengths in one batch or apart, and latency at half of the capacity. Both sides of each ratio take
+turns in one process; ratios are of medians, in wall time and in CPU time, which other work disturbs less.
+Parts that the file has already are not measured again. `serving_http` does the same over HTTP.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def main() -> None:
         "cold": lambda: asyncio.run(cold(original, options)),
         "zipf": lambda: asyncio.run(zipf(base, original, options)),
     }
+    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
     for key, part in parts.items():
-        found[key] = part()
+        found[key] = before[key] if key in before else part()
         print(json.dumps({key: found[key]}), flush=True)
         report.write(found, options.out)
 

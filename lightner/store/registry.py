@@ -88,7 +88,7 @@ class Registry:
     """
 
     def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+        self.objects = objects
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> Registry:
@@ -97,16 +97,11 @@ class Registry:
 
     @property
     def url(self) -> str:
-        return self._objects.url
-
-    @property
-    def objects(self) -> Objects:
-        """The store that it is in, for readers of their own (`async_reader`)."""
-        return self._objects
+        return self.objects.url
 
     def must_exist(self) -> Registry:
         """This registry, for a reader who expects prompts in it. Raises InputError for a folder that does not exist."""
-        if not self._objects.exists:
+        if not self.objects.exists:
             raise InputError(f"registry: found no folder {self.url}, expected one into which prompts were published")
         return self
 
@@ -115,7 +110,7 @@ class Registry:
 
         Raises RegistryUnavailable where nothing can be written.
         """
-        self._objects.try_to_write()
+        self.objects.try_to_write()
 
     def publish(
         self, artifact: PromptArtifact, *, alias: str | None = LIVE, attachments: Mapping[str, bytes] | None = None
@@ -157,7 +152,7 @@ class Registry:
 
     def resolve(self, domain: str, ref: str = LIVE) -> str:
         """The version that `ref` names, an alias or a version."""
-        return self.named_in(self._objects.content(*self.naming(domain, ref)), domain, ref)
+        return self.named_in(self.objects.content(*self.naming(domain, ref)), domain, ref)
 
     def naming(self, domain: str, ref: str) -> tuple[str, int]:
         """The path of the object that says which version `ref` names, and the most bytes that it may have."""
@@ -180,7 +175,7 @@ class Registry:
         """The version that `ref` names, and its verified prompt."""
         check_name(domain, "domain")
         version = ref if VERSION.fullmatch(ref) else self.resolve(domain, ref)
-        found = {name: self._objects.content(*place) for name, place in self.places(domain, version).items()}
+        found = {name: self.objects.content(*place) for name, place in self.places(domain, version).items()}
         return version, self.verified(found, domain, version)
 
     def places(self, domain: str, version: str) -> dict[str, tuple[str, int]]:
@@ -202,7 +197,7 @@ class Registry:
     def card(self, domain: str, version: str) -> Card:
         """The verified card of a version, without its tensors."""
         where = f"{self.url}/{check_name(domain, 'domain')}/versions/{check_version(version)}"
-        found = {name: self._objects.get(_path(domain, version, name), FILES[name]) for name in (CARD, MANIFEST)}
+        found = {name: self.objects.get(_path(domain, version, name), FILES[name]) for name in (CARD, MANIFEST)}
         contents = {name: stored.content for name, stored in found.items() if stored}
         if MANIFEST not in contents:
             self._refuse_version(domain, version)
@@ -214,8 +209,8 @@ class Registry:
 
     def domains(self) -> tuple[str, ...]:
         """Domains that have a version: a request per 1,000 domains and one for each, whatever else is in them."""
-        names = [name for name in self._objects.folders() if NAME.fullmatch(name)]
-        published = self._objects.together(lambda name: self._objects.holds(f"{name}/versions/", _MANIFEST_PATH), names)
+        names = [name for name in self.objects.folders() if NAME.fullmatch(name)]
+        published = self.objects.together(lambda name: self.objects.holds(f"{name}/versions/", _MANIFEST_PATH), names)
         return tuple(sorted(name for name, is_published in zip(names, published, strict=True) if is_published))
 
     def versions(self, domain: str) -> tuple[str, ...]:
@@ -227,7 +222,7 @@ class Registry:
 
     def aliases(self, domain: str) -> Mapping[str, str]:
         """Alias -> version of a domain."""
-        stored = self._objects.get(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES)
+        stored = self.objects.get(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES)
         if stored is None:
             raise UnknownPrompt(f"{self.url}: found no aliases of domain {domain!r}, expected a published prompt")
         return {name: alias.version for name, alias in self._parse(domain, stored.content).named.items()}
@@ -235,7 +230,7 @@ class Registry:
     def history(self, domain: str, alias: str = LIVE) -> tuple[str, ...]:
         """Versions that `alias` named before, the oldest first, as far as they are kept; () where it names none."""
         check_alias(alias)
-        stored = self._objects.get(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES)
+        stored = self.objects.get(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES)
         named = self._parse(domain, stored.content if stored else None).named
         return named[alias].history if alias in named else ()
 
@@ -260,7 +255,7 @@ class Registry:
             new = old.moved(alias, version)
             return None if new is old else aliases.to_json(new)
 
-        self._objects.update(_aliases_path(domain), _ALIASES_BYTES, change)
+        self.objects.update(_aliases_path(domain), _ALIASES_BYTES, change)
         _log.info("alias %s of domain %s names %s in %s", alias, domain, version, self.url)
 
     def rollback(self, domain: str, alias: str = LIVE) -> str:
@@ -282,7 +277,7 @@ class Registry:
             targets.append(new.named[alias].version)
             return aliases.to_json(new)
 
-        self._objects.update(_aliases_path(domain), _ALIASES_BYTES, change)
+        self.objects.update(_aliases_path(domain), _ALIASES_BYTES, change)
         _log.info("alias %s of domain %s rolled back to %s in %s", alias, domain, targets[-1], self.url)
         return targets[-1]
 
@@ -308,11 +303,11 @@ class Registry:
             floor = max([old.floor, *(number(version) for version in (*complete, *doomed))])
             return aliases.to_json(replace(old, retired=doomed, floor=floor)) if doomed or old.retired else None
 
-        self._objects.update(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES, change)
+        self.objects.update(_aliases_path(check_name(domain, "domain")), _ALIASES_BYTES, change)
         for version in doomed:
             # The manifest first: without it the version is gone, whatever happens to the rest.
-            self._objects.delete([_path(domain, version, MANIFEST)])
-            self._objects.delete([each.path for each in self._objects.list(_path(domain, version, ""))])
+            self.objects.delete([_path(domain, version, MANIFEST)])
+            self.objects.delete([each.path for each in self.objects.list(_path(domain, version, ""))])
         _log.info("deleted versions %s of domain %s in %s", doomed, domain, self.url)
         return doomed
 
@@ -328,25 +323,25 @@ class Registry:
         raise RegistryUnavailable(f"{self.url}/{domain}: found {ATTEMPTS} version numbers in a row taken by others")
 
     def _claim(self, domain: str, card: bytes) -> str:
-        if not self._objects.conditional:
+        if not self.objects.conditional:
             version = f"v{time.time_ns() // 1000}{random.randrange(10**6):06d}"
-            self._objects.create(_path(domain, version, CARD), card)
+            self.objects.create(_path(domain, version, CARD), card)
             return version
-        stored = self._objects.get(_aliases_path(domain), _ALIASES_BYTES)
+        stored = self.objects.get(_aliases_path(domain), _ALIASES_BYTES)
         known = self._parse(domain, stored.content if stored else None).highest
         complete, half = self._scan(domain, above=known)
         last = max([known, *(number(version) for version in (*complete, *half))])
         for candidate in range(last + 1, last + 1 + ATTEMPTS):
             version = version_name(candidate)
-            if self._objects.create(_path(domain, version, CARD), card):
+            if self.objects.create(_path(domain, version, CARD), card):
                 return version
         raise RegistryUnavailable(f"{self.url}/{domain}: found {ATTEMPTS} version numbers in a row taken by others")
 
     def _place(self, path: str, content: bytes) -> bool:
-        if self._objects.create(path, content):
+        if self.objects.create(path, content):
             return True
         # A repeated request may have met its own first write.
-        stored = self._objects.get(path, len(content))
+        stored = self.objects.get(path, len(content))
         return stored is not None and stored.content == content
 
     def _scan(self, domain: str, *, above: int = 0) -> tuple[tuple[str, ...], dict[str, timedelta]]:
@@ -358,7 +353,7 @@ class Registry:
         after = f"{prefix}{version_name(above + 1)}" if 0 < above < SORTED - 1 else None
         newest: dict[str, datetime] = {}
         complete = set()
-        for each in self._objects.list(prefix, after=after):
+        for each in self.objects.list(prefix, after=after):
             version, _, name = each.path.removeprefix(prefix).partition("/")
             if VERSION.fullmatch(version):
                 newest[version] = max(each.modified, newest.get(version, each.modified))
@@ -371,7 +366,7 @@ class Registry:
         return aliases.from_json(content, where=f"{self.url}/{_aliases_path(domain)}")
 
     def _exists(self, domain: str, version: str) -> bool:
-        return self._objects.get(_path(domain, version, MANIFEST), FILES[MANIFEST]) is not None
+        return self.objects.get(_path(domain, version, MANIFEST), FILES[MANIFEST]) is not None
 
     def _existing(self, domain: str, version: str) -> str:
         return version if self._exists(domain, version) else self._refuse_version(domain, version)

@@ -140,14 +140,14 @@ class TestOnAnyStore:
         registry.publish(artifact(3), alias=None)
         registry.rollback("movies")
         listed: list[str] = []
-        whole = registry._objects.list
+        whole = registry.objects.list
 
         def recorded(prefix: str, *, after: str | None = None) -> list[Listed]:
             found = whole(prefix, after=after)
             listed.extend(each.path.split("/")[2] for each in found)
             return found
 
-        monkeypatch.setattr(registry._objects, "list", recorded)
+        monkeypatch.setattr(registry.objects, "list", recorded)
         assert registry.publish(artifact(4)).version == "v000005"
         assert {*listed} == {"v000003", "v000004"}  # live is v000002 now, v000003 is no longer named
         assert registry.versions("movies") == tuple(f"v{number:06d}" for number in range(1, 6))
