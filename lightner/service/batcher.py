@@ -1,4 +1,4 @@
-"""The micro-batcher: puts rows of concurrent requests into batches of similar length and runs them one at a time.
+"""The micro-batcher: puts rows of concurrent requests into batches that pad little and runs them one at a time.
 
 A separate thread runs the batches and, between them, other work for the device. Rows of all domains share batches; a
 row that fails never makes another fail. Knows neither prompts nor texts.
