@@ -115,7 +115,7 @@ def _ways(base: Backbone, each: Case) -> Mapping[str, Callable[[], Any]]:
     def one_pass() -> object:
         # The quicker of the two possible ways, which decoding uses.
         with torch.inference_mode():
-            cache = DecoderCache(base.model, encoded.hidden, encoded.attention_mask, work.guidance)
+            cache = DecoderCache(base, encoded.hidden, encoded.attention_mask, work.guidance)
             return encoded.scores(cache.read(encoded.read_back(read_back.to(encoded.hidden.device))))
 
     def encoder() -> object:

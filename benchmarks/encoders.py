@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from transformers.modeling_outputs import BaseModelOutput
 
-from lightner.model._attention import _guidance, guided
+from lightner.model._attention import guided
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Guidance
 
@@ -30,10 +28,18 @@ Runner = Callable[[ExportedProgram], Run]
 
 def with_encoder(base: Backbone, guidance: Guidance, runner: Runner) -> Backbone:
     """The backbone with its encoder run by `runner` for prompts that have the same tensors as `guidance`."""
-    own = base.model.get_encoder()
     names = [name for name in guidance.tensors() if name.endswith(".encoder")]
-    run = runner(exported(own, guidance, names))
-    return replace(base, model=_Model(base.model, _Encoder(own, names, run)))
+    run = runner(exported(base.model.get_encoder(), guidance, names))
+
+    class Graphed(Backbone):
+        def read(self, ids: Tensor, mask: Tensor, guidance: Guidance) -> Tensor:
+            assert guidance.mask is None
+            tensors = guidance.tensors()
+            if [name for name in tensors if name.endswith(".encoder")] != names:
+                return super().read(ids, mask, guidance)
+            return run(ids, mask, *(tensors[name] for name in names))
+
+    return Graphed(**{each.name: getattr(base, each.name) for each in fields(base)})
 
 
 def exported(encoder: nn.Module, guidance: Guidance, names: Sequence[str]) -> ExportedProgram:
@@ -104,33 +110,3 @@ class _Flat(nn.Module):
         with guided(Guidance.from_tensors(dict(zip(self.names, tensors, strict=True)))):
             hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return hidden
-
-
-class _Encoder:
-    """Runs the graph for prompts that it is made for, and the encoder itself for others."""
-
-    def __init__(self, own: nn.Module, names: Sequence[str], run: Run) -> None:
-        self._own, self._names, self._run = own, names, run
-        self.embed_tokens = own.embed_tokens
-
-    def __call__(self, *, input_ids: Tensor, attention_mask: Tensor) -> BaseModelOutput:
-        guidance = _guidance.get()
-        assert guidance is not None
-        assert guidance.mask is None
-        tensors = guidance.tensors()
-        if [name for name in tensors if name.endswith(".encoder")] != self._names:
-            return self._own(input_ids=input_ids, attention_mask=attention_mask)  # type: ignore[no-any-return]
-        return BaseModelOutput(self._run(input_ids, attention_mask, *(tensors[name] for name in self._names)))
-
-
-class _Model:
-    """A model with another encoder."""
-
-    def __init__(self, model: Any, encoder: _Encoder) -> None:
-        self._model, self._encoder = model, encoder
-
-    def get_encoder(self) -> _Encoder:
-        return self._encoder
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)

@@ -1,4 +1,5 @@
-"""Where prompts enter a stock BART-family model; with `_decoder.py` the only file that knows transformers' internals.
+"""Where prompts enter a stock BART-family model; beside `_layers.py` and `_decoder.py` the only file that knows
+transformers' internals.
 
 `install` registers nothing per call and copies no model code: it selects a registered attention function (and a mask
 function of the same name, without which padding would be ignored), tags each attention module with its place, and

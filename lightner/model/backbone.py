@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from lightner.model import _attention, embedded
+from lightner.model import _attention, _layers, embedded
+from lightner.model._layers import Stack
 from lightner.model.hub_checkpoints import fetched
 from lightner.model.languages import speak, split_language
 from lightner.model.prompts import NO_GUIDANCE, Guidance, PromptShape
@@ -103,6 +104,20 @@ class Backbone:
     def input_scale(self) -> float:
         """Factor between an embedding and the decoder's input for it (some families scale by sqrt(D))."""
         return float(getattr(self.model.get_encoder().embed_tokens, "embed_scale", 1.0))
+
+    @cached_property
+    def encoder(self) -> Stack:
+        """The encoder's layers, to be computed straight from their weights."""
+        return Stack.of(self.model.get_encoder(), sharded=self.sharded)
+
+    def read(self, ids: Tensor, mask: Tensor, guidance: Guidance) -> Tensor:
+        """The encoder's output [B, S, D] for sub-words and their mask [B, S], without gradients."""
+        return _layers.encode(self.encoder, ids, mask, guidance)
+
+    @cached_property
+    def decoder(self) -> Stack:
+        """The decoder's layers, to be computed straight from their weights."""
+        return Stack.of(self.model.get_decoder(), sharded=self.sharded)
 
 
 def load(

@@ -89,7 +89,7 @@ def greedy(
     row, or is empty) read a draft after what they have written, and write several ids a pass. Equals `greedy_reference`
     row by row, whatever the drafts.
     """
-    cache = DecoderCache(backbone.model, encoded.hidden, encoded.attention_mask, guidance)
+    cache = DecoderCache(backbone, encoded.hidden, encoded.attention_mask, guidance)
     space = encoded.space
     every = rows = _rows(backbone, encoded, grammars, taggers)
     while rows:

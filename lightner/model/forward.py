@@ -117,7 +117,9 @@ def _read(backbone: Backbone, batch: Batch, guidance: Guidance) -> Tensor:
 
 
 def _encoder(backbone: Backbone, ids: Tensor, mask: Tensor, guidance: Guidance) -> Tensor:
-    with guided(guidance):
+    if not torch.is_grad_enabled():
+        return backbone.read(ids, mask, guidance)
+    with guided(guidance):  # the stock modules, which know dropout
         hidden: Tensor = backbone.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
     return hidden
 

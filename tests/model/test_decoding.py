@@ -89,7 +89,7 @@ def test_the_decoders_own_layers_read_several_places_a_pass(family: str, passes:
     backbone = double_backbone(3, family)
     together, guidance = encoded(backbone, mixed_rows(backbone))
     places = torch.randint(together.space.size, (len(together.hidden), sum(passes)), generator=torch.manual_seed(0))
-    cache = DecoderCache(backbone.model, together.hidden, together.attention_mask, guidance)
+    cache = DecoderCache(backbone, together.hidden, together.attention_mask, guidance)
     with torch.inference_mode():
         parts = [cache.read(together.read_back(part)) for part in places.split(passes, dim=1)]
         expected = decode(backbone, together, guidance, places)
