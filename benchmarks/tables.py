@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ PAGES = (
     "benchmarks/results/labels.md",
     "benchmarks/results/precision.md",
     "benchmarks/results/self_training.md",
+    "benchmarks/results/peers.md",
     "benchmarks/results/zero_shot.md",
 )
 NAMES = {
@@ -41,6 +43,7 @@ NAMES = {
     "ai": "CrossNER AI 10-shot",
     "music": "CrossNER music 10-shot",
 }
+LIBRARIES = {"ours": "ours", "gliner": "GLiNER", "token_classifier": "token classifier", "spacy": "spaCy"}
 ON_README = ("recipes", "support", "movie10", "politics")
 _FIGURES = ("test_precision", "test_recall", "test_f1")
 _BESIDE = {"sought": "sought", "stage B": "stage_b", "paper": "paper"}
@@ -149,6 +152,34 @@ def checkouts() -> str:
     return table(("", "stage C", "stage B", "ratio", "middle half of the rounds"), rows)
 
 
+def peers() -> str:
+    """Texts a second, and how many times as fast ours is as other libraries."""
+    others = list(LIBRARIES)[1:]
+    header = ("threads", "texts at once", "words", "labels", "ours, texts/s", *(LIBRARIES[name] for name in others))
+    order = ("threads", "batch", "words", "labels")
+    rows = []
+    for row in sorted(read("peers")["cells"], key=lambda row: [row["cell"][key] for key in order]):
+        clocks = [row["times_as_fast"][name] for name in others]
+        times = [f"{each['processor_s']:.2f} ({each['clock_s']:.2f})" for each in clocks]
+        ours = row["texts_per_second"]["ours"]["processor_s"]
+        rows.append([*(str(row["cell"][key]) for key in order), _one(ours), *times])
+    return table(header, rows)
+
+
+def peers_memory() -> str:
+    """Memory and cold start of each library."""
+    found = read("peers")
+    rows = []
+    for name, said in LIBRARIES.items():
+        start_s = statistics.median(each["seconds"][name] for each in found["cold_start"])
+        small, large = (
+            max((row["peak_megabytes"][name] for row in found["cells"] if row["cell"]["batch"] == batch), default=0)
+            for batch in (1, 32)
+        )
+        rows.append([said, found["libraries"][name], f"{small:.0f}", f"{large:.0f}", _one(start_s)])
+    return table(("", "version", "alone, MB", "32 together, MB", "cold start, s"), rows)
+
+
 def label_cost() -> str:
     """Milliseconds of processor time by the number of labels."""
     header = ("labels", "prompt, kB", "labels read, ms", "one text, ms", "batch of 32 texts, ms")
@@ -181,6 +212,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "label load": label_load,
     "precision": precision,
     "self-training": self_training,
+    "peers": peers,
+    "peers, memory and start": peers_memory,
     "zero-shot": zero_shot,
 }
 
