@@ -107,7 +107,7 @@ class Crowded(Registry):
         self, artifact: PromptArtifact, *, alias: str | None = LIVE, attachments: Mapping[str, bytes] | None = None
     ) -> Published:
         published = super().publish(artifact, alias=alias, attachments=attachments)
-        Registry(self._objects).publish(artifact)
+        Registry(self.objects).publish(artifact)
         return published
 
 
