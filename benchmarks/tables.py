@@ -24,6 +24,7 @@ PAGES = (
     "benchmarks/results/few_shot.md",
     "benchmarks/results/checkouts.md",
     "benchmarks/results/labels.md",
+    "benchmarks/results/labelling_order.md",
     "benchmarks/results/precision.md",
     "benchmarks/results/self_training.md",
     "benchmarks/results/peers.md",
@@ -89,6 +90,15 @@ def few_shot_seeds() -> str:
     """Every seed of every set, beside what was sought and what an earlier backbone had."""
     header = ("set", "seeds", "precision", "recall", "F1 of each", "mean", "deviation", "cross-validated", *_BESIDE)
     return table(header, map(_seeds_row, *zip(*_few_shot(), strict=True)))
+
+
+def labelling_order() -> str:
+    """F1 by number of sentences, suggested or drawn at random."""
+    rows = []
+    for name, means in read("labelling_order")["means"].items():
+        for way, by_number in means.items():
+            rows.append([NAMES[name], way, *map(_one, by_number.values())])
+    return table(("set", "sentences are", "10", "20"), rows)
 
 
 def precision() -> str:
@@ -210,6 +220,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "checkouts": checkouts,
     "label cost": label_cost,
     "label load": label_load,
+    "labelling order": labelling_order,
     "precision": precision,
     "self-training": self_training,
     "peers": peers,
