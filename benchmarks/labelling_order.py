@@ -11,7 +11,6 @@ scored on TEST, by the number of labelled sentences. Sets and seeds that FILE ha
 from __future__ import annotations
 
 import random
-import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -102,10 +101,7 @@ def suggested(base: Backbone, prompt: Prompt, left: Sequence[Sentence], count: i
 def means(runs: Sequence[report.Run]) -> dict[str, dict[str, dict[str, float]]]:
     """Of each set the mean over seeds of each figure."""
     return {
-        name: {
-            way: {number: round(statistics.mean(run[way][number] for run in of_set), 1) for number in of_set[0][way]}
-            for way in ("suggested", "random")
-        }
+        name: {way: report.means([run[way] for run in of_set], of_set[0][way]) for way in ("suggested", "random")}
         for name, of_set in report.by_set(runs).items()
     }
 

@@ -114,6 +114,11 @@ def by_set(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return found
 
 
+def means(runs: Sequence[Run], figures: Iterable[str]) -> dict[str, float]:
+    """The mean over the runs of each figure, to a decimal."""
+    return {figure: round(statistics.mean(run[figure] for run in runs), 1) for figure in figures}
+
+
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and sample standard deviation; of one value there is no deviation."""
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None

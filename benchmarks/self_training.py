@@ -12,7 +12,6 @@ for it, and how many sentences were kept. Sets and seeds that FILE has are not m
 from __future__ import annotations
 
 import random
-import statistics
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -88,13 +87,10 @@ def measure(
 
 def means(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Of each set the mean over seeds of each figure, and under `all` that of the sets."""
-    of_sets: dict[str, dict[str, float]] = {}
-    for name, of_set in report.by_set(runs).items():
-        figures = [figure for figure in of_set[0] if figure not in ("name", "seed", "labelled", "unlabelled", "date")]
-        of_sets[name] = {figure: round(statistics.mean(run[figure] for run in of_set), 1) for figure in figures}
-    figures = list(next(iter(of_sets.values())))
-    overall = {figure: round(statistics.mean(each[figure] for each in of_sets.values()), 1) for figure in figures}
-    return {**of_sets, "all": overall}
+    named = {"name", "seed", "labelled", "unlabelled", "date"}
+    figures = [figure for figure in runs[0] if figure not in named]
+    of_sets = {name: report.means(of_set, figures) for name, of_set in report.by_set(runs).items()}
+    return {**of_sets, "all": report.means(list(of_sets.values()), figures)}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ seeds that FILE has are not measured again.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -46,10 +45,7 @@ def main() -> None:
 
 def means(runs: Sequence[report.Run]) -> dict[str, dict[str, float]]:
     """Of each set the mean over seeds of each figure."""
-    return {
-        name: {figure: round(statistics.mean(run[figure] for run in of_set), 1) for figure in FIGURES}
-        for name, of_set in report.by_set(runs).items()
-    }
+    return {name: report.means(of_set, FIGURES) for name, of_set in report.by_set(runs).items()}
 
 
 def measure(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence], seed: int) -> dict[str, Any]:

@@ -280,7 +280,7 @@ class Annotator:
         self, rows: Sequence[InputRow], portion: Sequence[tuple[int, Prompt]], request: Request
     ) -> dict[int, TaggedText]:
         """The answers of some rows; if one cannot be read, each is read alone to find out which."""
-        pairs = [(prompt, _text(rows[place])) for place, prompt in portion]
+        pairs = [(prompt, rows[place].given) for place, prompt in portion]
         try:
             tagged = tag_texts(self._backbone, pairs)
         except InputError:
@@ -320,10 +320,6 @@ def _resolved(registry: Registry, domain: str, ref: str, where: str) -> str:
         return registry.resolve(domain, ref)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-
-
-def _text(row: InputRow) -> Text:
-    return row.words if row.text is None else row.text
 
 
 def _found(row: InputRow, tagged: TaggedText) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from lightner.tuning.cross_validation import Fold, folds_of
 from lightner.tuning.rules import Plan, Scheme
 from lightner.tuning.self_training import MOST_READ, sentences_of
 from lightner.types import InputError, LabelSet, Sentence
-from lightner.words import in_parts, split_words
+from lightner.words import in_parts
 
 _OF_SCHEME, _OF_PLAN = ({field.name for field in fields(kind)} for kind in (Scheme, Plan))
 
@@ -80,8 +80,9 @@ def material_of(options: TuneOptions) -> Material:
     if said or options.repairs:
         source |= {"read": train.as_dict()}
     unlabelled = _unlabelled(options, (*everything, *dev, *test))
-    rest = (source, said, scheme, plan_pins, options.seed, unlabelled)
-    return Material(everything, dev, folds, test, labels, report, *rest)
+    return Material(
+        everything, dev, folds, test, labels, report, source, said, scheme, plan_pins, options.seed, unlabelled
+    )
 
 
 def _unlabelled(options: TuneOptions, labelled: Sequence[Sentence]) -> tuple[Sentence, ...]:
@@ -89,18 +90,11 @@ def _unlabelled(options: TuneOptions, labelled: Sequence[Sentence]) -> tuple[Sen
     file = options.unlabelled
     if file is None:
         return ()
-    found = sentences_of(open_texts(options) if file == EXAMPLES else _texts(file), labelled)
+    texts = open_texts(options) if file == EXAMPLES else (row.given for row in rows.rows_of(file))
+    found = sentences_of(texts, labelled)
     if not found:
         raise InputError(f"{file}: found no sentence that is new and no longer than labelled ones, expected some")
     return at_most(found, count=MOST_READ, seed=options.seed)
-
-
-def _texts(file: str) -> list[Sentence]:
-    found = []
-    for row in rows.rows_of(file):
-        words = row.words if row.text is None else tuple(word.text for word in split_words(row.text))
-        found.append(Sentence(words, text=row.text or ""))
-    return found
 
 
 def _corpus(options: TuneOptions, file: str) -> Corpus:

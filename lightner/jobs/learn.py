@@ -106,8 +106,8 @@ def learn(
     if calibrated is not None:
         pictures[plot.CALIBRATION] = plot.calibration_picture(calibrated)
     source = choice.source.card if choice.source else None
-    rest = (final, source, end.cost, learned(end))
-    return Outcome(scanned, pictures, chosen, material.folds, again, calibrated, tried, *rest)
+    folds, tensors = material.folds, learned(end)
+    return Outcome(scanned, pictures, chosen, folds, again, calibrated, tried, final, source, end.cost, tensors)
 
 
 def _final(

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from lightner.data.formats import JSONL_SUFFIXES, Columns, check_content, parse_columns
 from lightner.data.formats.conll_layout import layout_of
 from lightner.data.formats.conll_rows import BYTE_ORDER_MARK, Layout, Line, blocks
+from lightner.texts import Text
 from lightner.types import InputError, check_name
 
 JSONL, TEXT, CONLL = KINDS = ("jsonl", "text", "conll")
@@ -38,6 +39,11 @@ class InputRow:
     words: tuple[str, ...] = ()
     domain: str | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def given(self) -> Text:
+        """The text, or the words where only these were given."""
+        return self.words if self.text is None else self.text
 
 
 def kind_of(path: Path) -> str:

@@ -118,5 +118,5 @@ def _texts(options: SuggestOptions) -> list[Text]:
         if row.domain not in (None, options.domain):
             where = f"{options.texts}:{row.line}"
             raise InputError(f"{where}: domain: found {row.domain!r}, expected {options.domain!r} or none")
-        found.append(row.words if row.text is None else row.text)
+        found.append(row.given)
     return found

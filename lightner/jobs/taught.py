@@ -39,6 +39,7 @@ def examples_of(options: TuneOptions) -> TaughtExamples:
     return TaughtExamples(Corpus(learned, ()), store.sentences(options.domain, State.TEST), words)
 
 
-def open_texts(options: TuneOptions) -> tuple[Sentence, ...]:
+def open_texts(options: TuneOptions) -> list[str]:
     """Texts of the options' domain that nobody has decided on yet."""
-    return Examples.open(options.registry).sentences(options.domain, State.OPEN)
+    every = Examples.open(options.registry).all(options.domain)
+    return [each.text for each in every if each.now.state is State.OPEN]

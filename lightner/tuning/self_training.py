@@ -5,7 +5,8 @@ One round, whose settings were measured on development sentences (benchmarks/res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lightner.tagger import WindowedText, read_texts
 from lightner.tuning.cross_validation import Fold, fold_folder
 from lightner.tuning.rules import Plan
 from lightner.tuning.training import learned_reach, load_prompt
-from lightner.types import LabelSet, Reach, Sentence
+from lightner.types import LabelSet, Sentence
 from lightner.words import as_given, as_read
 
 LEAST_SCORE = 0.5
@@ -63,23 +64,18 @@ def longer(plan: Plan) -> Plan:
     return replace(plan, steps=round(MORE_STEPS * plan.steps))
 
 
-def sentences_of(texts: Sequence[Sentence], labelled: Sequence[Sentence]) -> list[Sentence]:
+def sentences_of(texts: Iterable[str | tuple[str, ...]], labelled: Sequence[Sentence]) -> list[Sentence]:
     """The texts in parts as long as those that the labelled ones teach to read, each once and none that is labelled.
 
     A sentence that is longer than any labelled one is left out.
     """
-    reach = learned_reach([as_read(sentence) for sentence in labelled])
-    known = {as_read(sentence).words for sentence in labelled}
-    parts = dict.fromkeys(words for text in texts for words in _parts(text, reach))
+    taught = [as_read(sentence) for sentence in labelled]
+    reach, known = learned_reach(taught), {sentence.words for sentence in taught}
+    parts = dict.fromkeys(words for text in texts for words in _parts(WindowedText.of(text, reach)))
     return [Sentence(words) for words in parts if words not in known]
 
 
-def _parts(text: Sentence, reach: Reach) -> list[tuple[str, ...]]:
-    windowed = WindowedText.of(as_given(text), reach)
-    ranges = windowed.windows
-    whole = [
-        (start, end)
-        for place, (start, end) in enumerate(ranges)
-        if (place == 0 or ranges[place - 1][1] <= start) and (place + 1 == len(ranges) or end <= ranges[place + 1][0])
-    ]
-    return [windowed.read[start:end] for start, end in whole if start < end]
+def _parts(text: WindowedText) -> list[tuple[str, ...]]:
+    """The words of each window that shares none with another: windows overlap where they cut a sentence."""
+    times = Counter(place for window in text.windows for place in range(*window))
+    return [text.read[slice(*window)] for window in text.windows if all(times[place] == 1 for place in range(*window))]
