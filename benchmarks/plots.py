@@ -1,0 +1,175 @@
+"""Draw the results of benchmarks, from the JSON files beside their notes.
+
+    python -m benchmarks.plots
+
+Each drawing is `benchmarks/results/NAME.svg` and names the SHA-256 of what it was drawn from;
+`tests/docs/test_plots.py` fails where that is not what lies beside it. Figures of F1 are strict, micro, in percent; a
+dot is a seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks import report, tables
+
+_PUBLISHED = {"sought": "sought", "stage B": "stage_b", "paper, BART-large, chosen on test": "paper"}
+_MARKS = ("_", "x", "+", "1", "2")
+
+
+def main() -> None:
+    """Write every drawing."""
+    for name in DRAWINGS:
+        (tables.RESULTS / f"{name}.svg").write_bytes(drawing(name))
+
+
+def drawing(name: str) -> bytes:
+    """The drawing as SVG; the same results make the same bytes with the same matplotlib."""
+    file = io.BytesIO()
+    metadata = {"Date": None, "Creator": None, "Source": source(name)}
+    # Text stays text, so that it can be searched and read out; ids are the same each time.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        DRAWINGS[name]().savefig(file, format="svg", metadata=metadata)
+    return file.getvalue()
+
+
+def source(name: str) -> str:
+    """What a drawing is made from, in a line: the SHA-256 of its results and of the published figures."""
+    files = (tables.RESULTS / f"{each}.json" for each in (name, "published"))
+    return "sha256 " + " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+
+
+def few_shot() -> Figure:
+    """F1 of every seed of every set that was tuned on, beside what others have."""
+    runs = report.by_set(tables.read("few_shot")["runs"])
+    figure, axes = _figure()
+    _dots(axes, [[100 * run["test_f1"] for run in of_set] for of_set in runs.values()], "tuned by the rules")
+    _beside(axes, list(runs), _PUBLISHED)
+    return _finished(figure, axes, [tables.NAMES[name] for name in runs])
+
+
+def zero_shot() -> Figure:
+    """F1 from label names alone, beside what GLiNER published."""
+    rows = {row["name"]: row["f1"] for row in tables.read("zero_shot")["rows"]}
+    figure, axes = _figure()
+    _dots(axes, [[f1] for f1 in rows.values()], "label names alone")
+    _beside(axes, list(rows), {name: name for name in tables.published() if name.startswith("GLiNER")})
+    return _finished(figure, axes, [tables.NAMES[name].removesuffix(" 10-shot") for name in rows])
+
+
+def labelling_order() -> Figure:
+    """F1 by number of labelled sentences, suggested ones and random ones."""
+    means: Mapping[str, Any] = tables.read("labelling_order")["means"]
+    figure, axes = _figure()
+    for color, (name, ways) in enumerate(means.items()):
+        for (way, by_number), line in zip(ways.items(), ("-", ":"), strict=True):
+            numbers = [int(number) for number in by_number]
+            label = f"{tables.NAMES[name].strip('`')}, {way}"
+            axes.plot(numbers, list(by_number.values()), line, marker="o", color=f"C{color}", label=label)
+    axes.set(xlabel="labelled sentences", ylabel="F1", xticks=numbers)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def self_training() -> Figure:
+    """Gain of each run by unlabelled sentences, by set."""
+    runs = report.by_set(tables.read("self_training")["runs"])
+    figure, axes = _figure()
+    axes.axhline(0, color="grey", linewidth=1)
+    gains = [[run["from 0.5"] - run["without"] for run in of_set] for of_set in runs.values()]
+    _dots(axes, gains, "with unlabelled sentences, minus without")
+    axes.set_ylabel("gain in F1")
+    return _finished(figure, axes, [tables.NAMES[name] for name in runs])
+
+
+def peers() -> Figure:
+    """How many times as fast ours is, by number of labels, one thread."""
+    cells = [row for row in tables.read("peers")["cells"] if row["cell"]["threads"] == 1]
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    for axes, batch in zip(figure.subplots(ncols=2, sharey=True), (1, 32), strict=True):
+        axes.axhline(1, color="grey", linewidth=1)
+        for color, peer in enumerate(("gliner", "token_classifier")):
+            for words, line in ((20, "-"), (200, "--")):
+                of_line = [row for row in cells if (row["cell"]["batch"], row["cell"]["words"]) == (batch, words)]
+                shown = sorted((row["cell"]["labels"], row["times_as_fast"][peer]["processor_s"]) for row in of_line)
+                label = f"{tables.LIBRARIES[peer]}, {words} words"
+                axes.loglog(*zip(*shown, strict=True), line, marker="o", color=f"C{color}", label=label)
+        axes.set(title="a text alone" if batch == 1 else f"{batch} texts together", xlabel="labels")
+        _ticks(axes, [0.5, 1, 2, 4, 8])
+    axes.legend(fontsize="small")
+    figure.axes[0].set_ylabel("times as fast as")
+    return figure
+
+
+def labels() -> Figure:
+    """Milliseconds of processor time by the number of labels."""
+    cost = tables.read("labels")["cost"]
+    figure, axes = _figure()
+    said = {"labels_read": "reading the labels, once", "one_text": "a text alone", "batch_of_32": "32 texts together"}
+    for way, label in said.items():
+        times = [1000 * row[way]["processor_s"] for row in cost]
+        axes.loglog([row["labels"] for row in cost], times, marker="o", label=label)
+    axes.set(xlabel="labels", ylabel="ms of processor time")
+    _ticks(axes, [10, 20, 50, 100, 200, 400])
+    axes.legend(fontsize="small")
+    return figure
+
+
+DRAWINGS: dict[str, Callable[[], Figure]] = {
+    "few_shot": few_shot,
+    "labelling_order": labelling_order,
+    "labels": labels,
+    "peers": peers,
+    "self_training": self_training,
+    "zero_shot": zero_shot,
+}
+
+
+def _figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _dots(axes: Axes, values: Sequence[Sequence[float]], label: str) -> None:
+    places = [place for place, of_set in enumerate(values) for _ in of_set]
+    axes.plot(places, [value for of_set in values for value in of_set], "o", color="C0", alpha=0.7, label=label)
+
+
+def _beside(axes: Axes, names: Sequence[str], sources: Mapping[str, str]) -> None:
+    for number, (label, key) in enumerate(sources.items()):
+        f1: Mapping[str, float] = tables.published()[key]["f1"]
+        places = [place for place, name in enumerate(names) if name in f1]
+        shown = [f1[names[place]] for place in places]
+        axes.plot(places, shown, _MARKS[number], color=f"C{number + 1}", markersize=11, label=label)
+    axes.set(ylabel="F1", ylim=(0, 100))
+
+
+def _finished(figure: Figure, axes: Axes, names: Sequence[str]) -> Figure:
+    axes.set_xticks(range(len(names)), [_in_lines(name) for name in names], fontsize="small")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def _in_lines(name: str) -> str:
+    return name.strip("`").replace("/", "/\n").replace(" ", "\n", 1)
+
+
+def _ticks(axes: Axes, of_y: Sequence[float]) -> None:
+    for axis, ticks in ((axes.xaxis, (1, 5, 20, 50, 150)), (axes.yaxis, of_y)):
+        low, high = axis.get_view_interval()
+        shown = [tick for tick in ticks if low <= tick <= high]
+        axis.set_ticks(shown, [f"{tick:g}" for tick in shown])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+
+
+if __name__ == "__main__":
+    main()
