@@ -1,51 +1,29 @@
-"""Texts to entities: exact offsets, windows that lose nothing, and answers independent of other texts."""
+"""Texts to entities: exact offsets, long texts, and answers independent of other texts."""
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tokenizers import processors
 
-from lightner.evaluation.scoring import predict
-from lightner.model.backbone import Backbone, load
-from lightner.model.merging import likeliest, merge
-from lightner.model.prompts import Prompt
+from lightner.model.backbone import load
+from lightner.model.merging import merge
 from lightner.model.untuned import label_prompt
 from lightner.store import artifact
 from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
-from lightner.tagger import (
-    WINDOW_OVERLAP,
-    Row,
-    ScoredSpans,
-    Tagger,
-    WindowedText,
-    finish,
-    infer,
-    prepare,
-    tag_texts,
-    tag_words,
-)
-from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, Entity, InputError, LabelSet, Reach, Sentence, Span
+from lightner.tagger import WINDOW_OVERLAP, Row, ScoredSpans, Tagger, finish, infer, prepare, tag_texts, tag_words
+from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, Entity, InputError, LabelSet, Span
 from lightner.words import split_words, windows
-from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, random_prompt
-from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_guidance, tiny_tokenizer
+from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, prompt_of
+from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_tokenizer
 
 LONG = " ".join(("ada lives in rome , and emil in oslo .", "the group likes soup of paris on monday !") * 14)
-
-
-def prompt_of(backbone: Backbone) -> Prompt:
-    return random_prompt(LabelSet.of(["person", "place"]), tiny_guidance(backbone, seed=3), seed=3)
 
 
 def assert_exact(text: str, entities: list[Entity], labels: LabelSet) -> None:
@@ -172,69 +150,6 @@ def test_a_long_text_is_its_windows_merged(count: int) -> None:
     assert_exact(" ".join(words), tagged.entities, prompt.labels)
 
 
-@st.composite
-def annotated(draw: st.DrawFn) -> tuple[int, tuple[Span, ...]]:
-    """A text's word count and entities of at most half an overlap, some of them at the borders of windows."""
-    count = draw(st.integers(1, 400))
-    borders = sorted({edge for window in windows(count, MOST_WORDS, WINDOW_OVERLAP) for edge in window})
-    near = st.builds(lambda edge, shift: max(0, edge + shift), st.sampled_from(borders), st.integers(-40, 20))
-    spans: list[Span] = []
-    for start in sorted(draw(st.lists(st.one_of(near, st.integers(0, count - 1)), max_size=40))):
-        size = draw(st.integers(1, WINDOW_OVERLAP // 2))
-        if start + size <= count and (not spans or spans[-1].end <= start):
-            spans.append(Span(start, start + size, draw(st.sampled_from(["a", "b"]))))
-    return count, tuple(spans)
-
-
-@settings(deadline=None, max_examples=300)
-@given(annotated())
-def test_no_entity_is_lost_or_doubled_at_the_borders_of_windows(text: tuple[int, tuple[Span, ...]]) -> None:
-    count, gold = text
-    ranges = windows(count, MOST_WORDS, WINDOW_OVERLAP)
-    chance = torch.Generator().manual_seed(count)
-    found: list[ScoredSpans] = []
-    for start, end in ranges:
-        seen: ScoredSpans = []
-        for span in gold:
-            low, high = max(span.start, start), min(span.end, end)
-            if low < high:  # a window that sees only a part of an entity reports that part, as a model would
-                score = 0.1 + 0.8 * float(torch.rand((), generator=chance))
-                seen.append((Span(low - start, high - start, span.label), score))
-        found.append(seen)
-    assert tuple(span for span, _ in merge(ranges, found)) == gold
-
-
-def test_where_windows_disagree_across_the_middle_the_likelier_entity_stays() -> None:
-    ranges = ((0, 120), (90, 210))
-    inside: list[ScoredSpans] = [[(Span(100, 110, "a"), 0.6)], [(Span(106 - 90, 110 - 90, "b"), 0.9)]]
-    assert merge(ranges, inside) == [(Span(106, 110, "b"), 0.9)]
-    # The first window would leave its find to the second, and the second its own to the first.
-    across: list[ScoredSpans] = [[(Span(106, 110, "a"), 0.6)], [(Span(104 - 90, 110 - 90, "a"), 0.5)]]
-    assert merge(ranges, across) == [(Span(104, 110, "a"), 0.5)]
-
-
-@given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 20), st.integers(1, 9)), max_size=40))
-def test_the_likeliest_of_overlapping_entities_stays_as_in_a_comparison_of_all_pairs(
-    drawn: list[tuple[int, int, int]],
-) -> None:
-    spans = [(Span(start, start + length, "a"), tenths / 10) for start, length, tenths in drawn]
-    chosen: ScoredSpans = []
-    for span, score in sorted(spans, key=lambda pair: (-pair[1], pair[0])):
-        if all(span.end <= other.start or other.end <= span.start for other, _ in chosen):
-            chosen.append((span, score))
-    assert likeliest(spans) == sorted(chosen)
-
-
-def test_a_book_of_entities_is_merged_in_a_moment() -> None:
-    ranges = windows(90_000, 120, 30)
-    found: list[ScoredSpans] = [
-        [(Span(at, at + 2, "a"), 1 / (1 + at)) for at in range(0, end - begin - 2, 4)] for begin, end in ranges
-    ]
-    began = time.process_time()
-    assert len(merge(ranges, found)) > 20_000
-    assert time.process_time() - began < 10  # it was minutes
-
-
 def test_order_batch_size_and_other_texts_change_nothing() -> None:
     backbone = double_backbone(3)
     rows = [(row.prompt, row.words) for row in mixed_rows(backbone)]
@@ -308,93 +223,6 @@ def test_a_prompt_of_an_earlier_embedded_backbone_names_its_wheel_and_the_way_ou
     said = r"expected 'embedded of lightner-ray 0.1.0' .*: tune the domain again, or give .*docs/upgrading\.md"
     with pytest.raises(InputError, match=said):
         prompt_for(PromptArtifact(card, old.tensors), backbone)
-
-
-SENTENCES_IN_ONE = "Ada lives in Rome. Emil likes soup! Mary came on Monday."
-
-
-def read_in(text: str | tuple[str, ...], reach: Reach) -> list[str]:
-    windowed = WindowedText.of(text, reach)
-    return [" ".join(windowed.read[start:end]) for start, end in windowed.windows]
-
-
-def test_a_prompt_that_learned_single_sentences_reads_single_sentences() -> None:
-    alone = ["Ada lives in Rome .", "Emil likes soup !", "Mary came on Monday ."]
-    assert read_in(SENTENCES_IN_ONE, Reach(40, 1)) == alone
-    assert read_in(tuple(word.text for word in split_words(SENTENCES_IN_ONE)), Reach(40, 1)) == alone
-    assert read_in(SENTENCES_IN_ONE, Reach(40, 2)) == [" ".join(alone[:2]), alone[2]]
-    assert read_in(SENTENCES_IN_ONE, Reach(7, 2)) == alone
-    assert read_in(SENTENCES_IN_ONE, Reach()) == [" ".join(alone)]
-
-
-def test_a_sentence_longer_than_any_learned_one_is_read_in_windows_of_the_learned_length() -> None:
-    windowed = WindowedText.of(f"Short one. {'word ' * 50}. End.", Reach(20, 1))
-    assert windowed.windows[0] == (0, 3)
-    assert windowed.windows[-1] == (54, 56)
-    assert all(end - start <= 20 for start, end in windowed.windows)
-    middle = windowed.windows[1:-1]
-    assert (middle[0][0], middle[-1][1]) == (3, 54)
-    assert all(later[0] < earlier[1] for earlier, later in pairwise(middle))
-
-
-def test_windows_of_a_longer_sentence_have_the_usual_length_and_overlap_by_half() -> None:
-    text = f"Short one. {'word ' * 50}. {'more ' * 15}."
-    windowed = WindowedText.of(text, Reach(20, 1, 12))
-    long, last = windowed.windows[1:-1], windowed.windows[-1]
-    assert last == (54, 70), "no longer than what was learned, so it is read whole"
-    assert {end - start for start, end in long} == {12}
-    assert {later[0] - earlier[0] for earlier, later in pairwise(long[:-1])} == {6}
-    assert (long[0][0], long[-1][1]) == (3, 54)
-
-
-@pytest.mark.parametrize("together", [2, 4, 8])
-def test_sentences_of_one_text_are_answered_as_each_alone(together: int) -> None:
-    backbone = double_backbone(2)
-    prompt = replace(prompt_of(backbone), reach=Reach(30, 1))
-    sentences = [
-        "Ada lives in Rome and Oslo.",
-        "Emil likes the soup of Paris!",
-        "Mary came on Monday.",
-        "Who is Ada?",
-    ] * 2
-    alone = tag_texts(backbone, [(prompt, text) for text in sentences[:together]])
-    text = " ".join(sentences[:together])
-    [found] = tag_texts(backbone, [(prompt, text)])
-    starts = [sum(len(each) + 1 for each in sentences[:n]) for n in range(together)]
-    expected = [
-        (start + e.start, start + e.end, e.label)
-        for start, one in zip(starts, alone, strict=True)
-        for e in one.entities
-    ]
-    assert [(entity.start, entity.end, entity.label) for entity in found.entities] == expected != []
-    assert found.windows == together
-
-
-def test_a_sentence_from_text_is_evaluated_as_its_text_is_read() -> None:
-    backbone = double_backbone(1)
-    text = "Ada opened notes.txt in Rome. Emil did not open 4.2.1 there."
-    given = Sentence(tuple(word.text for word in split_words(text)), text=text)
-    prompt = replace(prompt_of(backbone), reach=Reach(30, 1))
-    [tagged] = tag_texts(backbone, [(prompt, text)])
-    [found] = predict(backbone, prompt, [given])
-    words = split_words(text)
-    assert tagged.windows == 2
-    assert [(words[s.start].start, words[s.end - 1].end) for s in found] == [(e.start, e.end) for e in tagged.entities]
-
-
-def test_given_words_are_read_as_text_would_be_and_answered_whole() -> None:
-    windowed = WindowedText.of(("the", "AX-13.3", "runs", "v2.0.1"), Reach())
-    assert windowed.read == ("the", "AX", "-", "13", ".", "3", "runs", "v2", ".", "0", ".", "1")
-    found: list[ScoredSpans] = [
-        [(Span(1, 6, "device"), 0.9), (Span(7, 8, "version"), 0.5), (Span(9, 12, "version"), 0.7)]
-    ]
-    spans = windowed.spans(found)
-    assert spans == [(Span(1, 2, "device"), 0.9), (Span(3, 4, "version"), 0.7)]
-    entities = windowed.tagged(spans).entities
-    assert [(e.start, e.end, e.text, e.start_word, e.end_word) for e in entities] == [
-        (4, 11, "AX-13.3", 1, 2),
-        (17, 23, "v2.0.1", 3, 4),
-    ]
 
 
 def test_a_tagger_of_label_names_needs_no_tuning(tmp_path: Path) -> None:

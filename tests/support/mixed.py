@@ -44,6 +44,11 @@ def random_prompt(labels: LabelSet, guidance: Guidance, *, seed: int) -> Prompt:
     return Prompt(labels, guidance.to("cpu", torch.float64), vectors)
 
 
+def prompt_of(backbone: Backbone) -> Prompt:
+    """The prompt of one domain of persons and places."""
+    return random_prompt(LabelSet.of(["person", "place"]), tiny_guidance(backbone, seed=3), seed=3)
+
+
 def domains(backbone: Backbone) -> tuple[Prompt, ...]:
     """Four domains that differ in prompt length, feed-forward slots and label count; the last has no guidance."""
     long = tiny_guidance(backbone, length=5, slots=0, seed=1)
