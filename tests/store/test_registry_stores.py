@@ -11,24 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import S3Store
 
-from lightner.store.artifact import CARD, FILES, MANIFEST, README, TENSORS, PromptArtifact, from_files, to_files
+from lightner.store.artifact import CARD, FILES, MANIFEST, README, TENSORS, from_files, to_files
 from lightner.store.async_reader import AsyncReader
 from lightner.store.registry import Registry, RegistryUnavailable, UnknownPrompt
 from lightner.types import InputError
-from tests.support.tiny import tiny_artifact, tiny_backbone
+from tests.support.registries import artifact, seed_of
 
 if TYPE_CHECKING:
     from tests.support.s3 import S3Server
-
-BACKBONE = tiny_backbone()
-
-
-def artifact(seed: int = 0, domain: str = "movies") -> PromptArtifact:
-    return tiny_artifact(BACKBONE, domain, seed=seed)
-
-
-def seed_of(found: tuple[str, PromptArtifact]) -> object:
-    return found[1].card.tuning["seed"]
 
 
 def test_old_half_written_versions_are_garbage_and_their_number_is_not_used_again(tmp_path: Path) -> None:
