@@ -1,11 +1,18 @@
-"""The desk at which domains are taught, for tests of the service, and jobs that no Ray runs."""
+"""The desk at which domains are taught, for tests of the service, jobs that no Ray runs, and requests that teach."""
 
 from __future__ import annotations
+
+from typing import Any
+
+import httpx
 
 from lightner.service.messages import Reader
 from lightner.service.settings import Settings, TuningSettings
 from lightner.service.teaching.desk import Desk
 from lightner.service.teaching.tuner import JobState, JobsUnavailable
+
+READ, ADMIN, ANNOTATE = "read key", "admin key", "annotate key"
+LABELS, EXAMPLES = "/v1/domains/dishes/labels", "/v1/domains/dishes/examples"
 
 
 class NamedJobs:
@@ -44,3 +51,14 @@ def desk_of(registry: str, reader: Reader, *, jobs: NamedJobs | None = None, tim
     tuning = None if jobs is None else TuningSettings(storage="/runs")
     settings = Settings(registry=registry, registry_timeout_s=timeout_s, tuning=tuning)
     return Desk.of(settings, reader, jobs or NamedJobs())
+
+
+async def labelled(client: httpx.AsyncClient, *names: str) -> Any:
+    body = {"revision": 0, "labels": [{"name": name, "words": None, "colour": "#aa3377"} for name in names]}
+    return (await client.put(LABELS, json=body)).json()
+
+
+async def add(client: httpx.AsyncClient, *texts: str, **more: Any) -> list[str]:
+    answer = await client.post(EXAMPLES, json={"examples": [{"text": text} for text in texts], **more})
+    assert answer.status_code == 201, answer.text
+    return [each["id"] for each in answer.json()["examples"]]
