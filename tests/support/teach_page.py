@@ -9,6 +9,8 @@ import httpx
 from playwright.sync_api import Page, expect
 
 ADMIN, ANNOTATE = "admin key", "annotate key"
+SOUP = "Ada lives in Paris and likes soup."
+MARY = "Emil and Mary of Oslo bake bread."
 
 
 class Service:
@@ -60,6 +62,14 @@ def go(page: Page, step: str) -> None:
 def start_labelling(page: Page) -> None:
     go(page, "Label")
     expect(page.locator("#sentence")).to_be_focused()
+
+
+def label_alone(page: Page, service: Service, text: str) -> str:
+    """Add a text and begin to label it; returns its id."""
+    [id_] = service.add(text)
+    visit(page, service.url, service.domain)
+    start_labelling(page)
+    return id_
 
 
 def expect_words(page: Page, *expected: str) -> None:

@@ -18,11 +18,21 @@ from lightner.service.teaching.tuner import JobState
 from lightner.store.tunings import Ending, Point, Progress, Tunings
 from tests.support.served import listening
 from tests.support.serving import Place, prepare
-from tests.support.teach_page import ADMIN, ANNOTATE, Service, clear, expect_words, go, spans, start_labelling, visit
+from tests.support.teach_page import (
+    ADMIN,
+    ANNOTATE,
+    MARY,
+    Service,
+    clear,
+    expect_words,
+    go,
+    spans,
+    start_labelling,
+    visit,
+)
 from tests.support.teaching import NamedJobs, desk_of
 
 pytestmark = pytest.mark.browser
-MARY = "Emil and Mary of Oslo bake bread."
 WHEN = "2026-11-29T10:00:00+00:00"
 
 
