@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from benchmarks import report
-from lightner.data.active_learning import choose
+from lightner.data.active_learning import Unlabelled, choose
 from lightner.data.formats import labels_of
 from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
@@ -94,8 +94,13 @@ def suggested(base: Backbone, prompt: Prompt, left: Sequence[Sentence], count: i
     """Places of the sentences that `lightner suggest` would name first."""
     windowed = [WindowedText.of(as_given(sentence), prompt.reach) for sentence in left]
     readings = read_texts(base, [(prompt, each) for each in windowed])
-    pairs = zip(left, readings, strict=True)
-    return choose([(sentence.words, reading.mean_log_p) for sentence, reading in pairs], count)
+    return choose(
+        [
+            Unlabelled.of(sentence.words, reading.mean_log_p, (span.label for span, _ in reading.spans))
+            for sentence, reading in zip(left, readings, strict=True)
+        ],
+        count,
+    )
 
 
 def means(runs: Sequence[report.Run]) -> dict[str, dict[str, dict[str, float]]]:

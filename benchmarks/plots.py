@@ -61,7 +61,7 @@ def zero_shot() -> Figure:
     figure, axes = _figure()
     _dots(axes, [[f1] for f1 in rows.values()], "label names alone")
     _beside(axes, list(rows), {name: name for name in tables.published() if name.startswith("GLiNER")})
-    return _finished(figure, axes, [tables.NAMES[name].removesuffix(" 10-shot") for name in rows])
+    return _finished(figure, axes, [tables.whole(name) for name in rows])
 
 
 def labelling_order() -> Figure:
@@ -71,7 +71,7 @@ def labelling_order() -> Figure:
     for color, (name, ways) in enumerate(means.items()):
         for (way, by_number), line in zip(ways.items(), ("-", ":"), strict=True):
             numbers = [int(number) for number in by_number]
-            label = f"{tables.NAMES[name].strip('`')}, {way}"
+            label = f"{tables.whole(name).strip('`')}, {way}"
             axes.plot(numbers, list(by_number.values()), line, marker="o", color=f"C{color}", label=label)
     axes.set(xlabel="labelled sentences", ylabel="F1", xticks=numbers)
     axes.legend(fontsize="small")

@@ -97,7 +97,7 @@ def labelling_order() -> str:
     rows = []
     for name, means in read("labelling_order")["means"].items():
         for way, by_number in means.items():
-            rows.append([NAMES[name], way, *map(_one, by_number.values())])
+            rows.append([whole(name), way, *map(_one, by_number.values())])
     return table(("set", "sentences are", "10", "20"), rows)
 
 
@@ -138,7 +138,7 @@ def zero_shot() -> str:
     for row in read("zero_shot")["rows"]:
         own = [f"{row['sentences']:,}", _one(row["precision"]), _one(row["recall"]), f"**{_one(row['f1'])}**"]
         theirs = [_published(peer, row["name"]) for peer in peers]
-        rows.append([NAMES[row["name"]].removesuffix(" 10-shot"), *own, _one(row["seen"]), *theirs])
+        rows.append([whole(row["name"]), *own, _one(row["seen"]), *theirs])
     return table(header, rows)
 
 
@@ -232,6 +232,11 @@ TABLES: dict[str, Callable[[], str]] = {
 def read(name: str) -> Any:
     """The results of one benchmark."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def whole(name: str) -> str:
+    """A set's name where more is read of it than a 10-shot sample."""
+    return NAMES[name].removesuffix(" 10-shot")
 
 
 def published() -> dict[str, Any]:

@@ -40,7 +40,7 @@ from lightner.jobs.options import SuggestOptions
 def suggest(**given: Any) -> int:
     """Pick the texts that are most worth labelling next, with the entities that the prompt finds in them.
 
-    Those of which the domain's prompt is least sure, kept diverse, and none from which the domain has learned. Correct
+    Of every label in turn those of which the prompt is least sure, kept diverse, none that was learned from. Correct
     the entities in the tool of --to, then tune on the result.
     """
     from lightner.jobs.suggest import main

@@ -1,31 +1,54 @@
-"""Which texts are most worth labelling next: those that a model is least sure of, kept diverse.
+"""Which texts are most worth labelling next: those that a model is least sure of, of every label, kept diverse.
 
 docs/rules.md has the rule. Pure; knows no model.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 ALIKE = 0.5
 """Share of words in common from which on two texts are alike."""
 
 
-def choose(texts: Sequence[tuple[Iterable[str], float]], count: int) -> list[int]:
-    """Places of the texts, given by their words and mean log-probability, that are most worth labelling, best first.
+@dataclass(frozen=True, slots=True)
+class Unlabelled:
+    """A text as a model has read it: its words, in lower case, how sure the model is, and the labels that it found.
 
-    The least sure first; one that is alike one before it, whatever the case of letters, comes after all that are not.
+    `mean_log_p` is the mean log-probability of the steps that wrote the answer. A text in which nothing was found has
+    the label "" alone.
     """
-    words = [frozenset(map(str.casefold, those)) for those, _ in texts]
-    order = sorted(range(len(texts)), key=lambda place: (texts[place][1], place))
+
+    words: frozenset[str]
+    mean_log_p: float
+    labels: frozenset[str]
+
+    @classmethod
+    def of(cls, words: Iterable[str], mean_log_p: float, labels: Iterable[str]) -> Unlabelled:
+        """A text of `words` in which `labels` were found, each perhaps more than once."""
+        return cls(frozenset(map(str.casefold, words)), mean_log_p, frozenset(labels) or frozenset({""}))
+
+
+def choose(texts: Sequence[Unlabelled], count: int) -> list[int]:
+    """Places of the texts that are most worth labelling, best first.
+
+    Each time a text of the label that was chosen least often so far, and of these the one that the model is least sure
+    of. One that is alike one before it comes after all that are not.
+    """
+    fresh = sorted(range(len(texts)), key=lambda place: (texts[place].mean_log_p, place))
     chosen: list[int] = []
     passed: list[int] = []
-    for place in order:
-        if len(chosen) == count:
-            break
-        alike = any(_alike(words[place], words[other]) for other in chosen)
-        (passed if alike else chosen).append(place)
-    return [*chosen, *passed][:count]
+    times: Counter[str] = Counter()
+    while fresh and len(chosen) < count:
+        taken = min(fresh, key=lambda place: min(times[label] for label in texts[place].labels))
+        chosen.append(taken)
+        times.update(texts[taken].labels)
+        alike = {place for place in fresh if _alike(texts[place].words, texts[taken].words)}
+        passed += [place for place in fresh if place in alike - {taken}]
+        fresh = [place for place in fresh if place not in alike | {taken}]
+    return [*chosen, *sorted(passed, key=lambda place: (texts[place].mean_log_p, place))][:count]
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:

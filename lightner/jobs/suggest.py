@@ -1,4 +1,4 @@
-"""What to label next: texts that a domain's prompt is least sure of, kept diverse, with what it finds in them.
+"""What to label next: texts of every label that a domain's prompt is least sure of, with what it finds in them.
 
 docs/rules.md has the rule. Knows no Ray.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lightner.data.active_learning import choose
+from lightner.data.active_learning import Unlabelled, choose
 from lightner.data.formats import write_text
 from lightner.data.formats.documents import Document
 from lightner.data.formats.writing import text_of
@@ -53,8 +53,7 @@ def suggest(options: SuggestOptions) -> None:
     if not new:
         raise InputError(f"{options.texts}: found no text that {options.domain} has not learned from, expected some")
     readings = read_texts(base, [(prompt, each) for each in new])
-    words = [[word.text for word in each.words] for each in new]
-    chosen = choose([(each, reading.mean_log_p) for each, reading in zip(words, readings, strict=True)], options.n)
+    chosen = choose([_unlabelled(*each) for each in zip(new, readings, strict=True)], options.n)
     found_by = f"{options.domain} {version}"
     suggested = [_suggested(new[place], readings[place], found_by) for place in chosen]
     content = text_of(suggested, options.to, name=options.out or "suggestions")
@@ -84,6 +83,11 @@ def _forms(text: WindowedText) -> Iterator[list[tuple[str, ...]]]:
 def _distinct(texts: Sequence[WindowedText]) -> list[WindowedText]:
     """The texts that have words, each once."""
     return list({each.read: each for each in reversed(texts) if each.words}.values())[::-1]
+
+
+def _unlabelled(text: WindowedText, reading: Reading) -> Unlabelled:
+    labels = (span.label for span, _ in reading.spans)
+    return Unlabelled.of((word.text for word in text.words), reading.mean_log_p, labels)
 
 
 def _suggested(text: WindowedText, reading: Reading, found_by: str) -> Document:

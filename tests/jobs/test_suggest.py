@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lightner.cli import main
-from lightner.data.active_learning import choose
+from lightner.data.active_learning import Unlabelled, choose
 from lightner.data.formats import read
 from lightner.store.artifact import PromptArtifact
 from lightner.store.lineage import Measured, traces
@@ -97,13 +97,21 @@ def test_nothing_is_suggested_that_the_domain_has_learned_from(
 
 
 def test_texts_that_are_alike_come_after_all_that_are_not() -> None:
-    words = [frozenset(text.split()) for text in ("a b c d", "a b c e", "f g", "a b x y z", "f g h")]
+    words = ("a b c d", "A b c e", "f g", "a b x y z", "f g h")
     sure = [-3.0, -2.9, -1.0, -2.0, -0.5]
-    texts = list(zip(words, sure, strict=True))
+    texts = [Unlabelled.of(text.split(), each, ["dish"]) for text, each in zip(words, sure, strict=True)]
     assert choose(texts, 3) == [0, 3, 2]
     assert choose(texts, 4) == [0, 3, 2, 1]
     assert choose(texts, 99) == [0, 3, 2, 1, 4]
     assert choose([], 3) == []
+
+
+def test_labels_are_suggested_in_turn() -> None:
+    """The least sure ten of 50 support tickets held no person at all."""
+    found = [["error"], ["error"], ["error", "product"], ["person"], [], ["person"], ["error", "person"]]
+    texts = [Unlabelled.of([f"word{place}"], place - 9.0, labels) for place, labels in enumerate(found)]
+    assert choose(texts, 7) == [0, 2, 3, 4, 5, 1, 6]
+    assert choose(texts, 3) == [0, 2, 3]
 
 
 @pytest.mark.parametrize("tool", ["jsonl", "doccano", "prodigy", "conll"])

@@ -9,8 +9,9 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lightner.data.active_learning import choose
+from lightner.data.active_learning import Unlabelled, choose
 from lightner.labels import content_key
 from lightner.service.messages import Answer, Ask, Reader, Reason, Refusal
 from lightner.store.example import Example
@@ -37,12 +38,19 @@ class Proposed:
         return math.exp(self.tagged.mean_log_p)
 
 
+class _Read(NamedTuple):
+    """What ranks a text: how sure the reader was of it, and the labels that were found, each once."""
+
+    mean_log_p: float
+    labels: tuple[str, ...]
+
+
 class Proposer:
-    """Proposals by `reader`; remembers how sure it was of each text."""
+    """Proposals by `reader`; remembers how sure it was of each text, and which labels it found."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._sure: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._knowner = reader
+        self._known: OrderedDict[tuple[str, str, str], _Read] = OrderedDict()
 
     async def propose(self, domain: str, taught: Taught | None, examples: Sequence[Example]) -> list[Proposed | None]:
         """Proposals for the examples; None where none can be made: no labels, a busy backbone, an unreadable text."""
@@ -52,7 +60,7 @@ class Proposer:
         reader = _reader(answer, taught)
         for each, tagged in zip(examples, answer.texts, strict=True):
             if not isinstance(tagged, Refusal):
-                self._remember((domain, reader, each.id), tagged.mean_log_p)
+                self._remember((domain, reader, each.id), tagged)
         version = answer.version
         return [None if isinstance(tagged, Refusal) else Proposed(version, tagged) for tagged in answer.texts]
 
@@ -71,36 +79,36 @@ class Proposer:
         Reads at most `READ_AT_ONCE` of those not read before; the rest comes last, in the order given.
         """
         reader = await self.present(domain, taught)
-        unread = [each for each in examples if (domain, reader, each.id) not in self._sure]
+        unread = [each for each in examples if (domain, reader, each.id) not in self._known]
         if unread:
             await self.propose(domain, taught, unread[:READ_AT_ONCE])
             reader = await self.present(domain, taught)
-        sure = {each.id: self._sure.get((domain, reader, each.id)) for each in examples}
-        ranked = sorted((each for each in examples if sure[each.id] is not None), key=lambda each: sure[each.id] or 0.0)
-        first = ranked[: _RANKED * count]
-        places = choose([(_words(each), sure[each.id] or 0.0) for each in first], count)
-        chosen = [first[place] for place in places]
-        named = {each.id for each in chosen}
-        rest = [each for each in ranked if each.id not in named]
-        unknown = [each for each in examples if sure[each.id] is None]
-        return [(each, _certainty(sure[each.id])) for each in (*chosen, *rest, *unknown)]
+        looked_up = [(each, self._known.get((domain, reader, each.id))) for each in examples]
+        ranked = sorted(
+            ((each, read) for each, read in looked_up if read is not None), key=lambda pair: pair[1].mean_log_p
+        )
+        places = choose([Unlabelled.of(_words(each), *read) for each, read in ranked[: _RANKED * count]], count)
+        rest = sorted({*range(len(ranked))} - {*places})
+        known = [(each, math.exp(read.mean_log_p)) for each, read in (ranked[place] for place in (*places, *rest))]
+        return [*known, *((each, None) for each, read in looked_up if read is None)]
 
     async def present(self, domain: str, taught: Taught | None) -> str:
         """What would read texts now: the live version, or the labels."""
-        found = await self._reader.describe(domain, None)
+        found = await self._knowner.describe(domain, None)
         if not isinstance(found, Refusal):
             return found.version
         return content_key(taught.label_set()) if taught and taught.labels else ""
 
     async def _tagged(self, ask: Ask) -> Answer | Refusal:
-        [answer] = await self._reader.tag([ask])
+        [answer] = await self._knowner.tag([ask])
         return answer
 
-    def _remember(self, key: tuple[str, str, str], mean_log_p: float) -> None:
-        self._sure[key] = mean_log_p
-        self._sure.move_to_end(key)
-        while len(self._sure) > MAX_REMEMBERED:
-            self._sure.popitem(last=False)
+    def _remember(self, key: tuple[str, str, str], tagged: TaggedText) -> None:
+        labels = sorted({entity.label for entity in tagged.entities})
+        self._known[key] = _Read(tagged.mean_log_p, tuple(labels))
+        self._known.move_to_end(key)
+        while len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
 
 
 def _reader(answer: Answer, taught: Taught | None) -> str:
@@ -108,10 +116,6 @@ def _reader(answer: Answer, taught: Taught | None) -> str:
         return answer.version
     assert taught is not None, "without a version the labels have read"
     return content_key(taught.label_set())
-
-
-def _certainty(mean_log_p: float | None) -> float | None:
-    return None if mean_log_p is None else math.exp(mean_log_p)
 
 
 def _words(each: Example) -> list[str]:
