@@ -28,6 +28,7 @@ PAGES = (
     "benchmarks/results/precision.md",
     "benchmarks/results/self_training.md",
     "benchmarks/results/peers.md",
+    "benchmarks/results/tuned_scores.md",
     "benchmarks/results/zero_shot.md",
 )
 NAMES = {
@@ -130,16 +131,37 @@ def _self_trained(means: Mapping[str, float]) -> list[str]:
     return [*plain, *taught]
 
 
+def tuned_scores() -> str:
+    """Calibration error and F1 of tuned prompts, of all entities and of those above the fitted thresholds."""
+    found = read("tuned_scores")
+    header = ("set", "seeds", "entities found", "raw", "calibrated", "by chance", "F1", "F1, tuned thresholds")
+    rows = []
+    for name, runs in report.by_set(found["runs"]).items():
+        entities = statistics.fmean(run["found"] for run in runs)
+        figures = map(_one, found["means"][name].values())
+        rows.append([NAMES[name], str(len(runs)), f"{entities:,.0f}", *figures])
+    return table(header, rows)
+
+
 def zero_shot() -> str:
     """F1 from label names alone, beside what others published."""
     peers = [name for name in published() if name.startswith("GLiNER")]
     header = ("set", "sentences", "precision", "recall", "F1", "seen", *peers)
     rows = []
     for row in read("zero_shot")["rows"]:
-        own = [f"{row['sentences']:,}", _one(row["precision"]), _one(row["recall"]), f"**{_one(row['f1'])}**"]
-        theirs = [_published(peer, row["name"]) for peer in peers]
-        rows.append([whole(row["name"]), *own, _one(row["seen"]), *theirs])
+        rows.append([*_zero_shot_row(row), *(_published(peer, row["name"]) for peer in peers)])
     return table(header, rows)
+
+
+def zero_shot_development() -> str:
+    """F1 from label names alone on development sentences."""
+    header = ("set", "sentences", "precision", "recall", "F1", "seen")
+    return table(header, map(_zero_shot_row, read("zero_shot_development")["rows"]))
+
+
+def _zero_shot_row(row: Any) -> list[str]:
+    figures = [_one(row[figure]) for figure in ("precision", "recall")]
+    return [whole(row["name"]), f"{row['sentences']:,}", *figures, f"**{_one(row['f1'])}**", _one(row["seen"])]
 
 
 def checkouts() -> str:
@@ -223,9 +245,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "labelling order": labelling_order,
     "precision": precision,
     "self-training": self_training,
+    "tuned scores": tuned_scores,
     "peers": peers,
     "peers, memory and start": peers_memory,
     "zero-shot": zero_shot,
+    "zero-shot, development": zero_shot_development,
 }
 
 

@@ -4,12 +4,15 @@
 
 Calibration and thresholds are fitted as `lightner tune` fits them, to what the folds predict at the best round of one
 trial (length 8, rate 0.01); the final prompt then reads TEST. Expected calibration error (ten bins) of raw and of
-calibrated scores, and F1 of all entities and of those that reach their label's fitted threshold, in percent. Sets and
-seeds that FILE has are not measured again.
+calibrated scores, and F1 of all entities and of those that reach their label's fitted threshold, in percent. By chance:
+the mean error that the same scores would have if they were the exact probabilities, since the share of a few entities
+that is right is hardly ever exactly what their scores say. Sets and seeds that FILE has are not measured again.
 """
 
 from __future__ import annotations
 
+import random
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,7 +29,9 @@ from lightner.tuning.cross_validation import History, folds_of, run_folds, trial
 from lightner.tuning.training import Saver, Tuning
 from lightner.types import Calibration, Counts, LabelSet, Scores, Sentence
 
-FIGURES = ("error_before", "error_after", "f1", "f1_tuned")
+FIGURES = ("error_before", "error_after", "error_by_chance", "f1", "f1_tuned")
+DRAWS = 500
+"""How many times it is drawn which entities are right."""
 
 
 def main() -> None:
@@ -63,6 +68,8 @@ def measure(base: Backbone, train: Sequence[Sentence], test: Sequence[Sentence],
     return {
         "error_before": round(100 * expected_error(bins(found.guesses)), 1),
         "error_after": round(100 * expected_error(bins(after)), 1),
+        "error_by_chance": round(100 * error_by_chance(after, seed), 1),
+        "found": len(after),
         "f1": round(100 * f1(after, gold), 1),
         "f1_tuned": round(100 * f1(kept, gold), 1),
         "temperature": fitted.temperature,
@@ -86,6 +93,13 @@ def cross_validated(
     chosen = histories[0][best - 1]
     found = calibrate(chosen.guesses, gold=(chosen.scores or Scores()).micro.gold)
     return (Calibration() if found is None else found.calibration), best
+
+
+def error_by_chance(guesses: Sequence[Guess], seed: int) -> float:
+    """The mean expected calibration error if each guess were right with the probability that its score says."""
+    rng = random.Random(seed)
+    drawn = ([replace(guess, right=rng.random() < guess.score) for guess in guesses] for _ in range(DRAWS))
+    return statistics.fmean(expected_error(bins(each)) for each in drawn)
 
 
 def f1(guesses: Sequence[Guess], gold: int) -> float:
