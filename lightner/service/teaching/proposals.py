@@ -49,7 +49,7 @@ class Proposer:
     """Proposals by `reader`; remembers how sure it was of each text, and which labels it found."""
 
     def __init__(self, reader: Reader) -> None:
-        self._knowner = reader
+        self._reader = reader
         self._known: OrderedDict[tuple[str, str, str], _Read] = OrderedDict()
 
     async def propose(self, domain: str, taught: Taught | None, examples: Sequence[Example]) -> list[Proposed | None]:
@@ -94,13 +94,13 @@ class Proposer:
 
     async def present(self, domain: str, taught: Taught | None) -> str:
         """What would read texts now: the live version, or the labels."""
-        found = await self._knowner.describe(domain, None)
+        found = await self._reader.describe(domain, None)
         if not isinstance(found, Refusal):
             return found.version
         return content_key(taught.label_set()) if taught and taught.labels else ""
 
     async def _tagged(self, ask: Ask) -> Answer | Refusal:
-        [answer] = await self._knowner.tag([ask])
+        [answer] = await self._reader.tag([ask])
         return answer
 
     def _remember(self, key: tuple[str, str, str], tagged: TaggedText) -> None:
