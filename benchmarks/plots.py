@@ -10,15 +10,15 @@ dot is a seed.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import report, tables
+from lightner.jobs.plot import svg
 
 _PUBLISHED = {"sought": "sought", "stage B": "stage_b", "paper, BART-large, chosen on test": "paper"}
 _MARKS = ("_", "x", "+", "1", "2")
@@ -32,12 +32,7 @@ def main() -> None:
 
 def drawing(name: str) -> bytes:
     """The drawing as SVG; the same results make the same bytes with the same matplotlib."""
-    file = io.BytesIO()
-    metadata = {"Date": None, "Creator": None, "Source": source(name)}
-    # Text stays text, so that it can be searched and read out; ids are the same each time.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        DRAWINGS[name]().savefig(file, format="svg", metadata=metadata)
-    return file.getvalue()
+    return svg(DRAWINGS[name](), name, Source=source(name))
 
 
 def source(name: str) -> str:
@@ -95,12 +90,13 @@ def peers() -> Figure:
     figure = Figure(figsize=(8, 4), layout="constrained")
     for axes, batch in zip(figure.subplots(ncols=2, sharey=True), (1, 32), strict=True):
         axes.axhline(1, color="grey", linewidth=1)
-        for color, peer in enumerate(("gliner", "token_classifier")):
-            for words, line in ((20, "-"), (200, "--")):
-                of_line = [row for row in cells if (row["cell"]["batch"], row["cell"]["words"]) == (batch, words)]
-                shown = sorted((row["cell"]["labels"], row["times_as_fast"][peer]["processor_s"]) for row in of_line)
-                label = f"{tables.LIBRARIES[peer]}, {words} words"
-                axes.loglog(*zip(*shown, strict=True), line, marker="o", color=f"C{color}", label=label)
+        for (peer, color), (words, line) in product(
+            (("gliner", "C0"), ("token_classifier", "C1")), ((20, "-"), (200, "--"))
+        ):
+            of_line = [row for row in cells if (row["cell"]["batch"], row["cell"]["words"]) == (batch, words)]
+            shown = sorted((row["cell"]["labels"], row["times_as_fast"][peer]["processor_s"]) for row in of_line)
+            label = f"{tables.LIBRARIES[peer]}, {words} words"
+            axes.loglog(*zip(*shown, strict=True), line, marker="o", color=color, label=label)
         axes.set(title="a text alone" if batch == 1 else f"{batch} texts together", xlabel="labels")
         _ticks(axes, [0.5, 1, 2, 4, 8])
     axes.legend(fontsize="small")

@@ -77,17 +77,21 @@ def calibration_picture(found: Calibrated) -> bytes:
 
 def page(name: str, trials: Sequence[Trial], chosen: Trial) -> bytes:
     """An HTML page that needs no other file: the picture as SVG, its words as text, and the table."""
-    file = io.StringIO()
-    # Text stays text, so that it can be searched and read out; ids are the same each time.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        _figure(trials, chosen).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    drawing = file.getvalue()
+    drawing = svg(_figure(trials, chosen), name).decode()
     title = html.escape(f"Scan {name}")
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n{drawing[drawing.index('<svg') :]}"
         f"<pre>{html.escape(scan.table(trials, chosen))}</pre>\n</body>\n</html>\n"
     ).encode()
+
+
+def svg(figure: Figure, salt: str, **metadata: str) -> bytes:
+    """An SVG whose text stays text, so that it can be searched and read out; its ids follow from `salt`."""
+    file = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, **metadata})
+    return file.getvalue()
 
 
 def _figure(trials: Sequence[Trial], chosen: Trial) -> Figure:
