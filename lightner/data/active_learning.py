@@ -37,18 +37,17 @@ def choose(texts: Sequence[Unlabelled], count: int) -> list[int]:
     Each time a text of the label that was chosen least often so far, and of these the one that the model is least sure
     of. One that is alike one before it comes after all that are not.
     """
-    fresh = sorted(range(len(texts)), key=lambda place: (texts[place].mean_log_p, place))
-    chosen: list[int] = []
-    passed: list[int] = []
+    order = sorted(range(len(texts)), key=lambda place: (texts[place].mean_log_p, place))
+    fresh, chosen = order, list[int]()
     times: Counter[str] = Counter()
     while fresh and len(chosen) < count:
         taken = min(fresh, key=lambda place: min(times[label] for label in texts[place].labels))
         chosen.append(taken)
         times.update(texts[taken].labels)
-        alike = {place for place in fresh if _alike(texts[place].words, texts[taken].words)}
-        passed += [place for place in fresh if place in alike - {taken}]
-        fresh = [place for place in fresh if place not in alike | {taken}]
-    return [*chosen, *sorted(passed, key=lambda place: (texts[place].mean_log_p, place))][:count]
+        words = texts[taken].words
+        fresh = [place for place in fresh if place != taken and not _alike(texts[place].words, words)]
+    named = {*chosen}
+    return [*chosen, *(place for place in order if place not in named)][:count]
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
