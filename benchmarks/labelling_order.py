@@ -3,9 +3,9 @@
     python -m benchmarks.labelling_order NAME=POOL:TEST [NAME=POOL:TEST ...] --numbers 10 20 --seeds 3 --out FILE
 
 Each seed draws at most `--pool` sentences of POOL. A domain begins with its label names; the first sentences are those
-that its untuned prompt is least sure of, the next those that the prompt tuned on the sentences so far is. The others
-are drawn at random, the earlier ones among the later. Prompts are tuned by the rules (length 8, rate 0.01, no scan) and
-scored on TEST, by the number of labelled sentences. Sets and seeds that FILE has are not measured again.
+that `lightner suggest` names by its untuned prompt, the next those by the prompt tuned on the sentences so far. The
+others are drawn at random, the earlier ones among the later. Prompts are tuned by the rules (length 8, rate 0.01, no
+scan) and scored on TEST, by the number of labelled sentences. Sets and seeds that FILE has are not measured again.
 """
 
 from __future__ import annotations

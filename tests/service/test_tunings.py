@@ -24,13 +24,12 @@ from lightner.service.teaching.tuner import JobState
 from lightner.store.registry import RegistryUnavailable
 from lightner.store.tunings import Ending, Progress, Record, Tunings
 from tests.support.serving import Place, bearer, connect, prepare, problem
-from tests.support.teaching import NamedJobs, desk_of
+from tests.support.teaching import ADMIN, ANNOTATE, READ, NamedJobs, desk_of
 
 if TYPE_CHECKING:
     from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.anyio
-READ, ADMIN, ANNOTATE = "read key", "admin key", "annotate key"
 TUNINGS = "/v1/domains/dishes/tunings"
 ID = "20261129t144400-1a2b3c"
 ROUTES: list[tuple[str, str, Any]] = [
