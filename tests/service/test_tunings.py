@@ -210,6 +210,27 @@ async def test_a_tuning_whose_job_died_is_resumed_once_although_nobody_asks_and_
     assert list(jobs.entrypoints) == [f"lightner-dishes-{begun['id']}-{attempt}" for attempt in (1, 2)]
 
 
+async def test_a_job_that_another_process_resumes_while_one_looks_is_not_resumed_twice(
+    client: httpx.AsyncClient, jobs: NamedJobs, store: Tunings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await label(client)
+    await start(client)
+    jobs.states = dict.fromkeys(jobs.states, JobState.DIED)
+    desk = desk_of(store._objects.url, BackboneReplica.__new__(BackboneReplica), jobs=jobs)
+    assert desk.tuner is not None
+    slow, [record], state = desk.tuner, store.unfinished(), jobs.state
+
+    def overtaken(name: str) -> JobState | None:
+        seen = state(name)
+        monkeypatch.setattr(jobs, "state", state)
+        assert slow.look(record).record.attempt == 2
+        return seen
+
+    monkeypatch.setattr(jobs, "state", overtaken)
+    seen = slow.look(record)
+    assert (seen.record.attempt, seen.state, len(jobs.entrypoints)) == (2, "waiting", 2)
+
+
 async def test_a_cluster_or_a_store_that_is_out_ends_no_attendance(
     client: httpx.AsyncClient, jobs: NamedJobs, store: Tunings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

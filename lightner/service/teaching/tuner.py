@@ -113,9 +113,11 @@ class Tuner:
         job = self.jobs.state(record.job)
         if job in (JobState.WAITING, JobState.RUNNING):
             return self._seen(record, job)
-        record = self.tunings.record(record.domain, record.id)  # the job may have ended it meanwhile
-        if record.ended is not None:
+        asked, record = record, self.tunings.record(record.domain, record.id)
+        if record.ended is not None:  # by its job, meanwhile
             return self._seen(record, None)
+        if record.attempt != asked.attempt:  # another process has resumed it: what was seen is the former job's state
+            return self._seen(record, JobState.WAITING)
         if job is JobState.STOPPED:
             return self._seen(self.tunings.end(record.domain, record.id, Ending.STOPPED), None)
         if job is None and _age(record) < SUBMISSION:
