@@ -91,7 +91,8 @@ def cross_validated(
     run_folds(base, labels, folds, trial_plan(plan, folds, of=len(train)), last=plan.rounds, on_round=keep)
     best = rules.best_round([(done.scores or Scores()).micro.f1 for done in histories[0]])
     chosen = histories[0][best - 1]
-    found = calibrate(chosen.guesses, gold=(chosen.scores or Scores()).micro.gold)
+    gold = (chosen.scores or Scores()).micro.gold
+    found = calibrate(chosen.guesses, gold=gold, untuned=base.calibration)
     return (Calibration() if found is None else found.calibration), best
 
 

@@ -16,10 +16,12 @@ from torch import Tensor
 from lightner.types import Calibration, Counts
 
 BINS = 10
+NO_CHANGE = Calibration()
 PARTS = 5
 """Parts of the guesses, each measured by what the others give."""
-# Standard deviations of the priors: how far few guesses may move log temperature and offset, and a label from the rest.
-_PRIOR, _LABEL_PRIOR = 1.0, 0.5
+# Standard deviations of the priors: how far few guesses may move log temperature and offset from those of untuned
+# prompts, or, of a backbone that does not know these, from no change; and a label from the rest.
+_PRIOR, _WIDE_PRIOR, _LABEL_PRIOR = 0.25, 1.0, 0.25
 _SURE = 1 - 1e-6  # a score of 1 is a rounded one: its logit would be infinite
 _DIGITS = 4
 
@@ -71,14 +73,15 @@ class Calibrated:
     f1_tuned: float
 
 
-def calibrate(guesses: Sequence[Guess], *, gold: int) -> Calibrated | None:
+def calibrate(guesses: Sequence[Guess], *, gold: int, untuned: Calibration = NO_CHANGE) -> Calibrated | None:
     """The calibration of a prompt by guesses on sentences with `gold` entities, from which it has not learned.
 
-    Its thresholds are 0 where others would lower F1. None where there is no guess.
+    `untuned` is that of its backbone's untuned prompts. Thresholds are 0 where others would lower F1. None where there
+    is no guess.
     """
     if not guesses:
         return None
-    found, each = fit(guesses, gold=gold), _each_by_others(guesses, gold=gold)
+    found, each = fit(guesses, gold=gold, untuned=untuned), _each_by_others(guesses, gold=gold, untuned=untuned)
     after = [replace(guess, score=by.probability(guess.score)) for guess, by in zip(guesses, each, strict=True)]
     kept = [guess for guess, by in zip(after, each, strict=True) if guess.score >= by.least(guess.label)]
     f1, f1_tuned = _counts(guesses, gold).f1, _counts(kept, gold).f1
@@ -98,12 +101,17 @@ def calibrate(guesses: Sequence[Guess], *, gold: int) -> Calibrated | None:
     )
 
 
-def fit(guesses: Sequence[Guess], *, gold: int) -> Calibration:
+def fit(guesses: Sequence[Guess], *, gold: int, untuned: Calibration = NO_CHANGE) -> Calibration:
     """The likeliest temperature and offset, and thresholds of the labels, by the rule in docs/rules.md."""
     logits, right = _logits(guesses), torch.tensor([float(guess.right) for guess in guesses], dtype=torch.float64)
-    log_temperature, offset = _minimum(
-        2, lambda values: _loss(logits * torch.exp(-values[0]) + values[1], right) + _prior(values, _PRIOR)
-    )
+    deviation = _WIDE_PRIOR if untuned == NO_CHANGE else _PRIOR
+    start = torch.tensor([math.log(untuned.temperature), untuned.offset], dtype=torch.float64)
+
+    def unlikely(moved: Tensor) -> Tensor:
+        log_temperature, offset = start + moved
+        return _loss(logits * torch.exp(-log_temperature) + offset, right) + _prior(moved, deviation)
+
+    log_temperature, offset = (start + torch.tensor(_minimum(2, unlikely), dtype=torch.float64)).tolist()
     calibration = Calibration(round(math.exp(log_temperature), _DIGITS), round(offset, _DIGITS))
     even = logits / calibration.temperature + calibration.offset
     names = sorted({guess.label for guess in guesses})
@@ -156,7 +164,7 @@ def curve(guesses: Sequence[Guess], *, gold: int) -> tuple[CurvePoint, ...]:
     return tuple(points)
 
 
-def _each_by_others(guesses: Sequence[Guess], *, gold: int) -> list[Calibration]:
+def _each_by_others(guesses: Sequence[Guess], *, gold: int, untuned: Calibration) -> list[Calibration]:
     """For each guess a calibration that has not seen it: neighbours, of one sentence or fold, are left out together."""
     parts = min(PARTS, len(guesses))
     ends = [len(guesses) * part // parts for part in range(parts + 1)]
@@ -164,7 +172,7 @@ def _each_by_others(guesses: Sequence[Guess], *, gold: int) -> list[Calibration]
     for start, end in pairwise(ends):
         others = [*guesses[:start], *guesses[end:]]
         share = len(others) / len(guesses)
-        by = fit(others, gold=round(gold * share)) if others else Calibration()
+        by = fit(others, gold=round(gold * share), untuned=untuned) if others else untuned
         found += [by] * (end - start)
     return found
 

@@ -22,6 +22,7 @@ from lightner.jobs.scan import Scan, Trial
 from lightner.jobs.self_training import SelfTrained
 from lightner.jobs.trials import Ended, learned, run_all
 from lightner.jobs.worker import Cost, Run
+from lightner.model.backbone import Backbone
 from lightner.store.card import Card
 from lightner.store.lineage import Measured
 from lightner.tuning.cross_validation import Fold, held_in, measured_on, trial_plan
@@ -60,7 +61,7 @@ def learn(
     choices: Sequence[Choice],
     *,
     name: str,
-    fingerprint: str,
+    base: Backbone,
     per_gpu: int,
     cpus: int,
     recorder: Recorder | None = None,
@@ -70,7 +71,7 @@ def learn(
     State is kept in the storage under `name`, from where the same call resumes. Raises InputError and Stopped as
     `trials.run_trials` does.
     """
-    task = _task(options, material, choices, name=name, fingerprint=fingerprint)
+    task = _task(options, material, choices, name=name, fingerprint=base.fingerprint)
     task = replace(task, per_gpu=per_gpu, cpus=cpus)
     count = len(material.everything)
     at_once, watch = _at_once(options, task), Watch(options.domain, options.log, recorder)
@@ -102,7 +103,7 @@ def learn(
         say(tried.describe())
     final, end, chosen = _final(task, material, chosen, tried, watch=watch)
     pictures = {file: files[file] for file in (plot.PICTURE, plot.PAGE)}  # the table is in the prompt's README
-    calibrated = _calibrated(chosen)
+    calibrated = _calibrated(chosen, base)
     if calibrated is not None:
         pictures[plot.CALIBRATION] = plot.calibration_picture(calibrated)
     source = choice.source.card if choice.source else None
@@ -125,10 +126,11 @@ def _final(
     return *self_training.final(task, material, end, last=tried.trial.rounds, watch=watch), tried.trial
 
 
-def _calibrated(chosen: Trial) -> Calibrated | None:
+def _calibrated(chosen: Trial, base: Backbone) -> Calibrated | None:
     """The calibration by the entities that the folds of the chosen trial found; says how good it is."""
     done = chosen.chosen
-    found = calibrate(done.guesses, gold=(done.scores or Scores()).micro.gold)
+    gold = (done.scores or Scores()).micro.gold
+    found = calibrate(done.guesses, gold=gold, untuned=base.calibration)
     if found is not None:
         say(
             f"calibrated on {found.guesses} entities: expected calibration error {100 * found.error_before:.1f} before,"

@@ -202,7 +202,7 @@ def _tune(
         material,
         choices,
         name=name,
-        fingerprint=base.fingerprint,
+        base=base,
         per_gpu=per_gpu,
         cpus=cpus,
         recorder=recorder,

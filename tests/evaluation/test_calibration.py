@@ -98,6 +98,14 @@ class TestFit:
             found = fit(guesses, gold=len(guesses))
             assert least < found.least("price") - found.least("dish") < most, count
 
+    def test_few_guesses_stay_close_to_the_untuned_prompts_of_the_backbone_and_many_do_not(self) -> None:
+        untuned = Calibration(temperature=2.5, offset=-0.5)
+        few, many = (fit(drawn(count), gold=count, untuned=untuned) for count in (10, 20000))
+        assert few.temperature == pytest.approx(2.5, rel=0.25)
+        assert few.offset == pytest.approx(-0.5, abs=0.15)
+        assert many.temperature == pytest.approx(1.0, rel=0.1)
+        assert many.offset == pytest.approx(0.0, abs=0.1)
+
     @pytest.mark.parametrize("right", [True, False])
     def test_few_guesses_that_are_all_alike_leave_finite_values(self, right: bool) -> None:
         found = fit([Guess("dish", 1.0, right)] * 3, gold=3)
@@ -132,6 +140,14 @@ class TestCalibrate:
         assert fit([*unlike, *others], gold=100).threshold > 0
         assert (found.calibration.threshold, dict(found.calibration.thresholds)) == (0.0, {})
         assert found.f1_tuned == found.f1 == pytest.approx(0.6)
+
+    def test_it_is_measured_by_fits_that_start_from_the_untuned_prompts_as_well(self) -> None:
+        guesses, untuned = drawn(20, temperature=2.5, offset=-0.5), Calibration(temperature=2.5, offset=-0.5)
+        alone, found = calibrate(guesses, gold=20), calibrate(guesses, gold=20, untuned=untuned)
+        assert alone is not None
+        assert found is not None
+        assert found.calibration.temperature == pytest.approx(2.5, rel=0.2)
+        assert found.bins_after != alone.bins_after
 
     def test_without_guesses_there_is_none(self) -> None:
         assert calibrate([], gold=5) is None
