@@ -51,10 +51,12 @@ class WordLabels(nn.Module):
 
 
 class Pretrainer(nn.Module):
-    """The backbone, one plain prompt per source, [L, 1, H, P, D/H] at each site, and the auxiliary word labels."""
+    """The backbone, one plain prompt per source, [L, 1, H, P, D/H] at each site, and the auxiliary word labels, whose
+    loss counts for `word_loss` of the pointer loss."""
 
-    def __init__(self, backbone: Backbone, sources: Sequence[str]) -> None:
+    def __init__(self, backbone: Backbone, sources: Sequence[str], *, word_loss: float = WORD_LOSS_WEIGHT) -> None:
         super().__init__()
+        self.word_loss = word_loss
         self.backbone = backbone
         self.model = backbone.model
         self.prompts = nn.ModuleDict({_key(name): _PlainPrompt(backbone) for name in (DEFAULT, *sources)})
@@ -65,7 +67,7 @@ class Pretrainer(nn.Module):
         free = self._free(draw.source, rng)
         with_slots = rng.random() < _LABELS_SHARE or not free.length
         pointers, words = losses(self, draw.sentences, draw.labels, free, label_slots=with_slots)
-        return pointers + WORD_LOSS_WEIGHT * words
+        return pointers + self.word_loss * words
 
     def default(self) -> Guidance:
         guidance: Guidance = self.prompts[_key(DEFAULT)]()
