@@ -140,7 +140,7 @@ def _message(error: Mapping[str, Any], content_type: str) -> str:
     """A field's message. curl by default sends the body as a form, which is never parsed as JSON: then say so."""
     if tuple(error["loc"]) == ("body",) and "json" not in content_type.lower():
         return f"Content type should be application/json, found {content_type[:MAX_QUOTED]!r}"
-    return str(error["msg"])
+    return str(error["msg"]).removeprefix("Value error, ")  # what pydantic says before words of our own
 
 
 async def _on_status(_: Request, error: Exception) -> Response:

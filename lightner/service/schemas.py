@@ -34,16 +34,8 @@ VERSION_PATTERN = r"^v[0-9]{6,40}$"
 WORD_PATTERN = r"^[^\s\u0085\ufeff]([\s\S]*[^\s\u0085\ufeff])?$"
 # pydantic adds these to the location of an error; they are not part of the request.
 FORMS = TEXT, WORDS, NAME_ALONE, NAMES, DESCRIBED, DOMAIN_ITEM, LABELS_ITEM, NUMBER, FITTED = (
-    "<text>",
-    "<words>",
-    "<name alone>",
-    "<names>",
-    "<described>",
-    "<domain>",
-    "<labels>",
-    "<number>",
-    "<fitted>",
-)
+    "<text>", "<words>", "<name alone>", "<names>", "<described>", "<domain>", "<labels>", "<number>", "<fitted>"
+)  # fmt: skip
 
 
 def characters_of(text: str | Sequence[str]) -> int:
@@ -65,9 +57,9 @@ def content_of(labels: Labels) -> Hashable:
     return frozenset((name, tuple(words) if isinstance(words, list) else words) for name, words in labels.items())
 
 
-def _bounded_words(words: list[str]) -> list[str]:
-    if (found := characters_of(words)) > MAX_TEXT_CHARACTERS:
-        raise ValueError(f"found {found} characters, expected at most {MAX_TEXT_CHARACTERS}")
+def _bounded_words(words: list[str], most: int = MAX_TEXT_CHARACTERS) -> list[str]:
+    if (found := characters_of(words)) > most:
+        raise ValueError(f"found {found} characters, expected at most {most}")
     return words
 
 
@@ -78,9 +70,7 @@ def _no_version(alias: str) -> str:
 
 
 def _bounded_description(words: list[str]) -> list[str]:
-    if (found := characters_of(words)) > MAX_DESCRIPTION_CHARACTERS:
-        raise ValueError(f"found {found} characters, expected at most {MAX_DESCRIPTION_CHARACTERS}")
-    return words
+    return _bounded_words(words, MAX_DESCRIPTION_CHARACTERS)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -98,8 +88,10 @@ def _labels_form(labels: object) -> str | None:
     return NAMES if isinstance(labels, list) else DESCRIBED if isinstance(labels, dict) else None
 
 
-def _item_form(item: object) -> str:
+def _item_form(item: object) -> str | None:
     given = item if isinstance(item, dict) else vars(item) if isinstance(item, BaseModel) else {}
+    if ("labels" in given) == ("domain" in given):
+        return None
     return LABELS_ITEM if "labels" in given else DOMAIN_ITEM
 
 
@@ -233,7 +225,12 @@ class LabelsItem(_Message):
 
 
 AnyItem = Annotated[
-    Annotated[Item, Tag(DOMAIN_ITEM)] | Annotated[LabelsItem, Tag(LABELS_ITEM)], Discriminator(_item_form)
+    Annotated[Item, Tag(DOMAIN_ITEM)] | Annotated[LabelsItem, Tag(LABELS_ITEM)],
+    Discriminator(
+        _item_form,
+        custom_error_type="item_type",
+        custom_error_message="Input should be an object with either domain or labels, and not with both",
+    ),
 ]
 
 

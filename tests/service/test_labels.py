@@ -54,6 +54,23 @@ async def results(client: httpx.AsyncClient, items: Sequence[dict[str, Any]], **
 
 
 class TestItems:
+    @pytest.mark.parametrize(
+        ("item", "field", "words"),
+        [
+            ({"text": "a"}, "body.items.0", "either domain or labels"),
+            ({"domain": "movies", "labels": ["a"], "text": "a"}, "body.items.0", "either domain or labels"),
+            ({"labels": ["a", "a"], "text": "a"}, "body.items.0.labels", "found a name twice, expected distinct names"),
+        ],
+    )
+    async def test_what_is_wrong_with_one_is_said(
+        self, client: httpx.AsyncClient, item: dict[str, Any], field: str, words: str
+    ) -> None:
+        answer = await client.post("/v1/entities", json={"items": [item]})
+        [error] = problem(answer, 422, "invalid-request")["errors"]
+        assert error["field"] == field
+        assert words in error["message"]
+        assert "Value error" not in error["message"]
+
     async def test_items_bring_their_labels_and_are_answered_as_offline(
         self, client: httpx.AsyncClient, place: Place
     ) -> None:
