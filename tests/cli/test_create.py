@@ -12,12 +12,7 @@ from lightner.labels import label_set
 from lightner.store.loading import prompt_for
 from lightner.store.untuned import untuned_artifact
 from lightner.tagger import tag_texts
-from tests.support.serving import TEXTS, Place, entities_of, prepare
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
+from tests.support.serving import TEXTS, Place, entities_of
 
 
 def create(place: Place, domain: str, labels: str, *more: str) -> int:

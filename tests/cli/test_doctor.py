@@ -16,12 +16,7 @@ import torch
 from lightner.cli import checks, main
 from lightner.cli.checks import State
 from lightner.model import embedded
-from tests.support.serving import Place, prepare
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
+from tests.support.serving import Place
 
 
 def doctor(place: Place, capsys: pytest.CaptureFixture[str], *words: str, status: int) -> dict[str, dict[str, Any]]:

@@ -22,15 +22,10 @@ from lightner.tagger import Tagger
 from lightner.types import TaggedText
 from tests.support.fitted import with_calibration
 from tests.support.served import listening
-from tests.support.serving import TEXTS, Place, entities_of, prepare
+from tests.support.serving import TEXTS, Place, entities_of
 from tests.support.teaching import desk_of
 
 KEY = "a key of the tests"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A browser for the tests of the web page, and a page without errors."""
+"""A registry and a backbone to serve, a browser for the tests of the web page, and a page without errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.browser import Watched, chromium
+from tests.support.serving import Place, prepare
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from lightner.service.replica import BackboneReplica
 from lightner.service.schemas import MAX_BODY_BYTES, MAX_TEXT_CHARACTERS, MAX_TOTAL_CHARACTERS
 from lightner.store.loading import prompt_for
 from lightner.tagger import tag_words
-from tests.support.serving import SCORE_TOLERANCE, TEXTS, Place, connect, prepare, problem
+from tests.support.serving import SCORE_TOLERANCE, TEXTS, Place, connect, problem
 
 pytestmark = pytest.mark.anyio
 SENTENCES: tuple[list[str], ...] = (
@@ -23,11 +23,6 @@ SENTENCES: tuple[list[str], ...] = (
     ["🍞👩‍🍳", "to", "Rome", "\u200b", "שלום", "Oslo", "𝒳"],
     ["the", "city", "of", "Rome"] * 60,
 )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

@@ -19,17 +19,12 @@ from lightner.store.registry import Registry
 from tests.support.browser import Watched
 from tests.support.page import TEXT, app_of, find, marked_as, marks, plain
 from tests.support.served import listening
-from tests.support.serving import Place, prepare
+from tests.support.serving import Place
 
 pytestmark = pytest.mark.browser
 LABELS = {"person": None, "city": None, "company": "a firm that makes or sells something"}
 TYPED = "person, city,\ncompany: a firm that makes or sells something"
 FLIGHT = "Maria flew from Oslo to Siemens in Munich. Emil stayed in Rome."
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

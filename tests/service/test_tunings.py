@@ -23,7 +23,7 @@ from lightner.service.teaching import tuner, tunings
 from lightner.service.teaching.tuner import JobState
 from lightner.store.registry import RegistryUnavailable
 from lightner.store.tunings import Ending, Progress, Record, Tunings
-from tests.support.serving import Place, bearer, connect, prepare, problem
+from tests.support.serving import Place, bearer, connect, problem
 from tests.support.teaching import ADMIN, ANNOTATE, READ, NamedJobs, desk_of
 
 if TYPE_CHECKING:
@@ -40,11 +40,6 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("DELETE", f"{TUNINGS}/{ID}", None),
     ("GET", f"{TUNINGS}/{ID}/events", None),
 ]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

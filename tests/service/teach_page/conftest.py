@@ -16,14 +16,9 @@ from lightner.service.replica import BackboneReplica
 from lightner.service.routes import create_app
 from lightner.service.settings import RequestLimits
 from tests.support.served import listening
-from tests.support.serving import Place, prepare
+from tests.support.serving import Place
 from tests.support.teach_page import ADMIN, ANNOTATE, Service
 from tests.support.teaching import NamedJobs, desk_of
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

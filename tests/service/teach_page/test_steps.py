@@ -17,7 +17,7 @@ from lightner.service.settings import RequestLimits
 from lightner.service.teaching.tuner import JobState
 from lightner.store.tunings import Ending, Point, Progress, Tunings
 from tests.support.served import listening
-from tests.support.serving import Place, prepare
+from tests.support.serving import Place
 from tests.support.teach_page import (
     ADMIN,
     ANNOTATE,
@@ -34,11 +34,6 @@ from tests.support.teaching import NamedJobs, desk_of
 
 pytestmark = pytest.mark.browser
 WHEN = "2026-11-29T10:00:00+00:00"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,8 @@ import httpx
 import pytest
 
 from lightner.service.replica import BackboneReplica
-from tests.support.serving import Place, bearer, connect, prepare
+from tests.support.serving import Place, bearer, connect
 from tests.support.teaching import ADMIN, ANNOTATE, READ, desk_of
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return prepare(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture
