@@ -5,6 +5,7 @@ Imports nothing heavy; each command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from lightner.cli.suggest import suggest
 from lightner.cli.tag import tag
 from lightner.cli.teach import teach
 from lightner.cli.tune import tune
-from lightner.jobs.command import MISTAKE
+from lightner.jobs.command import MISTAKE, SPIN, SUBMITTED
 
 NAME = "lightner"
 # Packages that come with an extra, and the extra's name.
@@ -75,6 +76,8 @@ def main(words: Sequence[str] | None = None, *, door: str | None = None) -> int:
     command: click.Command = group
     if door is not None:
         command, given = group.commands[given[0]], given[1:]
+    if SUBMITTED not in os.environ:  # of a submitted job the session sets it, for the workers as well
+        os.environ.setdefault(*SPIN)  # before torch is imported, which reads it
     try:
         status = command.main(given, prog_name=door or NAME, standalone_mode=False, **_HELP)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -14,6 +14,9 @@ from lightner.types import InputError
 
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets this in what `ray job submit` runs."""
+SPIN = "GOMP_SPINCOUNT", "10000"
+"""How long threads that compute together stay awake for one another (GNU OpenMP, which torch has on Linux). By default
+longer than the system lets a thread wait whose core another program uses, for which a step took 50 times as long."""
 FAULTS: tuple[type[Exception], ...] = (InputError, RegistryUnavailable, OSError)
 """Reported in one line: a mistake of the caller; a failing store or disk."""
 MISTAKE, FAILURE = 2, 1

@@ -16,6 +16,7 @@ from lightner.cli import main
 from lightner.cli.program import EXTRAS, group
 from lightner.data.formats import write_conll
 from lightner.data.formats.options import Columns, Repair
+from lightner.jobs.command import SUBMITTED
 from lightner.jobs.options import (
     AnnotateOptions,
     CreateOptions,
@@ -179,6 +180,20 @@ def loaded(*lines: list[str], before: str = "") -> subprocess.CompletedProcess[s
 def test_help_and_a_mistyped_word_import_nothing_heavy(line: str, status: int) -> None:
     done = loaded(line.split())
     assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "heavy:"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("here", "submitted", "then"), [(None, False, "10000"), ("7", False, "7"), (None, True, None), ("7", True, "7")]
+)
+def test_threads_soon_sleep_beside_other_programs(
+    here: str | None, submitted: bool, then: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("GOMP_SPINCOUNT", here), (SUBMITTED, "{}" if submitted else None)):
+        monkeypatch.setenv(name, value or "")
+        if value is None:
+            monkeypatch.delenv(name)
+    assert main(["data", "check", "nowhere.conll"]) == 2
+    assert os.environ.get("GOMP_SPINCOUNT") == then
 
 
 def test_a_missing_extra_is_one_line_that_says_how_to_install_it() -> None:

@@ -18,6 +18,7 @@ from ray.tune import Callback
 from ray.tune.tune import air_usage
 
 from lightner.jobs import trials
+from lightner.jobs.command import SUBMITTED
 from lightner.jobs.on_ray import local, session
 from lightner.types import InputError
 from tests.support.paths import CHECKOUT
@@ -121,6 +122,32 @@ def test_trials_that_ctrl_c_cut_off_are_not_taken_for_ended_ones(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)) == (before, signal.SIG_DFL)
 
 
+@pytest.mark.parametrize(
+    ("here", "submitted", "passed"),
+    [(None, False, "10000"), ("7", False, "7"), (None, True, "10000"), ("7", True, None)],
+)
+def test_workers_get_the_settings_and_those_that_are_there_win(
+    here: str | None, submitted: bool, passed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submitted job's workers have its settings from Ray, which refuses to be told them again."""
+    joined: list[dict[str, str]] = []
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    if submitted:
+        monkeypatch.setenv(SUBMITTED, "{}")
+    for name in session._SETTINGS:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    if here is not None:
+        monkeypatch.setenv("GOMP_SPINCOUNT", here)
+    monkeypatch.setattr(session, "_join", joined.append)
+    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    session.connect("")
+    assert joined[0].get("GOMP_SPINCOUNT") == passed
+    assert joined[0]["RAY_AIR_NEW_OUTPUT"] == "0"
+    assert os.environ["GOMP_SPINCOUNT"] == (here or "10000")
+
+
 def test_a_job_that_logs_to_wandb_passes_on_its_variables_but_no_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,6 +185,7 @@ def test_a_jobs_own_ray_is_for_the_job_alone_and_leaves_the_home_folder_as_it_wa
         "from lightner.jobs.on_ray import session\n"
         "print(session.connect('') > 0, flush=True)\n"
         "print(ray.get(ray.remote(lambda: os.environ['RAY_AUTH_MODE']).remote()), flush=True)\n"
+        "print(ray.get(ray.remote(lambda: os.environ['GOMP_SPINCOUNT']).remote()), flush=True)\n"
         "print(os.environ['RAY_ADDRESS'], os.environ['RAY_AUTH_TOKEN'], flush=True)\n"
         "input()\n"
     )
@@ -166,7 +194,7 @@ def test_a_jobs_own_ray_is_for_the_job_alone_and_leaves_the_home_folder_as_it_wa
         [sys.executable, "-c", code], cwd=CHECKOUT, env=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as job:
         assert job.stdout is not None
-        assert [job.stdout.readline() for _ in range(2)] == ["True\n", "token\n"]
+        assert [job.stdout.readline() for _ in range(3)] == ["True\n", "token\n", "10000\n"]
         address, token = job.stdout.readline().split()
         knock = f"import ray; ray.init('{address}', logging_level='ERROR'); print(len(ray.nodes()))"
         found = {

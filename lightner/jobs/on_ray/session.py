@@ -15,7 +15,7 @@ from functools import partial
 import ray
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from lightner.jobs.command import SUBMITTED
+from lightner.jobs.command import SPIN, SUBMITTED
 from lightner.jobs.on_ray import _authentication, _coordinator, local
 from lightner.jobs.options import WANDB
 
@@ -36,6 +36,7 @@ _SETTINGS = {
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     "TUNE_GLOBAL_CHECKPOINT_S": "0.5",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    **dict([SPIN]),
 }
 _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
 # `ray job stop` kills three seconds after its first signal. All state is saved long before that, but Ray may be slow
@@ -68,8 +69,10 @@ def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
     own = not submitted and _ADDRESS not in os.environ
     if own:
         _start_own()
-    # A job's own settings win; Ray refuses a setting that is given twice.
-    variables = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    # Settings that are there win. A submitted job's are its workers' as well, and Ray refuses one that is given twice.
+    variables = {name: os.environ.get(name, value) for name, value in _SETTINGS.items()}
+    if submitted:
+        variables = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(variables)
     address = os.environ.get(_ADDRESS, "")
     if address and "://" not in address:
