@@ -26,6 +26,7 @@ PAGES = (
     "benchmarks/results/labels.md",
     "benchmarks/results/labelling_order.md",
     "benchmarks/results/precision.md",
+    "benchmarks/results/pretraining_ablations.md",
     "benchmarks/results/self_training.md",
     "benchmarks/results/peers.md",
     "benchmarks/results/tuned_scores.md",
@@ -143,6 +144,17 @@ def tuned_scores() -> str:
     return table(header, rows)
 
 
+def pretraining_ablations() -> str:
+    """F1 of each way of pretraining: with a tuned prompt on each set, its mean, and the mean from label names alone."""
+    found = read("pretraining_ablations")
+    sets = report.by_set(found["runs"])
+    rows = []
+    for way, means in found["means"].items():
+        own = [next(_one(run["f1"]) for run in runs if run["way"] == way) for runs in sets.values()]
+        rows.append([way, *own, _one(means["f1"]), _one(means["f1_names"])])
+    return table(("pretraining", *map(whole, sets), "mean", "mean, label names alone"), rows)
+
+
 def zero_shot() -> str:
     """F1 from label names alone, beside what others published."""
     peers = [name for name in published() if name.startswith("GLiNER")]
@@ -244,6 +256,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "label load": label_load,
     "labelling order": labelling_order,
     "precision": precision,
+    "pretraining ablations": pretraining_ablations,
     "self-training": self_training,
     "tuned scores": tuned_scores,
     "peers": peers,
