@@ -47,24 +47,25 @@ class Way:
     """How pretraining differs from what ships.
 
     `word_loss` counts for so much; `dropout` on states; `open_text` or none; label vectors are plain averages of the
-    `embeddings` of their words, in pretraining and afterwards.
+    `embeddings` of their words, in pretraining and afterwards. `tuned`: the name in `ablations.WAYS` of how its prompts
+    are tuned.
     """
 
     word_loss: float = WORD_LOSS_WEIGHT
     dropout: float = 0.1
     open_text: bool = True
     embeddings: bool = False
+    tuned: str = "as the rules"
 
 
 WAYS = {
     "as shipped": Way(),
+    "no residual": Way(tuned="no residual"),
     "label vectors of embeddings": Way(embeddings=True),
     "no word-label loss": Way(word_loss=0.0),
     "no open text": Way(open_text=False),
     "no dropout": Way(dropout=0.0),
 }
-NO_RESIDUAL = "no residual"
-"""As shipped, but for the tuning of its prompts."""
 
 
 def main() -> None:
@@ -73,17 +74,10 @@ def main() -> None:
     base = backbone.load(str(options.start))
     runs = report.Runs(options.out, base, lambda runs: {"steps": options.steps, "means": means(runs)})
     for way in options.ways:
-        weights = options.folder / way.replace(" ", "-")
-        if not embedded.is_checkpoint(weights):
-            make(weights, WAYS[way], options)
-        made = backbone.load(str(weights))
+        made = weights(WAYS[way], options)
         for name, (train, dev) in report.labelled_sets(options.named):
             for seed in range(options.seeds):
-                with read_as(WAYS[way]):
-                    runs.add(partial(measure, made, train, dev, "as the rules", seed), name=name, way=way, seed=seed)
-                    if way == "as shipped":
-                        bare = partial(measure, made, train, dev, NO_RESIDUAL, seed)
-                        runs.add(bare, name=name, way=NO_RESIDUAL, seed=seed)
+                runs.add(partial(measure, made, train, dev, WAYS[way], seed), name=name, way=way, seed=seed)
 
 
 def _options() -> argparse.Namespace:
@@ -99,6 +93,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--seeds", type=int, default=1)
     return parser.parse_args()
+
+
+def weights(way: Way, options: argparse.Namespace) -> Backbone:
+    """The weights of a way, made if they are not there; ways that differ in tuning alone share them."""
+    name = next(name for name, each in WAYS.items() if replace(each, tuned=way.tuned) == way)
+    folder = options.folder / name.replace(" ", "-")
+    if not embedded.is_checkpoint(folder):
+        make(folder, way, options)
+    return backbone.load(str(folder))
 
 
 def make(folder: Path, way: Way, options: argparse.Namespace) -> None:
@@ -165,12 +168,13 @@ def of_embeddings(base: Backbone, pieces: LabelPieces) -> LabelStates:
 
 
 def measure(
-    base: Backbone, train: Sequence[Sentence], dev: Sequence[Sentence], tuned: str, seed: int
+    base: Backbone, train: Sequence[Sentence], dev: Sequence[Sentence], way: Way, seed: int
 ) -> dict[str, float]:
     """F1 in percent with the tuned prompt, and from label names alone."""
     read = report.unseen(train, dev, most=ablations.READ)
-    names = evaluate(base, label_prompt(base, LabelSet.of(labels_of(train))), read).micro.f1
-    found = ablations.measure(base, train, dev, ablations.WAYS[tuned], seed=seed)
+    with read_as(way):
+        names = evaluate(base, label_prompt(base, LabelSet.of(labels_of(train))), read).micro.f1
+        found = ablations.measure(base, train, dev, ablations.WAYS[way.tuned], seed=seed)
     return {"f1": found["f1"], "f1_names": round(100 * names, 1)}
 
 

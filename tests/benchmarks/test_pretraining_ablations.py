@@ -42,11 +42,22 @@ def made(options: argparse.Namespace, name: str, way: Way) -> dict[str, torch.Te
 
 
 def test_a_way_ends_with_the_same_weights_again_and_with_others_than_another(options: argparse.Namespace) -> None:
-    weights = {name: made(options, name.replace(" ", "-"), way) for name, way in WAYS.items() if way.open_text}
+    weights = {
+        name: made(options, name.replace(" ", "-"), way)
+        for name, way in WAYS.items()
+        if way.open_text and way.tuned == Way().tuned
+    }
     again = made(options, "again", Way())
     for name, those in weights.items():
         same = all(torch.equal(those[key], again[key]) for key in again)
         assert same == (name == "as shipped"), name
+
+
+def test_ways_that_differ_in_tuning_alone_share_weights(options: argparse.Namespace) -> None:
+    shared = {ablations.weights(WAYS[name], options).fingerprint for name in ("as shipped", "no residual")}
+    assert len(shared) == 1
+    assert (options.folder / "as-shipped").is_dir()
+    assert not (options.folder / "no-residual").exists()
 
 
 def test_dropout_is_set_in_every_layer() -> None:
@@ -69,7 +80,7 @@ def test_label_vectors_of_embeddings_are_averages_of_embeddings_and_only_inside(
 
 def test_both_figures_are_measured(options: argparse.Namespace) -> None:
     base = backbone.load(str(options.start))
-    found = ablations.measure(base, EIGHT[:4], EIGHT[4:], ablations.NO_RESIDUAL, 0)
+    found = ablations.measure(base, EIGHT[:4], EIGHT[4:], WAYS["no residual"], 0)
     assert found.keys() == {"f1", "f1_names"}
     runs = [{"way": "a", "f1": 1.0, "f1_names": 2.0}, {"way": "a", "f1": 2.0, "f1_names": 3.0}]
     assert ablations.means(runs) == {"a": {"f1": 1.5, "f1_names": 2.5}}

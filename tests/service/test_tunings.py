@@ -75,6 +75,13 @@ async def start(client: httpx.AsyncClient, **options: Any) -> Any:
     return answer.json()
 
 
+def tuner_of(store: Tunings, jobs: NamedJobs) -> tuner.Tuner:
+    """That of another process of the service, which needs no backbone."""
+    desk = desk_of(store._objects.url, BackboneReplica.__new__(BackboneReplica), jobs=jobs)
+    assert desk.tuner is not None
+    return desk.tuner
+
+
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
 async def test_the_read_key_can_neither_see_nor_start(
     client: httpx.AsyncClient, method: str, path: str, body: Any
@@ -211,9 +218,7 @@ async def test_a_job_that_another_process_resumes_while_one_looks_is_not_resumed
     await label(client)
     await start(client)
     jobs.states = dict.fromkeys(jobs.states, JobState.DIED)
-    desk = desk_of(store._objects.url, BackboneReplica.__new__(BackboneReplica), jobs=jobs)
-    assert desk.tuner is not None
-    slow, [record], state = desk.tuner, store.unfinished(), jobs.state
+    slow, [record], state = tuner_of(store, jobs), store.unfinished(), jobs.state
 
     def overtaken(name: str) -> JobState | None:
         seen = state(name)
@@ -232,10 +237,9 @@ async def test_a_cluster_or_a_store_that_is_out_ends_no_attendance(
     await label(client)
     await start(client)
     jobs.states = dict.fromkeys(jobs.states, JobState.DIED)
-    desk = desk_of(store._objects.url, BackboneReplica.__new__(BackboneReplica), jobs=jobs)
-    assert desk.tuner is not None
+    looking = tuner_of(store, jobs)
     jobs.out = True
-    attending = asyncio.create_task(tuner.attend(desk.tuner, every_s=0.01))
+    attending = asyncio.create_task(tuner.attend(looking, every_s=0.01))
     await asyncio.sleep(0.1)
     jobs.out = False
     with monkeypatch.context() as cut:

@@ -70,9 +70,8 @@ def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
     if own:
         _start_own()
     # Settings that are there win. A submitted job's are its workers' as well, and Ray refuses one that is given twice.
-    variables = {name: os.environ.get(name, value) for name, value in _SETTINGS.items()}
-    if submitted:
-        variables = {name: value for name, value in variables.items() if name not in os.environ}
+    wanted = {name: value for name, value in _SETTINGS.items() if not (submitted and name in os.environ)}
+    variables = {name: os.environ.get(name, value) for name, value in wanted.items()}
     os.environ.update(variables)
     address = os.environ.get(_ADDRESS, "")
     if address and "://" not in address:

@@ -113,11 +113,9 @@ class Tuner:
         job = self.jobs.state(record.job)
         if job in (JobState.WAITING, JobState.RUNNING):
             return self._seen(record, job)
-        asked, record = record, self.tunings.record(record.domain, record.id)
-        if record.ended is not None:  # by its job, meanwhile
-            return self._seen(record, None)
-        if record.attempt != asked.attempt:  # another process has resumed it: what was seen is the former job's state
-            return self._seen(record, JobState.WAITING)
+        now = self.tunings.record(record.domain, record.id)
+        if now.ended is not None:  # by its job, meanwhile
+            return self._seen(now, None)
         if job is JobState.STOPPED:
             return self._seen(self.tunings.end(record.domain, record.id, Ending.STOPPED), None)
         if job is None and _age(record) < SUBMISSION:
@@ -156,7 +154,10 @@ class Tuner:
         return shlex.join([*words, *_chosen(record.options)])
 
     def _resumed(self, record: Record) -> Seen:
-        """The next attempt of a tuning whose job has died, or its end."""
+        """The next attempt of a tuning whose job has died, or its end.
+
+        `record` is of the attempt whose job it was: if another process has begun the next one, the store says so.
+        """
         if record.attempt >= MAX_ATTEMPTS:
             said = self.jobs.last_words(record.job)
             reason = f"its job died {record.attempt} times" + (f"; the last one said: {said}" if said else "")
