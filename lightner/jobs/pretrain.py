@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ray import train
 from ray.train.torch import TorchTrainer
+from ray.util.queue import Queue
 
-from lightner.jobs import command
+from lightner.jobs import command, pretrain_progress
 from lightner.jobs.on_ray import session
 from lightner.jobs.options import PretrainOptions
 from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, begin, check_place, check_sources, put, traits
@@ -43,7 +44,8 @@ def make(options: PretrainOptions) -> None:
     check_place(out)
     begin(options.storage / options.name, traits(options), steps=options.steps)
     session.connect(_KEPT)
-    result = _trainer(options).fit()
+    with pretrain_progress.shown(options.steps) as reports:
+        result = _trainer(options, reports).fit()
     with result.checkpoint.as_directory() as folder:
         put(Path(folder) / FINAL, out)
         for name in (CURVE, PICTURE):
@@ -53,10 +55,10 @@ def make(options: PretrainOptions) -> None:
     print(f"checkpoint: {out}\ncurve: {out}.{CURVE}, {out}.{PICTURE}")
 
 
-def _trainer(options: PretrainOptions) -> TorchTrainer:
+def _trainer(options: PretrainOptions, reports: Queue) -> TorchTrainer:
     return TorchTrainer(
         worker,
-        train_loop_config={"options": options},
+        train_loop_config={"options": options, "reports": reports},
         scaling_config=train.ScalingConfig(
             num_workers=options.workers, use_gpu=options.gpu, resources_per_worker={"CPU": options.threads}
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +15,10 @@ import torch
 from matplotlib.figure import Figure
 from ray import train
 from ray.train.torch import prepare_model
+from ray.util.queue import Queue
 from torch import nn
 
-from lightner.jobs import devices
+from lightner.jobs import devices, pretrain_progress
 from lightner.jobs.options import PretrainOptions
 from lightner.jobs.pretrain_run import CURVE, FINAL, PICTURE, STATE
 from lightner.model import backbone, embedded
@@ -31,7 +31,6 @@ from lightner.pretraining.objective import Pretrainer
 from lightner.tuning.training import Saver
 from lightner.types import Sentence
 
-logger = logging.getLogger(__name__)
 _CHECKED = 200
 _Sentences = tuple[Sentence, ...]
 
@@ -72,7 +71,7 @@ def worker(config: dict[str, Any]) -> None:
             workers=Workers(rank, count) if count == 1 else _several(rank, count, gpu=options.gpu),
             resume=None if resume is None else Path(resume),
             develop=lambda: developed(base, kept_out),
-            report=_reporter(pretrainer, begin, rank=rank, count=count, steps=settings.steps, resume=resume),
+            report=_reporter(pretrainer, begin, rank=rank, count=count, resume=resume, reports=config["reports"]),
         )
 
 
@@ -113,9 +112,9 @@ def _wrap(module: nn.Module) -> nn.Module:
 
 
 def _reporter(
-    pretrainer: Pretrainer, begin: Checkpoint, *, rank: int, count: int, steps: int, resume: str | None
+    pretrainer: Pretrainer, begin: Checkpoint, *, rank: int, count: int, resume: str | None, reports: Queue
 ) -> Callable[[Report, Saver | None], None]:
-    """A function that logs every report and, if a state is due, keeps it with the curve and a whole checkpoint."""
+    """A function that sends reports to the job, and keeps states that are due with the curve and a whole checkpoint."""
     curve = [] if resume is None else (Path(resume) / CURVE).read_text(encoding="utf-8").splitlines()
 
     def report(line: Report, save: Saver | None) -> None:
@@ -128,7 +127,7 @@ def _reporter(
         }
         curve.append(json.dumps(metrics))
         if rank == 0:
-            logger.warning("step %d of %d: %s", line.step, steps, metrics)
+            pretrain_progress.send(reports, metrics)
         if save is None or rank != 0:
             if save is not None:
                 train.report(metrics)

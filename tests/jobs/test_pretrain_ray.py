@@ -81,6 +81,10 @@ def test_a_run_with_relative_paths_is_resumed_by_a_longer_one(tmp_path: Path, he
     done = pretrain(tmp_path, head.address, 4)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"checkpoint: {tmp_path / 'made'}" in done.stdout
+    shown = [line for line in done.stdout.splitlines() if line.startswith("step ")]
+    assert [line.partition(" loss ")[0] for line in shown] == ["step 2 of 4", "step 4 of 4"]
+    assert "sentences/s" in shown[0]
+    assert " f1 groups " in shown[1]
     first = embedded.load(tmp_path / "made")
     assert first.default.length == 16
     other = pretrain(tmp_path, head.address, 8, "--seed", "5", "--out", "other")
