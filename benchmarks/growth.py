@@ -1,14 +1,19 @@
-"""How cost grows: tuning with sentences, labels and the length of texts; the registry with versions and domains.
+"""How cost grows: of tuning with sentences, labels and words, of serving with domains and label sets, of the registry.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.growth --folder FOLDER --out FILE.json [--parts tuning registry]
+    OMP_NUM_THREADS=1 python -m benchmarks.growth --folder FOLDER --out FILE.json [--parts tuning serving registry]
 
 `tuning`: seconds of a step, medians, and by them of all steps that the rules give, with sentences made of the words of
-examples/recipes. `registry`: seconds of its operations, medians, with so many versions of a domain and so many domains,
-in a folder and on a local S3 server. All versions but those that the operations make are as small as can be.
+examples/recipes. `serving`: seconds of processor of a text, medians, at a replica that is asked for so many domains, or
+label sets, by Zipf's law, of which 100 fit into memory; the numbers take turns. `registry`: seconds of its operations,
+medians, with so many versions of a domain and so many domains, in a folder and on a local S3 server. All versions but
+those that the operations make are as small as can be. `fits` has what each cost begins with, what every further piece
+adds, at what number both are equal, and how far the line is from what was measured. Parts that FILE has are not
+measured again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import statistics
@@ -16,13 +21,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.optimize import nnls
+
 from benchmarks import report
-from benchmarks.labels import labels_of
+from benchmarks.labels import label_sets, labels_of
 from benchmarks.places import BUCKET, name, object_store, tuned, variant
+from benchmarks.serving import CLIENTS, ask_all, by_zipf, publish, requests
 from lightner.data.formats import read
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
+from lightner.model.untuned import label_prompt
+from lightner.service.replica import BackboneReplica
+from lightner.service.settings import Settings
 from lightner.store.artifact import CARD, FILES, MANIFEST, PromptArtifact
+from lightner.store.loading import prompt_for
 from lightner.store.objects import open_objects
 from lightner.store.registry import LIVE, Registry
 from lightner.tuning import rules
@@ -35,29 +48,38 @@ WORDS = (10, 20, 50, 100, 200)
 USUAL = {"sentences": 50, "labels": 5, "words": 20}
 COUNTS = (1, 10, 100, 1000, 10_000)
 MOST_ON_S3 = 1000
+SERVED = (1, 10, 100, 1000)
+ROOM, REQUESTS, TURNS = 100, 400, 3
+PARTS = ("tuning", "serving", "registry")
 STEPS, REPEATS = 12, 5
 
 
 def main() -> None:
-    """Measure the parts; write after each row."""
+    """Measure the parts; write after each."""
     parser = report.parser(__doc__, must_write=True)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registries")
-    parser.add_argument("--parts", nargs="+", choices=("tuning", "registry"), default=["tuning", "registry"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--counts", nargs="+", type=int, default=COUNTS, help="versions and domains of the registry")
+    parser.add_argument("--served", nargs="+", type=int, default=SERVED, help="domains and label sets of the replica")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
-    found: dict[str, Any] = report.circumstances(base)
     parts: dict[str, Callable[[], Iterator[Mapping[str, Any]]]] = {
         "tuning": lambda: tuning(base),
+        "serving": lambda: serving(base, tuned(base, options.folder, steps=8), options.folder, options.served),
         "registry": lambda: registries(tuned(base, options.folder, steps=8), options.folder, options.counts),
     }
+    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    found = {**report.circumstances(base), **{part: before[part] for part in PARTS if part in before}}
     for part in options.parts:
-        found[part] = []
-        for row in parts[part]():
-            found[part].append(row)
-            print(json.dumps(row), flush=True)
-            report.write(found, options.out)
+        if part not in found:
+            found[part] = list(map(_printed, parts[part]()))
+            report.write({**found, "fits": fits(found)}, options.out)
+
+
+def _printed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    print(json.dumps(row), flush=True)
+    return row
 
 
 def tuning(base: Backbone) -> Iterator[dict[str, Any]]:
@@ -92,6 +114,67 @@ def sentences_of(labels: LabelSet, count: int, words: int) -> list[Sentence]:
         spans = (Span(start, start + 2, drawn.choice(labels.names)) for start in range(0, words - 4, 5))
         rows.append(Sentence(text, tuple(spans)))
     return rows
+
+
+def serving(base: Backbone, original: PromptArtifact, folder: Path, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """A row for each number of domains, and of label sets."""
+    registry = Registry.open(str(folder / "served"))
+    publish(original, registry, max(counts))
+    sets = label_sets(max(counts))
+    room = {
+        "max_bytes": ROOM * prompt_for(original, base).nbytes,
+        "max_label_bytes": ROOM * label_prompt(base, sets[0]).nbytes,
+        "max_label_sets": CLIENTS,
+        "alias_ttl_s": 3600,
+    }
+    asked: dict[str, Sequence[str | LabelSet]] = {"domains": list(map(name, range(max(counts)))), "label sets": sets}
+    for what, prompts in asked.items():
+        for row in asyncio.run(text_costs(registry.url, room, prompts, counts)):
+            yield {"grows": what, **row}
+
+
+async def text_costs(
+    registry: str, room: Mapping[str, Any], prompts: Sequence[str | LabelSet], counts: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Seconds of processor of a text, of replicas that are asked for so many of the prompts."""
+    replicas = {count: BackboneReplica(Settings(registry=registry)) for count in counts}
+    for own in replicas.values():
+        await own.reconfigure({"prompts": room})
+    spent: dict[int, list[float]] = {count: [] for count in counts}
+    for turn in range(1 + TURNS):
+        for count, own in replicas.items():
+            asks = requests(prompts[number] for number in by_zipf(random.Random(turn), count, REQUESTS))
+            began = report.now()
+            await ask_all(own, asks)
+            spent[count].append(report.since(began)[1])
+    return [{"count": count, "text_s": statistics.median(each[1:]) / REQUESTS} for count, each in spent.items()]
+
+
+def fits(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """A line through the costs of each thing that grows."""
+    curves: dict[tuple[str, str], dict[float, float]] = {}
+    for part, sizes, costs in (("tuning", None, ("step_s", "all_s")), ("serving", "count", ("text_s",))):
+        for row in found.get(part, ()):
+            for cost in costs:
+                curves.setdefault((row["grows"], cost), {})[row[sizes or row["grows"]]] = row[cost]
+    for row in found.get("registry", ()):
+        for cost in row.keys() - {"store", "count"}:
+            curves.setdefault((f"versions and domains, {row['store']}", cost), {})[row["count"]] = row[cost]
+    return [{"grows": what, "cost": cost, **line(curve)} for (what, cost), curve in sorted(curves.items())]
+
+
+def line(curve: Mapping[float, float]) -> dict[str, float | None]:
+    """Least squares of the relative errors of `first + each * size`.
+
+    `bend` is the size at which both are equal, if that is one of those measured or between them.
+    """
+    sizes, costs = (np.array(list(values)) for values in (curve.keys(), curve.values()))
+    if len(curve) < 3:
+        return {"first": None, "each": None, "bend": None, "error": None}
+    first, each = nnls(np.stack([1 / costs, sizes / costs], axis=1), np.ones(len(costs)))[0]
+    error = float(np.max(np.abs((first + each * sizes) / costs - 1)))
+    bend = float(first / each) if first < each * max(sizes) else None
+    return {"first": float(first), "each": float(each), "bend": bend, "error": error}
 
 
 def registries(original: PromptArtifact, folder: Path, counts: Sequence[int]) -> Iterator[dict[str, Any]]:

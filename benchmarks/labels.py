@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.places import name, texts, tuned, variant
+from benchmarks.serving import ZIPF, by_zipf
 from lightner.labels import label_set
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
@@ -40,7 +41,6 @@ from lightner.types import LabelSet
 from lightner.words import split_words
 
 COUNTS = (1, 5, 20, 50, 150)
-ZIPF = 1.0
 FEWEST, MOST = 3, 8
 """Labels of a set in the load test."""
 _KINDS = (
@@ -143,7 +143,7 @@ async def load(original: PromptArtifact, base: Backbone, options: argparse.Names
     asks = {
         "alone": None,
         "domains": lambda chance, text: Ask(chance.choice(domains[options.domains :]), (text,)),
-        "labels": lambda chance, text: Ask(None, (text,), labels=chance.choices(sets, _zipf(len(sets)))[0]),
+        "labels": lambda chance, text: Ask(None, (text,), labels=sets[by_zipf(chance, len(sets), 1)[0]]),
     }
     counted = {way: Counted() for way in asks}
     replicas = {way: BackboneReplica(Settings(registry=registry.url), lambda way=way: counted[way]) for way in asks}
@@ -229,10 +229,6 @@ def summary(turns: Sequence[Mapping[str, Mapping[str, Any]]], read: Mapping[str,
         ratios = [statistics.mean(turn["labels"]["tuned"]) / statistics.mean(turn[against]["tuned"]) for turn in turns]
         found[f"labels against {against}"] = statistics.median(ratios)
     return found
-
-
-def _zipf(count: int) -> list[float]:
-    return [(1 + rank) ** -ZIPF for rank in range(count)]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from lightner.store.artifact import PromptArtifact
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
 from lightner.tagger import BATCH_SIZE, Row, finish, infer, prepare
+from lightner.types import LabelSet
 from lightner.words import split_words
 
 CLIENTS = 64
@@ -150,7 +152,7 @@ async def half_load(options: argparse.Namespace) -> dict[str, Any]:
     own = replica.BackboneReplica(Settings(registry=str(options.folder / "many")))
     alone = [await _timed(own, 0, text) for text in (*texts()[:1], *texts())][1:]
     began = time.perf_counter()
-    await _ask_all(own, [name(0)] * options.requests)
+    await ask_all(own, requests([name(0)] * options.requests))
     rate = options.requests / (time.perf_counter() - began) / 2
     chance, found, sentences = random.Random(1), list[float](), texts()
 
@@ -184,15 +186,14 @@ async def zipf(base: Backbone, original: PromptArtifact, options: argparse.Names
         await replicas[key].reconfigure({"prompts": prompts})
     for number in range(options.domains):
         await replicas["zipf_host"].describe(name(number), None)
-    weights = [(1 + rank) ** -ZIPF for rank in range(options.domains)]
     chance = random.Random(0)
     spent: dict[str, list[report.Cost]] = {key: [] for key in ways}
     for turn in range(options.turns + 1):
-        picked = chance.choices(range(options.domains), weights, k=options.requests)
+        picked = by_zipf(chance, options.domains, options.requests)
         for key, own in replicas.items():
             domains = [name(0) if key == "one" else name(number) for number in picked]
             began = report.now()
-            await _ask_all(own, domains)
+            await ask_all(own, requests(domains))
             if turn:
                 spent[key].append(report.since(began))
     return {"exponent": ZIPF, **compared(spent, options.requests)}
@@ -229,13 +230,26 @@ def compared(spent: Mapping[str, Sequence[report.Cost]], size: int) -> dict[str,
     return found
 
 
-async def _ask_all(own: replica.BackboneReplica, domains: Sequence[str]) -> None:
-    sentences = texts()
-    left = iter(enumerate(domains))
+def by_zipf(chance: random.Random, count: int, draws: int) -> list[int]:
+    """So many draws from 0 to `count` - 1, each more seldom than the one before."""
+    return chance.choices(range(count), [(1 + rank) ** -ZIPF for rank in range(count)], k=draws)
+
+
+def requests(prompts: Iterable[str | LabelSet]) -> list[Ask]:
+    """A text for each domain, or label set, in its turn."""
+    return [
+        Ask(None, (text,), labels=prompt) if isinstance(prompt, LabelSet) else Ask(prompt, (text,))
+        for prompt, text in zip(prompts, cycle(texts()), strict=False)
+    ]
+
+
+async def ask_all(own: replica.BackboneReplica, asks: Iterable[Ask]) -> None:
+    """Ask by many clients at once, each of which waits for its answer before it asks again."""
+    left = iter(asks)
 
     async def client() -> None:
-        for number, domain in left:
-            (answer,) = await own.tag([Ask(domain, (sentences[number % len(sentences)],))])
+        for ask in left:
+            (answer,) = await own.tag([ask])
             assert isinstance(answer, Answer), answer
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
