@@ -12,7 +12,7 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -42,11 +42,10 @@ def named_files(text: str) -> tuple[str, list[str]]:
     return name, files.split(":")
 
 
-def labelled_sets(given: Sequence[str]) -> Iterator[tuple[str, list[tuple[Sentence, ...]]]]:
-    """Of each `NAME=FILE:FILE` the name, and the sentences of its files."""
-    for text in given:
-        name, files = named_files(text)
-        yield name, list(map(read, files))
+def labelled_sets(given: Sequence[str]) -> list[tuple[str, list[tuple[Sentence, ...]]]]:
+    """Of each `NAME=FILE:FILE` the name, and the sentences of its files; all are read before hours are spent on one."""
+    named = map(named_files, given)
+    return [(name, list(map(read, files))) for name, files in named]
 
 
 def unseen(train: Sequence[Sentence], dev: Sequence[Sentence], *, most: int) -> list[Sentence]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from lightner.types import InputError
 from tests.support.tiny import tiny_backbone
 
 
@@ -85,3 +86,9 @@ def test_spread_is_the_mean_and_the_sample_deviation() -> None:
 def test_runs_are_told_apart_by_set_in_their_order() -> None:
     rows = [{"name": "b", "seed": 0}, {"name": "a", "seed": 0}, {"name": "b", "seed": 1}]
     assert report.by_set(rows) == {"b": [rows[0], rows[2]], "a": [rows[1]]}
+
+
+def test_a_file_that_is_missing_is_named_before_any_set_is_measured(tmp_path: Path) -> None:
+    there = report.EXAMPLE / "test.conll"
+    with pytest.raises(InputError, match="nowhere"):
+        report.labelled_sets([f"first={there}", f"second={tmp_path / 'nowhere.conll'}"])
