@@ -10,6 +10,7 @@ dot is a seed.
 from __future__ import annotations
 
 import hashlib
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import report, tables
+from benchmarks import cost_tables, markdown, report, tables
 from lightner.jobs.plot import svg
 
 _PUBLISHED = {"sought": "sought", "stage B": "stage_b", "paper, BART-large, chosen on test": "paper"}
@@ -27,7 +28,7 @@ _MARKS = ("_", "x", "+", "1", "2")
 def main() -> None:
     """Write every drawing."""
     for name in DRAWINGS:
-        (tables.RESULTS / f"{name}.svg").write_bytes(drawing(name))
+        (markdown.RESULTS / f"{name}.svg").write_bytes(drawing(name))
 
 
 def drawing(name: str) -> bytes:
@@ -37,22 +38,51 @@ def drawing(name: str) -> bytes:
 
 def source(name: str) -> str:
     """What a drawing is made from, in a line: the SHA-256 of its results and of the published figures."""
-    files = (tables.RESULTS / f"{each}.json" for each in (name, "published"))
+    files = (markdown.RESULTS / f"{each}.json" for each in (name, "published"))
     return "sha256 " + " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 
 def few_shot() -> Figure:
     """F1 of every seed of every set that was tuned on, beside what others have."""
-    runs = report.by_set(tables.read("few_shot")["runs"])
+    runs = report.by_set(markdown.read("few_shot")["runs"])
     figure, axes = _figure()
     _dots(axes, [[100 * run["test_f1"] for run in of_set] for of_set in runs.values()], "tuned by the rules")
     _beside(axes, list(runs), _PUBLISHED)
     return _finished(figure, axes, [tables.NAMES[name] for name in runs])
 
 
+def baselines() -> Figure:
+    """F1 of every seed of prompt tuning and of each other method, by set."""
+    found = report.by_set(markdown.read("baselines")["runs"])
+    prompts = report.by_set(markdown.read("few_shot")["runs"])
+    figure, axes = _figure()
+    _dots(axes, [[100 * run["test_f1"] for run in prompts[name]] for name in found], "prompt tuning")
+    for number, (method, said) in enumerate(tables.METHODS.items(), start=1):
+        own = [[100 * run["test_f1"] for run in runs if run["method"] == method] for runs in found.values()]
+        if any(own):
+            _dots(axes, own, said, mark=_MARKS[number], color=f"C{number}")
+    axes.set(ylabel="F1", ylim=(0, 100))
+    return _finished(figure, axes, [tables.NAMES[name] for name in found])
+
+
+def ablations() -> Figure:
+    """Mean change in F1 of each way of tuning, against the rules."""
+    changes = tables.changes()
+    figure = Figure(figsize=(8, 0.25 * len(changes) + 1), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(0, color="grey", linewidth=1)
+    for place, of_sets in enumerate(reversed(changes.values())):
+        axes.plot(of_sets, [place] * len(of_sets), "o", color="C0", alpha=0.4)
+        axes.plot(statistics.fmean(of_sets), place, "|", color="C1", markersize=14)
+    axes.set_yticks(range(len(changes)), list(reversed(changes)), fontsize="small")
+    axes.set_xlabel("change in F1 on development sentences; a dot is a set, the line their mean")
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
 def zero_shot() -> Figure:
     """F1 from label names alone, beside what GLiNER published."""
-    rows = {row["name"]: row["f1"] for row in tables.read("zero_shot")["rows"]}
+    rows = {row["name"]: row["f1"] for row in markdown.read("zero_shot")["rows"]}
     figure, axes = _figure()
     _dots(axes, [[f1] for f1 in rows.values()], "label names alone")
     _beside(axes, list(rows), {name: name for name in tables.published() if name.startswith("GLiNER")})
@@ -61,7 +91,7 @@ def zero_shot() -> Figure:
 
 def labelling_order() -> Figure:
     """F1 by number of labelled sentences, suggested ones and random ones."""
-    means: Mapping[str, Any] = tables.read("labelling_order")["means"]
+    means: Mapping[str, Any] = markdown.read("labelling_order")["means"]
     figure, axes = _figure()
     for color, (name, ways) in enumerate(means.items()):
         for (way, by_number), line in zip(ways.items(), ("-", ":"), strict=True):
@@ -75,7 +105,7 @@ def labelling_order() -> Figure:
 
 def self_training() -> Figure:
     """Gain of each run by unlabelled sentences, by set."""
-    runs = report.by_set(tables.read("self_training")["runs"])
+    runs = report.by_set(markdown.read("self_training")["runs"])
     figure, axes = _figure()
     axes.axhline(0, color="grey", linewidth=1)
     gains = [[run["from 0.5"] - run["without"] for run in of_set] for of_set in runs.values()]
@@ -86,7 +116,7 @@ def self_training() -> Figure:
 
 def peers() -> Figure:
     """How many times as fast ours is, by number of labels, one thread."""
-    cells = [row for row in tables.read("peers")["cells"] if row["cell"]["threads"] == 1]
+    cells = [row for row in markdown.read("peers")["cells"] if row["cell"]["threads"] == 1]
     figure = Figure(figsize=(8, 4), layout="constrained")
     for axes, batch in zip(figure.subplots(ncols=2, sharey=True), (1, 32), strict=True):
         axes.axhline(1, color="grey", linewidth=1)
@@ -95,7 +125,7 @@ def peers() -> Figure:
         ):
             of_line = [row for row in cells if (row["cell"]["batch"], row["cell"]["words"]) == (batch, words)]
             shown = sorted((row["cell"]["labels"], row["times_as_fast"][peer]["processor_s"]) for row in of_line)
-            label = f"{tables.LIBRARIES[peer]}, {words} words"
+            label = f"{cost_tables.LIBRARIES[peer]}, {words} words"
             axes.loglog(*zip(*shown, strict=True), line, marker="o", color=color, label=label)
         axes.set(title="a text alone" if batch == 1 else f"{batch} texts together", xlabel="labels")
         _ticks(axes, [0.5, 1, 2, 4, 8])
@@ -106,7 +136,7 @@ def peers() -> Figure:
 
 def labels() -> Figure:
     """Milliseconds of processor time by the number of labels."""
-    cost = tables.read("labels")["cost"]
+    cost = markdown.read("labels")["cost"]
     figure, axes = _figure()
     said = {"labels_read": "reading the labels, once", "one_text": "a text alone", "batch_of_32": "32 texts together"}
     for way, label in said.items():
@@ -119,6 +149,8 @@ def labels() -> Figure:
 
 
 DRAWINGS: dict[str, Callable[[], Figure]] = {
+    "ablations": ablations,
+    "baselines": baselines,
     "few_shot": few_shot,
     "labelling_order": labelling_order,
     "labels": labels,
@@ -133,9 +165,10 @@ def _figure() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _dots(axes: Axes, values: Sequence[Sequence[float]], label: str) -> None:
+def _dots(axes: Axes, values: Sequence[Sequence[float]], label: str, *, mark: str = "o", color: str = "C0") -> None:
     places = [place for place, of_set in enumerate(values) for _ in of_set]
-    axes.plot(places, [value for of_set in values for value in of_set], "o", color="C0", alpha=0.7, label=label)
+    shown = [value for of_set in values for value in of_set]
+    axes.plot(places, shown, mark, color=color, alpha=0.7, label=label)
 
 
 def _beside(axes: Axes, names: Sequence[str], sources: Mapping[str, str]) -> None:

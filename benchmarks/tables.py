@@ -8,19 +8,22 @@ where one differs from its JSON. Figures of F1 are strict, micro, in percent, me
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import report
+from scipy.stats import t as student
 
-RESULTS = report.CHECKOUT / "benchmarks" / "results"
+from benchmarks import cost_tables, report
+from benchmarks.markdown import Row, one, percent, read, table
+
 PAGES = (
     "README.md",
     "README.zh-CN.md",
     "docs/results.md",
+    "benchmarks/results/ablations.md",
+    "benchmarks/results/baselines.md",
     "benchmarks/results/few_shot.md",
     "benchmarks/results/checkouts.md",
     "benchmarks/results/labels.md",
@@ -46,7 +49,13 @@ NAMES = {
     "ai": "CrossNER AI 10-shot",
     "music": "CrossNER music 10-shot",
 }
-LIBRARIES = {"ours": "ours", "gliner": "GLiNER", "token_classifier": "token classifier", "spacy": "spaCy"}
+METHODS = {
+    "fine_tuning": "full fine-tuning",
+    "token_classifier": "token classifier",
+    "lora": "LoRA",
+    "prefix": "prefix tuning",
+}
+BY_THE_RULES = "as the rules"
 ON_README = ("recipes", "support", "movie10", "politics")
 _FIGURES = ("test_precision", "test_recall", "test_f1")
 _BESIDE = {"sought": "sought", "stage B": "stage_b", "paper": "paper"}
@@ -54,8 +63,7 @@ _BESIDE = {"sought": "sought", "stage B": "stage_b", "paper": "paper"}
 _SELF_TRAINED = (
     "set", "seeds", "labelled", "unlabelled", "without", "as many steps", "from 0.5", "from 0.8", "from 0.95",
 )  # fmt: skip
-_TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+) -->\n\n).*?(\n\n<!-- end of table -->)", re.DOTALL)
-Row = Sequence[str]
+_TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def main() -> None:
@@ -67,13 +75,7 @@ def main() -> None:
 
 def rendered(page: str) -> str:
     """The page with its tables as the results make them."""
-    return _TABLE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], page)
-
-
-def table(header: Row, rows: Iterable[Row]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("|" + "|".join("---" if cell == "---" else f" {cell} " for cell in line) + "|" for line in lines)
+    return _TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found['name']]()}\n\n{found[3]}", page)
 
 
 def few_shot() -> str:
@@ -99,7 +101,7 @@ def labelling_order() -> str:
     rows = []
     for name, means in read("labelling_order")["means"].items():
         for way, by_number in means.items():
-            rows.append([whole(name), way, *map(_one, by_number.values())])
+            rows.append([whole(name), way, *map(one, by_number.values())])
     return table(("set", "sentences are", "10", "20"), rows)
 
 
@@ -110,7 +112,7 @@ def precision() -> str:
         for way, f1 in row["f1"].items():
             same = f"{100 * row['same_answers'][way]:.0f} %"
             speeds = [f"{row[f'speed_up, {how}'][way]:.2f}" for how in ("list", "alone")]
-            rows.append([NAMES[row["name"]], way, _one(f1), same, *speeds])
+            rows.append([NAMES[row["name"]], way, one(f1), same, *speeds])
     return table(("set", "way", "F1", "sentences with the same answer", "speed, one list", "speed, one by one"), rows)
 
 
@@ -127,7 +129,7 @@ def self_training() -> str:
 
 
 def _self_trained(means: Mapping[str, float]) -> list[str]:
-    plain = [_one(means[figure]) for figure in ("without", "without, as many steps")]
+    plain = [one(means[figure]) for figure in ("without", "without, as many steps")]
     taught = [f"{means[f'from {least}']:.1f} ({means[f'kept from {least}']:.0f})" for least in (0.5, 0.8, 0.95)]
     return [*plain, *taught]
 
@@ -139,9 +141,58 @@ def tuned_scores() -> str:
     rows = []
     for name, runs in report.by_set(found["runs"]).items():
         entities = statistics.fmean(run["found"] for run in runs)
-        figures = map(_one, found["means"][name].values())
+        figures = map(one, found["means"][name].values())
         rows.append([NAMES[name], str(len(runs)), f"{entities:,.0f}", *figures])
     return table(header, rows)
+
+
+def baselines() -> str:
+    """Test F1 of prompt tuning and of what a user would do instead, on the same sets and seeds, and the differences."""
+    runs, prompts = report.by_set(read("baselines")["runs"]), dict(_few_shot())
+    methods = sorted({run["method"] for of_set in runs.values() for run in of_set}, key=list(METHODS).index)
+    rows, ahead = [], dict[str, list[float]]()
+    for name, of_set in runs.items():
+        ours = {run["seed"]: run["test_f1"] for run in prompts[name]}
+        cells = [f"{percent(statistics.fmean(ours.values()))} ({len(ours)})"]
+        for method in methods:
+            theirs = {run["seed"]: run["test_f1"] for run in of_set if run["method"] == method}
+            more = [100 * (ours[seed] - f1) for seed, f1 in theirs.items()]
+            ahead.setdefault(method, []).extend([statistics.fmean(more)] if more else [])
+            cells.append(_against(list(theirs.values()), more))
+        rows.append([NAMES[name], *cells])
+    last = ["mean of the differences, 95 % interval over sets", "", *(_mean_of(ahead[method]) for method in methods)]
+    return table(("set", "prompt tuning", *(METHODS[method] for method in methods)), [*rows, last])
+
+
+def _against(f1: Sequence[float], more: Sequence[float]) -> str:
+    """Mean F1 of a method, the number of its seeds, and what prompt tuning has more on the same seeds."""
+    return f"{percent(statistics.fmean(f1))} ({len(f1)}), {statistics.fmean(more):+.1f}" if f1 else ""
+
+
+def _mean_of(differences: Sequence[float]) -> str:
+    mean, deviation = report.spread(differences)
+    if deviation is None:
+        return f"{mean:+.1f}"
+    half = float(student.ppf(0.975, len(differences) - 1)) * deviation / len(differences) ** 0.5
+    return f"**{mean:+.1f}** ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def ablations() -> str:
+    """F1 with one part or rule changed, by set, and the mean difference from the rules."""
+    means: Mapping[str, Mapping[str, float]] = read("ablations")["means"]
+    sets = [name for name in means[BY_THE_RULES] if name != "all"]
+    rows = []
+    for way, found in means.items():
+        cells = [one(found[name]) if name in found else "" for name in sets]
+        rows.append([way, *cells, f"{statistics.fmean(changes()[way]):+.1f}"])
+    return table(("way", *(NAMES[name] for name in sets), "mean difference"), rows)
+
+
+def changes() -> dict[str, list[float]]:
+    """Of each way of tuning the difference in F1 from the rules, on every set that it was measured on."""
+    means: Mapping[str, Mapping[str, float]] = read("ablations")["means"]
+    rules = means[BY_THE_RULES]
+    return {way: [found[name] - rules[name] for name in found if name != "all"] for way, found in means.items()}
 
 
 def pretraining_ablations() -> str:
@@ -150,8 +201,8 @@ def pretraining_ablations() -> str:
     sets = report.by_set(found["runs"])
     rows = []
     for way, means in found["means"].items():
-        own = [next(_one(run["f1"]) for run in runs if run["way"] == way) for runs in sets.values()]
-        rows.append([way, *own, _one(means["f1"]), _one(means["f1_names"])])
+        own = [next(one(run["f1"]) for run in runs if run["way"] == way) for runs in sets.values()]
+        rows.append([way, *own, one(means["f1"]), one(means["f1_names"])])
     return table(("pretraining", *map(whole, sets), "mean", "mean, label names alone"), rows)
 
 
@@ -172,77 +223,13 @@ def zero_shot_development() -> str:
 
 
 def _zero_shot_row(row: Any) -> list[str]:
-    figures = [_one(row[figure]) for figure in ("precision", "recall")]
-    return [whole(row["name"]), f"{row['sentences']:,}", *figures, f"**{_one(row['f1'])}**", _one(row["seen"])]
-
-
-def checkouts() -> str:
-    """What a checkout costs against an earlier one."""
-    found = read("checkouts")
-    size = found["prompt_bytes"]
-    rows = [
-        [
-            "bytes of a prompt's files",
-            f"{size['here']:,}",
-            f"{size['other']:,}",
-            f"{size['here'] / size['other']:.2f}",
-            "",
-        ]
-    ]
-    for way, each in found["ways"].items():
-        ratio, (low, high) = each["ratio"], each["quartiles"]
-        times = [f"{_ms(each[which])} ms" for which in ("here_s", "other_s")]
-        rows.append([way, *times, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"])
-    return table(("", "stage C", "stage B", "ratio", "middle half of the rounds"), rows)
-
-
-def peers() -> str:
-    """Texts a second, and how many times as fast ours is as other libraries."""
-    others = list(LIBRARIES)[1:]
-    header = ("threads", "texts at once", "words", "labels", "ours, texts/s", *(LIBRARIES[name] for name in others))
-    order = ("threads", "batch", "words", "labels")
-    rows = []
-    for row in sorted(read("peers")["cells"], key=lambda row: [row["cell"][key] for key in order]):
-        clocks = [row["times_as_fast"][name] for name in others]
-        times = [f"{each['processor_s']:.2f} ({each['clock_s']:.2f})" for each in clocks]
-        ours = row["texts_per_second"]["ours"]["processor_s"]
-        rows.append([*(str(row["cell"][key]) for key in order), _one(ours), *times])
-    return table(header, rows)
-
-
-def peers_memory() -> str:
-    """Memory and cold start of each library."""
-    found = read("peers")
-    rows = []
-    for name, said in LIBRARIES.items():
-        start_s = statistics.median(each["seconds"][name] for each in found["cold_start"])
-        small, large = (
-            max((row["peak_megabytes"][name] for row in found["cells"] if row["cell"]["batch"] == batch), default=0)
-            for batch in (1, 32)
-        )
-        rows.append([said, found["libraries"][name], f"{small:.0f}", f"{large:.0f}", _one(start_s)])
-    return table(("", "version", "alone, MB", "32 together, MB", "cold start, s"), rows)
-
-
-def label_cost() -> str:
-    """Milliseconds of processor time by the number of labels."""
-    header = ("labels", "prompt, kB", "labels read, ms", "one text, ms", "batch of 32 texts, ms")
-    return table(header, map(_cost_row, read("labels")["cost"]))
-
-
-def label_load() -> str:
-    """Latency of tuned domains beside other requests."""
-    header = ("other requests", "texts", "mean, ms", "p50, ms", "p95, ms", "mean of the others, ms", "label sets read")
-    load, rows = read("labels")["load"], []
-    for way, said in (("alone", "none"), ("domains", "of other domains"), ("labels", "with one of 1,000 label sets")):
-        found = load[way]
-        others = "" if found["others_mean_ms"] is None else _one(found["others_mean_ms"])
-        figures = [_one(found[figure]) for figure in ("mean_ms", "p50_ms", "p95_ms")]
-        rows.append([said, f"{found['texts']:,}", *figures, others, str(found["label_sets_read"])])
-    return table(header, rows)
+    figures = [one(row[figure]) for figure in ("precision", "recall")]
+    return [whole(row["name"]), f"{row['sentences']:,}", *figures, f"**{one(row['f1'])}**", one(row["seen"])]
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "ablations": ablations,
+    "baselines": baselines,
     "few-shot": few_shot,
     "few-shot, short": lambda: few_shot_short(
         ("domain", "tuned on", "test sentences", "precision", "recall", "F1"), " sentences"
@@ -251,24 +238,19 @@ TABLES: dict[str, Callable[[], str]] = {
         ("领域", "调优用的句子", "测试句数", "精确率", "召回率", "F1"), " 句"
     ),
     "few-shot, seeds": few_shot_seeds,
-    "checkouts": checkouts,
-    "label cost": label_cost,
-    "label load": label_load,
+    "checkouts": cost_tables.checkouts,
+    "label cost": cost_tables.label_cost,
+    "label load": cost_tables.label_load,
     "labelling order": labelling_order,
     "precision": precision,
     "pretraining ablations": pretraining_ablations,
     "self-training": self_training,
     "tuned scores": tuned_scores,
-    "peers": peers,
-    "peers, memory and start": peers_memory,
+    "peers": cost_tables.peers,
+    "peers, memory and start": cost_tables.peers_memory,
     "zero-shot": zero_shot,
     "zero-shot, development": zero_shot_development,
 }
-
-
-def read(name: str) -> Any:
-    """The results of one benchmark."""
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def whole(name: str) -> str:
@@ -296,38 +278,21 @@ def _short_row(name: str, runs: Sequence[report.Run], sentences: str) -> list[st
 
 
 def _means(runs: Sequence[report.Run]) -> list[str]:
-    return [_percent(report.spread([run[figure] for run in runs])[0]) for figure in _FIGURES]
+    return [percent(report.spread([run[figure] for run in runs])[0]) for figure in _FIGURES]
 
 
 def _seeds_row(name: str, runs: Sequence[report.Run]) -> list[str]:
-    each = [", ".join(_percent(run[figure]) for run in runs) for figure in _FIGURES]
+    each = [", ".join(percent(run[figure]) for run in runs) for figure in _FIGURES]
     mean, deviation = report.spread([run["test_f1"] for run in runs])
-    chosen = ", ".join(_percent(run["cross_validated_f1"]) for run in runs)
+    chosen = ", ".join(percent(run["cross_validated_f1"]) for run in runs)
     beside = [_published(source, name) for source in _BESIDE.values()]
-    spread = "" if deviation is None else _percent(deviation)
-    return [NAMES[name], str(len(runs)), *each, f"**{_percent(mean)}**", spread, chosen, *beside]
+    spread = "" if deviation is None else percent(deviation)
+    return [NAMES[name], str(len(runs)), *each, f"**{percent(mean)}**", spread, chosen, *beside]
 
 
 def _published(source: str, name: str) -> str:
     found = published()[source]["f1"].get(name)
     return "" if found is None else str(found)
-
-
-def _cost_row(row: Any) -> list[str]:
-    times = [_ms(row[way]["processor_s"]) for way in ("labels_read", "one_text", "batch_of_32")]
-    return [str(row["labels"]), f"{row['prompt_bytes'] / 1000:,.0f}", *times]
-
-
-def _ms(seconds: float) -> str:
-    return _one(1000 * seconds)
-
-
-def _percent(share: float) -> str:
-    return _one(100 * share)
-
-
-def _one(percent: float) -> str:
-    return f"{percent:.1f}"
 
 
 if __name__ == "__main__":

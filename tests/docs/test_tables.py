@@ -36,3 +36,18 @@ def test_a_set_has_one_row_with_its_mean_and_deviation() -> None:
     [row] = [tables._seeds_row("movie10", runs)]
     assert row[:2] == ["MIT Movie 10-shot", "3"]
     assert row[4:8] == ["50.0, 60.0, 70.0", "**60.0**", "10.0", "40.0, 40.0, 40.0"]
+
+
+def test_another_method_is_compared_on_the_seeds_that_both_have() -> None:
+    assert tables._against([0.6, 0.6], [10.0, 20.0]) == "60.0 (2), +15.0"
+    assert tables._against([], []) == ""
+
+
+def test_the_mean_of_differences_has_an_interval_over_sets() -> None:
+    assert tables._mean_of([2.0]) == "+2.0"
+    assert tables._mean_of([1.0, 2.0, 3.0]) == "**+2.0** (-0.5 to +4.5)"
+
+
+def test_a_table_is_written_where_a_new_page_has_nothing_yet() -> None:
+    [new] = tables.rendered("<!-- table: zero-shot -->\n<!-- end of table -->").split("\n<!-- end")[:1]
+    assert new == f"<!-- table: zero-shot -->\n\n{tables.zero_shot()}\n"
