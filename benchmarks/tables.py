@@ -155,10 +155,10 @@ def baselines() -> str:
         ours = {run["seed"]: run["test_f1"] for run in prompts[name]}
         cells = [f"{percent(statistics.fmean(ours.values()))} ({len(ours)})"]
         for method in methods:
-            theirs = {run["seed"]: run["test_f1"] for run in of_set if run["method"] == method}
-            more = [100 * (ours[seed] - f1) for seed, f1 in theirs.items()]
+            own = [run for run in of_set if run["method"] == method and run["seed"] in ours]
+            more = [100 * (ours[run["seed"]] - run["test_f1"]) for run in own]
             ahead.setdefault(method, []).extend([statistics.fmean(more)] if more else [])
-            cells.append(_against(list(theirs.values()), more))
+            cells.append(_against([run["test_f1"] for run in own], more))
         rows.append([NAMES[name], *cells])
     last = ["mean of the differences, 95 % interval over sets", "", *(_mean_of(ahead[method]) for method in methods)]
     return table(("set", "prompt tuning", *(METHODS[method] for method in methods)), [*rows, last])
@@ -182,9 +182,9 @@ def ablations() -> str:
     means: Mapping[str, Mapping[str, float]] = read("ablations")["means"]
     sets = [name for name in means[BY_THE_RULES] if name != "all"]
     rows = []
-    for way, found in means.items():
-        cells = [one(found[name]) if name in found else "" for name in sets]
-        rows.append([way, *cells, f"{statistics.fmean(changes()[way]):+.1f}"])
+    for way, of_sets in changes().items():
+        cells = [one(means[way][name]) if name in means[way] else "" for name in sets]
+        rows.append([way, *cells, f"{statistics.fmean(of_sets):+.1f}"])
     return table(("way", *(NAMES[name] for name in sets), "mean difference"), rows)
 
 

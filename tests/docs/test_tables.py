@@ -43,6 +43,14 @@ def test_another_method_is_compared_on_the_seeds_that_both_have() -> None:
     assert tables._against([], []) == ""
 
 
+def test_a_seed_that_prompt_tuning_lacks_is_left_out_of_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = {"name": "ai", "seed": 0, "test_f1": 0.7}
+    theirs = [{"name": "ai", "method": "lora", "seed": seed, "test_f1": f1} for seed, f1 in ((0, 0.6), (1, 0.1))]
+    runs = {"few_shot": [ours], "baselines": theirs}
+    monkeypatch.setattr(tables, "read", lambda name: {"runs": runs[name]})
+    assert "| 70.0 (1) | 60.0 (1), +10.0 |" in tables.baselines()
+
+
 def test_the_mean_of_differences_has_an_interval_over_sets() -> None:
     assert tables._mean_of([2.0]) == "+2.0"
     assert tables._mean_of([1.0, 2.0, 3.0]) == "**+2.0** (-0.5 to +4.5)"
