@@ -69,7 +69,7 @@ def main() -> None:
         "serving": lambda: serving(base, tuned(base, options.folder, steps=8), options.folder, options.served),
         "registry": lambda: registries(tuned(base, options.folder, steps=8), options.folder, options.counts),
     }
-    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    before = report.results_before(options.out, base)
     found = {**report.circumstances(base), **{part: before[part] for part in PARTS if part in before}}
     for part in options.parts:
         if part not in found:
@@ -153,10 +153,11 @@ async def text_costs(
 def fits(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """A line through the costs of each thing that grows."""
     curves: dict[tuple[str, str], dict[float, float]] = {}
-    for part, sizes, costs in (("tuning", None, ("step_s", "all_s")), ("serving", "count", ("text_s",))):
-        for row in found.get(part, ()):
-            for cost in costs:
-                curves.setdefault((row["grows"], cost), {})[row[sizes or row["grows"]]] = row[cost]
+    for row in found.get("tuning", ()):
+        for cost in ("step_s", "all_s"):
+            curves.setdefault((row["grows"], cost), {})[row[row["grows"]]] = row[cost]
+    for row in found.get("serving", ()):
+        curves.setdefault((row["grows"], "text_s"), {})[row["count"]] = row["text_s"]
     for row in found.get("registry", ()):
         for cost in row.keys() - {"store", "count"}:
             curves.setdefault((f"versions and domains, {row['store']}", cost), {})[row["count"]] = row[cost]

@@ -97,12 +97,17 @@ class Runs:
 
 def runs_before(out: Path | None, base: Backbone) -> list[Run]:
     """The runs that a file has, if it is there."""
+    return list(results_before(out, base).get("runs", ()))
+
+
+def results_before(out: Path | None, base: Backbone) -> dict[str, Any]:
+    """The results that a file has, if it is there; those of another backbone are refused."""
     if out is None or not out.exists():
-        return []
-    found = json.loads(out.read_text(encoding="utf-8"))
+        return {}
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     if found["backbone"]["fingerprint"] != base.fingerprint:
         raise SystemExit(f"{out}: found runs of another backbone, expected {base.fingerprint[:12]}; name another file")
-    return list(found["runs"])
+    return found
 
 
 def by_set(runs: Iterable[Run]) -> dict[str, list[Run]]:

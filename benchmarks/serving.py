@@ -74,7 +74,7 @@ def main() -> None:
         "cold": lambda: asyncio.run(cold(original, options)),
         "zipf": lambda: asyncio.run(zipf(base, original, options)),
     }
-    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
+    before = report.results_before(options.out, base)
     for key, part in parts.items():
         found[key] = before[key] if key in before else part()
         print(json.dumps({key: found[key]}), flush=True)
