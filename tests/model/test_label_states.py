@@ -56,7 +56,8 @@ def test_labels_of_equal_words_are_equal_until_their_residuals_part_them() -> No
     backbone = double_backbone(4)
     states = read_labels(backbone, LabelSet.of(["C", "C++"], {"C": ["city"], "C++": ["city"]}))
     verbalizer = Verbalizer(states.pieces, states.mask)
-    assert torch.equal(verbalizer()[0], verbalizer()[1])
+    # To rounding: the rows of one batch need not be summed in the same order on every processor.
+    torch.testing.assert_close(verbalizer()[0], verbalizer()[1], rtol=1e-11, atol=1e-11)
     verbalizer.residual.data[1] += 1
     torch.testing.assert_close(verbalizer()[1] - verbalizer()[0], torch.ones(states.vectors.shape[1]).double())
 
