@@ -36,7 +36,9 @@ from lightner.tuning.cross_validation import folds_of
 from lightner.types import LabelSet, Scores, Sentence, Span
 
 Sentences: TypeAlias = Sequence[Sentence]
-Learner: TypeAlias = Callable[[Backbone, LabelSet, Sentences, Sentences, float, int], Scores]
+Scorer: TypeAlias = Callable[[Sentences], Scores]
+Learner: TypeAlias = Callable[[Backbone, LabelSet, Sentences, rules.Plan], Scorer]
+"""Learns sentences by a plan, of which rate, steps, batches, decay and dropout count; gives what scores others."""
 RATES = {
     "fine_tuning": (1e-4, 3e-4),
     "token_classifier": (1e-4, 3e-4),
@@ -73,37 +75,40 @@ def choose_and_learn(
     labels = LabelSet.of(labels_of(train))
     folds = folds_of(train, (), seed=seed)
 
+    def scores(rate: float, learned: Sentences, held: Sentences) -> Scores:
+        plan = rules.plan(learned, prompt_length=0, learning_rate=rate, seed=seed)
+        return learner(backbone.load(name), labels, learned, plan)(held)
+
     def pooled(rate: float) -> float:
-        each = (learner(backbone.load(name), labels, fold.train, fold.held, rate, seed) for fold in folds)
-        return sum(each, Scores()).micro.f1
+        return sum((scores(rate, fold.train, fold.held) for fold in folds), Scores()).micro.f1
 
     found = {rate: pooled(rate) for rate in rates}
     rate = max(found, key=lambda each: (found[each], -each))
-    micro = learner(backbone.load(name), labels, train, test, rate, seed).micro
+    test_f1 = scores(rate, train, test).micro.f1
     seconds = time.monotonic() - began
-    return {"rate": rate, "cross_validated_f1": found[rate], "test_f1": micro.f1, "seconds": seconds}
+    return {"rate": rate, "cross_validated_f1": found[rate], "test_f1": test_f1, "seconds": seconds}
 
 
-def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
-    """Scores of the whole model, trained with its label words as a prompt of one slot each."""
-    torch.manual_seed(seed)
+def fine_tune(base: Backbone, labels: LabelSet, train: Sentences, plan: rules.Plan) -> Scorer:
+    """The whole model, trained with its label words as a prompt of one slot each."""
+    torch.manual_seed(plan.seed)
     base.model.requires_grad_(True).train()
     base.embedding.requires_grad_(False)
 
     def loss(batch: Sentences) -> Tensor:
         return read_batch(base, batch, labels, NO_GUIDANCE).pointer_loss
 
-    _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, rate, seed)
+    _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, plan)
     base.model.eval().requires_grad_(False)
-    return evaluate(base, untuned_prompt(base, labels), test)
+    return partial(evaluate, base, untuned_prompt(base, labels))
 
 
-def adapt(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
-    """Scores of the model with low-rank updates of its attention, trained as the whole model is."""
+def adapt(base: Backbone, labels: LabelSet, train: Sentences, plan: rules.Plan) -> Scorer:
+    """The model with low-rank updates of its attention, trained as the whole model is."""
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
-    torch.manual_seed(seed)
+    torch.manual_seed(plan.seed)
     config = LoraConfig(r=_RANK, lora_alpha=2 * _RANK, lora_dropout=0.1, target_modules=["q_proj", "v_proj"])
     inject_adapter_in_model(config, base.model)
     base.model.train()
@@ -111,20 +116,20 @@ def adapt(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, r
     def loss(batch: Sentences) -> Tensor:
         return read_batch(base, batch, labels, NO_GUIDANCE).pointer_loss
 
-    _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, rate, seed)
+    _learn([p for p in base.model.parameters() if p.requires_grad], loss, train, plan)
     base.model.eval().requires_grad_(False)
     for module in base.model.modules():
         if isinstance(module, LoraLayer):
             module.merge()
-    return evaluate(base, untuned_prompt(base, labels), test)
+    return partial(evaluate, base, untuned_prompt(base, labels))
 
 
-def prefix_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int) -> Scores:
-    """Scores of the frozen model with learned prefixes, which begin at random, in all of its attention layers."""
+def prefix_tune(base: Backbone, labels: LabelSet, train: Sentences, plan: rules.Plan) -> Scorer:
+    """The frozen model with learned prefixes, which begin at random, in all of its attention layers."""
     from peft import PrefixTuningConfig
     from peft.tuners.prefix_tuning import PrefixEncoder
 
-    torch.manual_seed(seed)
+    torch.manual_seed(plan.seed)
     layers = sum(base.shape.site_layers.values())
     config = PrefixTuningConfig(
         num_virtual_tokens=_PREFIX, token_dim=base.shape.width, num_layers=layers, encoder_hidden_size=base.shape.width
@@ -134,12 +139,12 @@ def prefix_tune(base: Backbone, labels: LabelSet, train: Sentences, test: Senten
     def loss(batch: Sentences) -> Tensor:
         return read_batch(base, batch, labels, _prefixes(base, encoder)).pointer_loss
 
-    with base.dropping(rules.plan(train, prompt_length=0, learning_rate=rate).dropout):
-        _learn(list(encoder.parameters()), loss, train, rate, seed)
+    with base.dropping(plan.dropout):
+        _learn(list(encoder.parameters()), loss, train, plan)
     plain = untuned_prompt(base, labels)
     with torch.no_grad():
         prefixes = _prefixes(base, encoder)
-    return evaluate(base, replace(plain, guidance=concatenate(plain.guidance, prefixes)), test)
+    return partial(evaluate, base, replace(plain, guidance=concatenate(plain.guidance, prefixes)))
 
 
 def _prefixes(base: Backbone, encoder: nn.Module) -> Guidance:
@@ -155,11 +160,9 @@ def _prefixes(base: Backbone, encoder: nn.Module) -> Guidance:
     return Guidance(key, value)
 
 
-def classify_tokens(
-    base: Backbone, labels: LabelSet, train: Sentences, test: Sentences, rate: float, seed: int
-) -> Scores:
-    """Scores of a linear classifier of IOB2 tags on each word's first sub-word, trained with the encoder."""
-    torch.manual_seed(seed)
+def classify_tokens(base: Backbone, labels: LabelSet, train: Sentences, plan: rules.Plan) -> Scorer:
+    """A linear classifier of IOB2 tags on each word's first sub-word, trained with the encoder."""
+    torch.manual_seed(plan.seed)
     encoder = base.model.get_encoder()
     head = nn.Linear(base.shape.width, 1 + 2 * len(labels))
     encoder.requires_grad_(True).train()
@@ -179,15 +182,19 @@ def classify_tokens(
         return F.cross_entropy(scores.flatten(0, 1), wanted.flatten())
 
     parameters = [p for p in encoder.parameters() if p.requires_grad]
-    _learn([*parameters, *head.parameters()], loss, train, rate, seed)
+    _learn([*parameters, *head.parameters()], loss, train, plan)
     encoder.eval()
-    predicted: list[list[Span]] = []
-    for start in range(0, len(test), _EVALUATED_AT_ONCE):
-        with torch.no_grad():
-            scores, counts = logits(test[start : start + _EVALUATED_AT_ONCE])
-        rows = zip(scores.argmax(-1).tolist(), counts.tolist(), strict=True)
-        predicted += [spans_of(row[:count], labels) for row, count in rows]
-    return score([sentence.spans for sentence in test], predicted, labels.names)
+
+    def scores_of(test: Sentences) -> Scores:
+        predicted: list[list[Span]] = []
+        for start in range(0, len(test), _EVALUATED_AT_ONCE):
+            with torch.no_grad():
+                scores, counts = logits(test[start : start + _EVALUATED_AT_ONCE])
+            rows = zip(scores.argmax(-1).tolist(), counts.tolist(), strict=True)
+            predicted += [spans_of(row[:count], labels) for row, count in rows]
+        return score([sentence.spans for sentence in test], predicted, labels.names)
+
+    return scores_of
 
 
 LEARNERS: dict[str, Learner] = {
@@ -202,14 +209,12 @@ def _learn(
     parameters: Sequence[nn.Parameter],
     loss: Callable[[Sentences], Tensor],
     train: Sentences,
-    rate: float,
-    seed: int,
+    plan: rules.Plan,
 ) -> None:
-    plan = rules.plan(train, prompt_length=0, learning_rate=rate, seed=seed)
     precision = step_precision(torch.device("cpu"), bf16=plan.bf16)
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=plan.weight_decay)
-    for step, batch in zip(range(1, plan.steps + 1), _endless(train, plan.batch_size, seed), strict=False):
-        optimizer.param_groups[0]["lr"] = rate * rules.rate_share(plan, step)
+    optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    for step, batch in zip(range(1, plan.steps + 1), _endless(train, plan.batch_size, plan.seed), strict=False):
+        optimizer.param_groups[0]["lr"] = plan.learning_rate * rules.rate_share(plan, step)
         optimizer.zero_grad(set_to_none=True)
         with precision:
             found = loss(batch)

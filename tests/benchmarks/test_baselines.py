@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import baselines
 from lightner.evaluation.metrics import score
+from lightner.tuning.rules import Plan, plan
 from lightner.types import LabelSet, Sentence, Span
 from tests.support.tiny import tiny_backbone
 
@@ -18,6 +19,10 @@ TRAIN = tuple(
     for who in ("ada", "emil", "mary")
     for where in ("paris", "rome", "oslo")
 )
+
+
+def plan_of(rate: float) -> Plan:
+    return plan(TRAIN, prompt_length=0, learning_rate=rate)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["PER", "LOC", None])), min_size=1, max_size=6))
@@ -39,7 +44,7 @@ def test_an_inside_tag_after_another_type_begins_an_entity() -> None:
 
 @pytest.mark.parametrize("learner", [baselines.fine_tune, baselines.classify_tokens])
 def test_a_baseline_learns_what_it_was_shown(learner: baselines.Learner) -> None:
-    scores = learner(tiny_backbone(), LABELS, TRAIN, TRAIN, 1e-2, 0)
+    scores = learner(tiny_backbone(), LABELS, TRAIN, plan_of(1e-2))(TRAIN)
     assert scores.micro.f1 > 0.9
     assert score([s.spans for s in TRAIN], [() for _ in TRAIN]).micro.f1 == 0
 
@@ -49,7 +54,7 @@ def test_a_baseline_of_peft_learns_what_it_was_shown(learner: baselines.Learner)
     pytest.importorskip("peft", reason="needs peft, which only benchmarks use")
     base = tiny_backbone()
     before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
-    untuned = learner(tiny_backbone(), LABELS, TRAIN, TRAIN, 0.0, 0).micro.f1
-    assert learner(base, LABELS, TRAIN, TRAIN, 3e-2, 0).micro.f1 > max(0.5, untuned)
+    untuned = learner(tiny_backbone(), LABELS, TRAIN, plan_of(0.0))(TRAIN).micro.f1
+    assert learner(base, LABELS, TRAIN, plan_of(3e-2))(TRAIN).micro.f1 > max(0.5, untuned)
     if learner is baselines.prefix_tune:
         assert all(torch.equal(before[name], weight) for name, weight in base.model.state_dict().items())
