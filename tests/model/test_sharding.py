@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +59,9 @@ def _tune_both(rank: int, port: int, folder: Path) -> None:
     dist.init_process_group("gloo", rank=rank, world_size=WORKERS, timeout=timedelta(seconds=60))
     for sharded in (False, True):
         torch.save(_tune(rank, sharded=sharded), folder / f"{rank}-{sharded}.pt")
+    # Modules in parts are in reference cycles that hold the group; its threads must not outlive what they serve.
+    gc.collect()
+    dist.barrier()
     dist.destroy_process_group()
 
 
