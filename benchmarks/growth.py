@@ -18,6 +18,7 @@ import json
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +70,17 @@ def main() -> None:
         "serving": lambda: serving(base, tuned(base, options.folder, steps=8), options.folder, options.served),
         "registry": lambda: registries(tuned(base, options.folder, steps=8), options.folder, options.counts),
     }
-    before = report.results_before(options.out, base)
-    found = {**report.circumstances(base), **{part: before[part] for part in PARTS if part in before}}
-    for part in options.parts:
-        if part not in found:
-            found[part] = list(map(_printed, parts[part]()))
-            report.write({**found, "fits": fits(found)}, options.out)
+    asked = {part: partial(_rows, parts[part]) for part in options.parts}
+    report.fill(options.out, base, asked, summary=lambda found: {"fits": fits(found)})
 
 
-def _printed(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    print(json.dumps(row), flush=True)
-    return row
+def _rows(part: Callable[[], Iterator[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+    """All rows of a part; each is printed at once, since a part takes long."""
+    rows = []
+    for row in part():
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+    return rows
 
 
 def tuning(base: Backbone) -> Iterator[dict[str, Any]]:

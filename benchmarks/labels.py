@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +54,7 @@ _THINGS = (
 
 
 def main() -> None:
-    """Measure both; print and write each part as soon as it is known."""
+    """Measure both parts, unless the file has them."""
     parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for the tuned prompt and the registry")
     parser.add_argument("--rounds", type=int, default=9, help="of the cost")
@@ -69,15 +68,11 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
-    found: dict[str, Any] = {**report.circumstances(base), "options": vars(options)}
     parts: dict[str, Callable[[], Any]] = {
         "cost": lambda: [cost(base, count, rounds=options.rounds) for count in COUNTS],
         "load": lambda: asyncio.run(load(tuned(base, options.folder, steps=options.steps), base, options)),
     }
-    for key, part in parts.items():
-        found[key] = part()
-        print(json.dumps({key: found[key]}), flush=True)
-        report.write(found, options.out)
+    report.fill(options.out, base, parts, given={"options": vars(options)})
 
 
 def labels_of(count: int) -> LabelSet:

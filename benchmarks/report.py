@@ -110,6 +110,26 @@ def results_before(out: Path | None, base: Backbone) -> dict[str, Any]:
     return found
 
 
+def fill(
+    out: Path | None,
+    base: Backbone,
+    parts: Mapping[str, Callable[[], Any]],
+    *,
+    summary: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {},
+    given: Mapping[str, Any] | None = None,
+) -> None:
+    """Measure the parts of a benchmark that its file lacks; print and write each as soon as it is known.
+
+    What was `given` to the benchmark, and what `summary` makes of all parts, is written beside them.
+    """
+    found = {**results_before(out, base), **circumstances(base), **(given or {})}
+    for key, part in parts.items():
+        if key not in found:
+            found[key] = part()
+        print(json.dumps({key: found[key]}), flush=True)
+        write({**found, **summary(found)}, out)
+
+
 def by_set(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """The runs of each set, in the order in which the sets come."""
     found: dict[str, list[Run]] = {}

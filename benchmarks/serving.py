@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import statistics
 import time
@@ -59,8 +58,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     base = backbone.load()
     original = tuned(base, options.folder, steps=options.steps)
-    found: dict[str, Any] = {
-        **report.circumstances(base),
+    given = {
         "threads": torch.get_num_threads(),
         "options": vars(options),
         "prompt_bytes": prompt_for(original, base).nbytes,
@@ -74,11 +72,7 @@ def main() -> None:
         "cold": lambda: asyncio.run(cold(original, options)),
         "zipf": lambda: asyncio.run(zipf(base, original, options)),
     }
-    before = report.results_before(options.out, base)
-    for key, part in parts.items():
-        found[key] = before[key] if key in before else part()
-        print(json.dumps({key: found[key]}), flush=True)
-        report.write(found, options.out)
+    report.fill(options.out, base, parts, given=given)
 
 
 def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> dict[str, Any]:

@@ -44,6 +44,22 @@ def test_a_data_set_is_a_name_and_its_files() -> None:
     )
 
 
+def test_parts_that_a_file_has_are_not_measured_again_and_none_is_lost(tmp_path: Path) -> None:
+    base, out = tiny_backbone(), tmp_path / "parts.json"
+
+    def filled(**parts: int) -> dict[str, object]:
+        measures = {key: (lambda value=value: value) for key, value in parts.items()}
+        report.fill(out, base, measures, summary=lambda found: {"keys": sorted(parts)}, given={"steps": 8})
+        return dict(json.loads(out.read_text("utf-8")))
+
+    assert filled(cost=1).items() >= {"cost": 1, "steps": 8, "keys": ["cost"]}.items()
+    found = filled(cost=2, load=3)
+    assert (found["cost"], found["load"], found["keys"]) == (1, 3, ["cost", "load"])
+    assert filled(load=4)["cost"] == 1, "a part that was not asked for stays"
+    with pytest.raises(SystemExit, match="found runs of another backbone"):
+        report.fill(out, replace(base, fingerprint="0" * 64), {})
+
+
 def test_runs_that_a_file_has_are_not_measured_again(tmp_path: Path) -> None:
     base, out = tiny_backbone(), tmp_path / "runs.json"
     measured: list[int] = []
