@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 from benchmarks import baselines
 from lightner.evaluation.metrics import score
 from lightner.tuning.rules import Plan, plan
-from lightner.types import LabelSet, Sentence, Span
+from lightner.types import Sentence, Span
+from tests.support.people import LABELS, TRAIN
 from tests.support.tiny import tiny_backbone
-
-LABELS = LabelSet.of(["PER", "LOC"])
-TRAIN = tuple(
-    Sentence((who, "lives", "in", where), (Span(0, 1, "PER"), Span(3, 4, "LOC")))
-    for who in ("ada", "emil", "mary")
-    for where in ("paris", "rome", "oslo")
-)
 
 
 def plan_of(rate: float) -> Plan:

@@ -9,14 +9,8 @@ import pytest
 
 from benchmarks import regret
 from lightner.tuning import rules
-from lightner.types import Sentence, Span
+from tests.support.people import TRAIN
 from tests.support.tiny import tiny_backbone
-
-TRAIN = tuple(
-    Sentence((who, "lives", "in", where), (Span(0, 1, "PER"), Span(3, 4, "LOC")))
-    for who in ("ada", "emil", "mary")
-    for where in ("paris", "rome", "oslo")
-)
 
 
 def test_a_configuration_is_the_same_for_every_seed_but_for_the_seed() -> None:

@@ -18,17 +18,12 @@ from torch.nn.parallel import DistributedDataParallel
 from lightner.model.sharding import shard
 from lightner.tuning import rules
 from lightner.tuning.training import Round, Tuning, Worker
-from lightner.types import InputError, LabelSet, Sentence, Span
+from lightner.types import InputError, Sentence, Span
 from tests.conftest import free_port
+from tests.support.people import LABELS, TRAIN
 from tests.support.tiny import tiny_backbone
 
 WORKERS = 2
-LABELS = LabelSet.of(["PER", "LOC"])
-TRAIN = tuple(
-    Sentence((who, "lives", "in", where), (Span(0, 1, "PER"), Span(3, 4, "LOC")))
-    for who in ("ada", "emil", "mary")
-    for where in ("paris", "rome", "oslo")
-)
 # The worker that has it would read it on its own, and wait for the other in vain: parts are read all at once.
 LONG = Sentence(("ada", *("lives", "in") * 40, "rome"), (Span(0, 1, "PER"), Span(81, 82, "LOC")))
 
