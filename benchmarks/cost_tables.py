@@ -76,6 +76,46 @@ def label_load() -> str:
     return table(header, rows)
 
 
+def growth_of_tuning() -> str:
+    """Processor time of a step, and of all steps, by the size of what is learned."""
+    header = ("grows", "sentences", "labels", "words", "a step, ms", "batch", "steps", "all steps, s")
+    rows = []
+    for row in read("growth")["tuning"]:
+        sizes = [f"{row[size]:,}" for size in ("sentences", "labels", "words")]
+        steps = [ms(row["step_s"]), str(row["batch_size"]), f"{row['steps']:,}"]
+        rows.append([row["grows"], *sizes, *steps, f"{row['all_s']:,.0f}"])
+    return table(header, rows)
+
+
+def growth_of_serving() -> str:
+    """Processor time of a text by the number of domains, or label sets, that a replica is asked for."""
+    found = read("growth")["serving"]
+    counts = sorted({row["count"] for row in found})
+    costs = {(row["grows"], row["count"]): ms(row["text_s"]) for row in found}
+    kinds = dict.fromkeys(row["grows"] for row in found)
+    rows = [[kind, *(costs[kind, count] for count in counts)] for kind in kinds]
+    return table(("asked for", *(f"{count:,}" for count in counts)), rows)
+
+
+def growth_of_registry() -> str:
+    """Milliseconds by the clock of each operation by the number of versions and domains."""
+    found = read("growth")["registry"]
+    operations = [key for key in found[0] if key not in ("store", "count")]
+    rows = [[row["store"], f"{row['count']:,}", *(ms(row[each]) for each in operations)] for row in found]
+    return table(("store", "versions and domains", *(f"{each}, ms" for each in operations)), rows)
+
+
+def growth_fits() -> str:
+    """The line through each cost, where it bends, and how far off it is at most."""
+    rows = []
+    for row in read("growth")["fits"]:
+        if row["first"] is not None:
+            bend = "" if row["bend"] is None else f"{row['bend']:,.0f}"
+            line = [f"{1000 * row[part]:.3g}" for part in ("first", "each")]
+            rows.append([row["grows"], row["cost"].removesuffix("_s"), *line, bend, f"{100 * row['error']:.0f} %"])
+    return table(("grows", "cost", "begins at, ms", "each further one, ms", "bends at", "largest error"), rows)
+
+
 def _cost_row(row: Any) -> list[str]:
     times = [ms(row[way]["processor_s"]) for way in ("labels_read", "one_text", "batch_of_32")]
     return [str(row["labels"]), f"{row['prompt_bytes'] / 1000:,.0f}", *times]
