@@ -111,7 +111,7 @@ def growth_fits() -> str:
     for row in read("growth")["fits"]:
         if row["first"] is not None:
             bend = "" if row["bend"] is None else f"{row['bend']:,.0f}"
-            line = [f"{1000 * row[part]:.3g}" for part in ("first", "each")]
+            line = [f"{1000 * row['first']:,.1f}", f"{1000 * row['each']:,.4f}"]
             rows.append([row["grows"], row["cost"].removesuffix("_s"), *line, bend, f"{100 * row['error']:.0f} %"])
     return table(("grows", "cost", "begins at, ms", "each further one, ms", "bends at", "largest error"), rows)
 

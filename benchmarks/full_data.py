@@ -26,8 +26,8 @@ from lightner.evaluation.scoring import evaluate
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.tuning import rules
-from lightner.tuning.training import Tuning
-from lightner.types import LabelSet, Sentence
+from lightner.tuning.training import fit
+from lightner.types import LabelSet
 
 PROMPT = "prompt"
 _KIB = 1024
@@ -64,7 +64,7 @@ def ways(
         yield from ({"method": method, "length": n, "passes": p, "rate": r, "seed": s} for n, p, r, s in every)
 
 
-def alone(name: str | None, files: Sequence[Sequence[Sentence]], **named: Any) -> dict[str, Any]:
+def alone(name: str | None, files: Sequence[Sentences], **named: Any) -> dict[str, Any]:
     """The figures of a run, from a process that does nothing else."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(learn, name, files, **named).result()
@@ -72,7 +72,7 @@ def alone(name: str | None, files: Sequence[Sequence[Sentence]], **named: Any) -
 
 def learn(
     name: str | None,
-    files: Sequence[Sequence[Sentence]],
+    files: Sequence[Sentences],
     *,
     method: str,
     length: int,
@@ -102,10 +102,7 @@ def learn(
 
 def tune_prompt(base: Backbone, labels: LabelSet, train: Sentences, plan: rules.Plan) -> Scorer:
     """A prompt, tuned to its last round."""
-    tuning = Tuning(base, labels, train, (), plan)
-    for _ in tuning.rounds():
-        pass
-    return partial(evaluate, base, tuning.tuned.fold())
+    return partial(evaluate, base, fit(base, labels, train, (), plan).fold())
 
 
 LEARNERS: dict[str, Learner] = {PROMPT: tune_prompt, **baselines.LEARNERS}

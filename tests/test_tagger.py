@@ -21,7 +21,7 @@ from lightner.tagger import WINDOW_OVERLAP, Row, ScoredSpans, Tagger, finish, in
 from lightner.types import DISTRIBUTION, EMBEDDED, MOST_WORDS, Entity, InputError, LabelSet, Span
 from lightner.words import split_words, windows
 from tests.support.mixed import SENTENCES, domains, double_backbone, mixed_rows, prompt_of
-from tests.support.tiny import tiny_artifact, tiny_backbone, tiny_tokenizer
+from tests.support.tiny import save, tiny_artifact, tiny_backbone, tiny_tokenizer
 
 LONG = " ".join(("ada lives in rome , and emil in oslo .", "the group likes soup of paris on monday !") * 14)
 
@@ -203,8 +203,7 @@ def test_a_tagger_names_a_value_that_is_not_a_text_and_its_place(texts: Any, sai
 
 def test_a_loaded_tagger_answers_as_the_prompt_that_was_saved(tmp_path: Path) -> None:
     plain = tiny_backbone()
-    plain.model.save_pretrained(tmp_path / "backbone")
-    plain.tokenizer.save_pretrained(tmp_path / "backbone")
+    save(plain, tmp_path / "backbone")
     backbone = load(str(tmp_path / "backbone"))
     assert backbone.fingerprint == plain.fingerprint
     saved = tiny_artifact(backbone)
@@ -227,8 +226,7 @@ def test_a_prompt_of_an_earlier_embedded_backbone_names_its_wheel_and_the_way_ou
 
 def test_a_tagger_of_label_names_needs_no_tuning(tmp_path: Path) -> None:
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path)
-    tiny.tokenizer.save_pretrained(tmp_path)
+    save(tiny, tmp_path)
     texts = [" ".join(words) for words in SENTENCES]
     tagger = Tagger.from_labels(["person", "place"], backbone=str(tmp_path))
     expected = tag_texts(tiny, [(label_prompt(tiny, LabelSet.of(["person", "place"])), text) for text in texts])

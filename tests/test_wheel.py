@@ -16,7 +16,7 @@ import pytest
 import lightner
 from tests.support import wheel
 from tests.support.paths import CHECKOUT
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 from tests.support.wheel import Installed
 
 
@@ -45,8 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("wheel") / "my work"
     made.mkdir()
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(made / "tiny")
-    tiny.tokenizer.save_pretrained(made / "tiny")
+    save(tiny, made / "tiny")
     return made
 
 

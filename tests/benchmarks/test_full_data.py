@@ -9,7 +9,7 @@ import pytest
 from benchmarks import full_data
 from lightner.tuning import rules
 from tests.support.people import LABELS, TRAIN
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 
 def test_only_prompts_have_lengths_and_each_method_its_own_rates() -> None:
@@ -23,9 +23,7 @@ def test_only_prompts_have_lengths_and_each_method_its_own_rates() -> None:
 
 @pytest.mark.parametrize("method", ["prompt", "fine_tuning"])
 def test_a_run_learns_in_a_process_of_its_own(method: str, tmp_path: Path) -> None:
-    tiny = tiny_backbone()
-    for part in (tiny.model, tiny.tokenizer):
-        part.save_pretrained(tmp_path)
+    save(tiny_backbone(), tmp_path)
     files = (TRAIN, TRAIN[:3], TRAIN[3:])
     row = full_data.alone(str(tmp_path), files, method=method, length=2, passes=48, rate=1e-2, seed=0)
     assert rules.plan(TRAIN, prompt_length=2, learning_rate=1e-2).batch_size == 4

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import regret
 from lightner.tuning import rules
 from tests.support.people import TRAIN
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 
 def test_a_configuration_is_the_same_for_every_seed_but_for_the_seed() -> None:
@@ -81,8 +81,7 @@ def test_the_expert_is_the_best_mean_of_all_seeds_and_regret_a_difference_of_mea
 
 def test_runs_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path / "tiny")
-    tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    save(tiny, tmp_path / "tiny")
     task = regret.Task("people", TRAIN, TRAIN[:4], TRAIN[4:])
     wanted = [(0, 0, "dev"), (1, 0, "dev"), (1, 1, "dev")]
     rows = {}

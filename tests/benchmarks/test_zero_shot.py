@@ -11,15 +11,14 @@ import pytest
 from benchmarks import zero_shot
 from lightner.data.formats import write_conll
 from lightner.types import Sentence, Span
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 
 def test_a_set_is_scored_by_its_names_and_mentions_with_a_known_name_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path / "tiny")
-    tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    save(tiny, tmp_path / "tiny")
     spans = (Span(0, 1, "oldtown"), Span(1, 2, "person"), Span(2, 3, "ship"))
     write_conll(tmp_path / "test.conll", [Sentence(("rome", "ada", "titanic"), spans)])
     (tmp_path / "words.json").write_text('{"oldtown": ["Old", "town"], "song": ["song"]}', encoding="utf-8")

@@ -22,7 +22,7 @@ from lightner.store.registry import Registry
 from lightner.types import Sentence, Span
 from tests.support import wheel
 from tests.support.paths import CHECKOUT
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 pytestmark = pytest.mark.ray
 PIN = "{steps: 8, rounds: 2, batch_size: 8, reparametrisation_width: 8, warm_up_steps: 2}"
@@ -38,8 +38,7 @@ def running() -> Iterator[Elastic]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("elastic")
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(folder / "tiny")
-    tiny.tokenizer.save_pretrained(folder / "tiny")
+    save(tiny, folder / "tiny")
     spans = (Span(0, 1, "person"), Span(3, 4, "building"))
     write_conll(folder / "train.conll", [Sentence(("Ada", "likes", "the", f"house{n}"), spans) for n in range(12)])
     (folder / "pin.yaml").write_text(PIN, encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from lightner.data.formats import write_conll
 from lightner.types import Sentence, Span
 from tests.support.jobs import PIN, SLOW, WHOLE
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny backbone, sentences and pins."""
     folder = tmp_path_factory.mktemp("jobs")
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(folder / "tiny")
-    tiny.tokenizer.save_pretrained(folder / "tiny")
+    save(tiny, folder / "tiny")
     names = ("Ana", "Bob", "Eve", "Max")
     sentences = [
         Sentence((names[n % 4], "saw", "the", "red", f"house{n}"), (Span(0, 1, "person"), Span(4, 5, "building")))

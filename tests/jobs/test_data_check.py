@@ -10,7 +10,7 @@ import pytest
 from lightner.cli import main
 from lightner.data.formats import write_conll
 from lightner.types import Sentence, Span
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 ADA = Sentence(("ada", "saw", "東", "in", "rome"), (Span(0, 1, "person"), Span(4, 5, "city")))
 LONG = Sentence(("soup", ".") * 70)
@@ -21,8 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tiny backbone, which knows no Chinese, and a training file."""
     monkeypatch.chdir(tmp_path)
     tiny = tiny_backbone()
-    tiny.model.save_pretrained("tiny")
-    tiny.tokenizer.save_pretrained("tiny")
+    save(tiny, "tiny")
     write_conll("train.conll", [ADA, ADA, LONG])
     return tmp_path
 

@@ -13,7 +13,7 @@ from lightner.jobs.worker import Run
 from lightner.tuning import rules
 from lightner.tuning.training import Worker
 from lightner.types import InputError, LabelSet, Sentence, Span
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 SENTENCES = (Sentence(("ada", "ran"), (Span(0, 1, "person"),)),)
 PLAN = rules.plan(SENTENCES, prompt_length=2, learning_rate=0.01)
@@ -51,8 +51,7 @@ def test_logical_gpus_of_ray_are_used_only_on_request(monkeypatch: pytest.Monkey
 def test_another_model_under_the_backbones_name_is_refused_where_the_work_is_done(tmp_path: Path) -> None:
     for seed in (0, 1):
         tiny = tiny_backbone(seed)
-        tiny.model.save_pretrained(tmp_path / "tiny")
-        tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+        save(tiny, tmp_path / "tiny")
     driver, here = tiny_backbone(0).fingerprint[:12], tiny_backbone(1).fingerprint[:12]
     task = replace(RUN, backbone=str(tmp_path / "tiny"), fingerprint=tiny_backbone(0).fingerprint)
     with pytest.raises(

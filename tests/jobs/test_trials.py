@@ -22,7 +22,7 @@ from lightner.jobs.worker import Run
 from lightner.tuning.cross_validation import Fold
 from lightner.types import InputError
 from tests.support.jobs import PLAN, RUN, SENTENCES
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,7 @@ def test_other_runs_under_one_name_are_kept_apart() -> None:
 @pytest.mark.ray
 def test_a_run_that_fails_again_and_again_is_named_and_the_others_end(local_ray: local.Head, tmp_path: Path) -> None:
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path / "tiny")
-    tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    save(tiny, tmp_path / "tiny")
     plan = replace(PLAN, steps=2, rounds=2, warm_up_steps=0)
     fold = Fold(SENTENCES, SENTENCES)
     there = {"storage": str(tmp_path / "runs"), "backbone": str(tmp_path / "tiny"), "fingerprint": tiny.fingerprint}

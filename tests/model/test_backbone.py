@@ -18,13 +18,12 @@ from lightner.tuning import rules
 from lightner.tuning.training import PromptModel
 from lightner.types import Calibration, InputError, LabelSet
 from tests.support.eight import EIGHT
-from tests.support.tiny import WIDTH, tiny_backbone, tiny_tokenizer
+from tests.support.tiny import WIDTH, save, tiny_backbone, tiny_tokenizer
 
 
 def saved(folder: Path, family: str = "bart") -> Backbone:
     backbone = tiny_backbone(0, family)
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    save(backbone, folder)
     return backbone
 
 
@@ -99,8 +98,7 @@ def test_the_calibration_of_untuned_prompts_is_saved_with_the_model_and_is_no_pa
     original = tiny_backbone()
     assert original.calibration == Calibration()
     record_calibration(original.model, Calibration(1.5, -0.25, threshold=0.4))
-    original.model.save_pretrained(tmp_path)
-    original.tokenizer.save_pretrained(tmp_path)
+    save(original, tmp_path)
     loaded = load(str(tmp_path))
     assert loaded.calibration == Calibration(1.5, -0.25)
     assert loaded.fingerprint == original.fingerprint

@@ -27,7 +27,7 @@ from lightner.tuning.training import fit, folded_tensors
 from lightner.types import InputError, LabelSet, Sentence, Span
 from lightner.words import split_words
 from tests.support import multilingual
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 LABELS = LabelSet.of(["人", "地点", "食物"])
 
@@ -99,16 +99,14 @@ def test_an_unknown_language_is_refused_with_those_that_there_are(folder: str, t
     with pytest.raises(InputError, match=r"found language 'zh', expected one of \['ar_AR', .*'en_XX', .*'zh_CN'\]"):
         load(f"{folder}:zh")
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path)
-    tiny.tokenizer.save_pretrained(tmp_path)
+    save(tiny, tmp_path)
     with pytest.raises(InputError, match="found language 'zh_CN', expected none: its tokenizer marks no languages"):
         load(f"{tmp_path}:zh_CN")
 
 
 def test_a_model_that_does_not_say_where_its_decoder_begins_is_refused(tmp_path: Path) -> None:
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path)
-    tiny.tokenizer.save_pretrained(tmp_path)
+    save(tiny, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "decoder_start_token_id": None}))
     with pytest.raises(InputError, match="found no decoder_start_token_id in the model's settings"):

@@ -16,7 +16,7 @@ from lightner.model.prompts import NO_GUIDANCE
 from lightner.pretraining import convert
 from lightner.pretraining.objective import Pretrainer
 from lightner.types import InputError
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 
 def test_a_checkpoint_of_our_own_is_a_start_with_its_default_prompt(
@@ -41,8 +41,7 @@ def test_a_checkpoint_of_our_own_is_a_start_with_its_default_prompt(
 @pytest.mark.parametrize("family", ["bart", "mbart"])
 def test_a_checkpoint_of_a_bart_family_is_a_start_and_its_result_a_backbone(tmp_path: Path, family: str) -> None:
     tiny = tiny_backbone(family=family)
-    tiny.model.save_pretrained(tmp_path / "theirs")
-    tiny.tokenizer.save_pretrained(tmp_path / "theirs")
+    save(tiny, tmp_path / "theirs")
     begun = convert.start(tmp_path / "theirs", decoder_layers=9)
     for name, tensor in begun.model.state_dict().items():
         assert torch.equal(tensor, tiny.model.state_dict()[name]), name

@@ -13,7 +13,7 @@ from lightner.service.replica import BackboneReplica
 from lightner.service.schemas import MAX_BODY_BYTES, MAX_TEXT_CHARACTERS, MAX_TOTAL_CHARACTERS
 from lightner.store.loading import prompt_for
 from lightner.tagger import tag_words
-from tests.support.serving import SCORE_TOLERANCE, TEXTS, Place, connect, problem
+from tests.support.serving import SCORE_TOLERANCE, TEXTS, Place, connect, problem, roughly
 
 pytestmark = pytest.mark.anyio
 SENTENCES: tuple[list[str], ...] = (
@@ -70,7 +70,7 @@ class TestWords:
         assert len(as_text["entities"]) > 0
         for one, other in zip(as_text["entities"], as_words["entities"], strict=True):
             assert (other.pop("start_word"), other.pop("end_word")) != (None, None)
-            assert other == {**one, "score": pytest.approx(one["score"], rel=SCORE_TOLERANCE)}
+            assert other == roughly(one)
             assert set(one) == {"start", "end", "text", "label", "score"}
 
     async def test_items_may_be_words_too(self, client: httpx.AsyncClient) -> None:

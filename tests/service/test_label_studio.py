@@ -17,7 +17,7 @@ from lightner.service.teaching.tuner import JobState
 from lightner.store.examples import Examples
 from lightner.types import InputError
 from tests.support.label_studio import CONFIG, KEY, TEXT, results
-from tests.support.serving import Place, bearer, connect, entities_of, prepare, problem
+from tests.support.serving import Place, bearer, connect, entities_of, prepare, problem, roughly
 from tests.support.teaching import NamedJobs, desk_of
 
 pytestmark = pytest.mark.anyio
@@ -42,12 +42,6 @@ ROUTES: list[tuple[str, str, Any]] = [
 def event(action: str, results: list[dict[str, Any]], *, id_: int = 7, **annotation: Any) -> dict[str, Any]:
     made = {"id": id_, "result": results, "was_cancelled": False, "lead_time": 1.5, "task": 12, **annotation}
     return {"action": action, "annotation": made, "task": TASK, "project": PROJECT}
-
-
-def unscored(prediction: dict[str, Any]) -> dict[str, Any]:
-    """What a prediction marks; its scores depend, within rounding, on the other rows of its batch."""
-    results = [{name: value for name, value in each.items() if name != "score"} for each in prediction["result"]]
-    return {"result": results, "model_version": prediction["model_version"]}
 
 
 @pytest.fixture
@@ -112,7 +106,7 @@ class TestProposals:
         [one, two] = (await client.post(f"{PATH}/predict", json=body)).json()["results"]
         offline = place.offline("movies", TEXT)
         assert offline.entities
-        assert unscored(one) == unscored(two)
+        assert two == {**roughly(one), "result": list(map(roughly, one["result"]))}
         assert one["model_version"] == "v000001"
         for result, entity in zip(one["result"], entities_of(offline), strict=True):
             assert (result["from_name"], result["to_name"], result["type"]) == ("ner", "words", "labels")

@@ -24,7 +24,7 @@ from lightner.store.example import State
 from lightner.store.examples import Examples
 from lightner.store.registry import Registry
 from tests.support.paths import CHECKOUT
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 if TYPE_CHECKING:
     from tests.support.s3 import S3Server
@@ -129,8 +129,7 @@ def teaching(folder: Path, registry: str, log: Path) -> Iterator[Teaching]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     tiny = tiny_backbone()
-    tiny.model.save_pretrained(tmp_path / "tiny")
-    tiny.tokenizer.save_pretrained(tmp_path / "tiny")
+    save(tiny, tmp_path / "tiny")
     return tmp_path
 
 

@@ -23,7 +23,7 @@ from lightner.store.registry import LIVE, DomainExists, Published, Registry, Unk
 from lightner.store.untuned import untuned_artifact
 from lightner.tagger import tag_words
 from lightner.types import Calibration, InputError, Sentence
-from tests.support.tiny import tiny_backbone
+from tests.support.tiny import save, tiny_backbone
 
 BACKBONE = tiny_backbone()
 LABELS = label_set({"person": None, "place": "a city to go to", "food": ["bread", "soup"]})
@@ -64,8 +64,7 @@ def test_its_scores_are_calibrated_by_the_backbone_that_reads_it() -> None:
 
 
 def test_it_is_saved_and_loaded_as_any_other(tmp_path: Path) -> None:
-    BACKBONE.model.save_pretrained(tmp_path / "backbone")
-    BACKBONE.tokenizer.save_pretrained(tmp_path / "backbone")
+    save(BACKBONE, tmp_path / "backbone")
     artifacts.save(made(), tmp_path / "prompt")
     assert load(tmp_path / "prompt", backbone=str(tmp_path / "backbone")).prompt.labels == LABELS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from lightner.tagger import tag_texts
 from lightner.texts import Text
 from lightner.types import Entity, LabelSet, TaggedText
 from tests.support.teaching import desk_of
-from tests.support.tiny import tiny_artifact, tiny_backbone
+from tests.support.tiny import save, tiny_artifact, tiny_backbone
 
 # Domains of different prompt lengths and label sets.
 DOMAINS = {
@@ -88,8 +88,7 @@ def prepare(root: Path) -> Place:
     """A tiny random backbone and a registry of `DOMAINS` below `root`."""
     tiny = tiny_backbone()
     folder = root / "backbone"
-    tiny.model.save_pretrained(folder)
-    tiny.tokenizer.save_pretrained(folder)
+    save(tiny, folder)
     place = Place(backbones.load(str(folder)), folder, Registry.open(os.fspath(root / "prompts")))
     for domain in DOMAINS:
         place.publish(domain)
@@ -115,6 +114,11 @@ def entities_of(tagged: TaggedText) -> list[dict[str, object]]:
         }
         for each in tagged.entities
     ]
+
+
+def roughly(scored: Mapping[str, Any]) -> dict[str, Any]:
+    """What has a score in JSON form, its score within `SCORE_TOLERANCE`."""
+    return {**scored, "score": pytest.approx(scored["score"], rel=SCORE_TOLERANCE)}
 
 
 def connect(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BartConfig, BartModel, MBartConfig, MBartModel, PreTrainedTokenizerFast
@@ -64,6 +66,12 @@ def tiny_backbone(seed: int = 0, family: str = "bart") -> Backbone:
         torch.manual_seed(seed)
         model = model_class(config)
     return prepare(f"tiny-{family}-{seed}", model, tokenizer)
+
+
+def save(backbone: Backbone, folder: str | os.PathLike[str]) -> None:
+    """Write a backbone as the folder that `--backbone` names."""
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
 
 
 def tiny_guidance(backbone: Backbone, *, length: int = 3, slots: int = 2, seed: int = 0) -> Guidance:
