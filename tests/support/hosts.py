@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from tests.support.paths import CHECKOUT
 
 PORT, DASHBOARD = 6379, 8265
 PATIENCE_S = 120
+# A worker's `ray start` was once seen to say nothing for two minutes after its address; it is then started anew.
+JOIN_WITHIN_S, JOIN_ATTEMPTS = 60, 3
 # A lost host is noticed after about four seconds rather than a minute; a busy machine may take long to start a node.
 SETTINGS = {
     "RAY_raylet_start_wait_time_s": "120",
@@ -68,13 +71,13 @@ class Hosts:
             for host in (self.head, *self.workers):
                 self._wire(host)
             common = ["--disable-usage-stats", "--object-store-memory=100000000"]
-            flags = ["--head", f"--port={PORT}", "--num-cpus=0", "--dashboard-host=0.0.0.0", *common]
-            self._start(self.head, *flags, f"--temp-dir={self._folder}")
-            self._wait(1)
+            head = ["--head", f"--port={PORT}", "--num-cpus=0", "--dashboard-host=0.0.0.0", *common]
+            self._start(self.head, *head, f"--temp-dir={self._folder}")
+            assert self._up(1, PATIENCE_S), self._logs()
             # One after the other: they share a folder, where each takes the next free name for its socket.
             for number, host in enumerate(self.workers, start=2):
-                self._start(host, f"--address={self.head.address}:{PORT}", f"--num-cpus={self._cpus}", *common)
-                self._wait(number)
+                flags = [f"--address={self.head.address}:{PORT}", f"--num-cpus={self._cpus}", *common]
+                assert self._join(host, flags, number), self._logs()
         except BaseException:
             self.__exit__()
             raise
@@ -87,9 +90,7 @@ class Hosts:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=15)
         for host in (*self.workers, self.head):
-            for pid in _words("ip", "netns", "pids", host.name):
-                with contextlib.suppress(OSError):
-                    os.kill(int(pid), signal.SIGKILL)
+            _kill_all(host)
             # The cable first: it would otherwise go some time after its namespace.
             subprocess.run(["ip", "link", "del", host.cable], capture_output=True)
             subprocess.run(["ip", "netns", "del", host.name], capture_output=True)
@@ -156,17 +157,32 @@ class Hosts:
                 )
             )
 
-    def _wait(self, nodes: int) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
+    def _join(self, host: Host, flags: Sequence[str], nodes: int) -> bool:
+        """Start a worker, anew where it does not join in time; whether the cluster then has that many nodes."""
+        for _ in range(JOIN_ATTEMPTS):
+            self._start(host, *flags)
+            if self._up(nodes, JOIN_WITHIN_S):
+                return True
+            _kill_all(host)
+            self._running.pop().wait()
+        return False
+
+    def _up(self, nodes: int, within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError, KeyError, TypeError, ValueError):
                 if self.alive() == nodes:
-                    return
-            ended = [process.args for process in self._running if process.poll() is not None]
-            logs = "\n".join(each.read_text(errors="replace")[-1500:] for each in self._folder.glob("*.log"))
-            assert not ended, logs
-            assert time.monotonic() < deadline, logs
+                    return True
+            if any(process.poll() is not None for process in self._running):
+                return False
             time.sleep(0.5)
+        return False
+
+    def _logs(self) -> str:
+        """The end of what the nodes printed and wrote, the last written at the end."""
+        written = [*self._folder.glob("*.log"), *self._folder.glob("session_*/logs/*.*")]
+        recent = sorted(written, key=lambda each: each.stat().st_mtime)[-8:]
+        return "\n".join(f"--- {each.name}\n{each.read_text(errors='replace')[-1500:]}" for each in recent)
 
 
 def missing() -> str:
@@ -179,6 +195,12 @@ def missing() -> str:
     tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
     subprocess.run(["ip", "netns", "del", name], capture_output=True)
     return f"this machine allows no network namespaces: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def _kill_all(host: Host) -> None:
+    for pid in _words("ip", "netns", "pids", host.name):
+        with contextlib.suppress(OSError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def ip(*words: str) -> None:
