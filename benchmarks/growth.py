@@ -5,10 +5,10 @@
 `tuning`: seconds of a step, medians, and by them of all steps that the rules give, with sentences made of the words of
 examples/recipes. `serving`: seconds of processor of a text, medians, at a replica that is asked for so many domains, or
 label sets, by Zipf's law, of which 100 fit into memory; the numbers take turns. `registry`: seconds of its operations,
-medians, with so many versions of a domain and so many domains, in a folder and on a local S3 server. All versions but
-those that the operations make are as small as can be. `fits` has what each cost begins with, what every further piece
-adds, at what number both are equal, and how far the line is from what was measured. Parts that FILE has are not
-measured again.
+medians, with so many versions of a domain and so many domains, in a folder and on a local S3 server; `one listing` is
+what `domains` asks of each domain. All versions but those that the operations make are as small as can be. `fits` has
+what each cost begins with, what every further piece adds, at what number both are equal, and how far the line is from
+what was measured. Parts that FILE has are not measured again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -53,6 +54,7 @@ SERVED = (1, 10, 100, 1000)
 ROOM, REQUESTS, TURNS = 100, 400, 3
 PARTS = ("tuning", "serving", "registry")
 STEPS, REPEATS = 12, 5
+_ANYTHING = re.compile(".*")
 
 
 def main() -> None:
@@ -202,6 +204,7 @@ def operations(original: PromptArtifact, url: str, count: int) -> dict[str, Any]
         "rollback": lambda: registry.rollback(domain),
         "versions": lambda: registry.versions(domain),
         "domains": lambda: registry.domains(),
+        "one listing": lambda: registry.objects.holds(f"{name(count - 1)}/versions/", _ANYTHING),
     }
     return {"count": count, **{key: round(median_s(way), 5) for key, way in ways.items()}}
 

@@ -56,7 +56,7 @@ def test_replicas_are_asked_for_more_domains_and_label_sets_than_fit(
 def test_a_registry_is_filled_and_its_operations_are_timed(tmp_path: Path) -> None:
     base = tiny_backbone()
     row = growth.operations(tiny_artifact(base, name(0)), str(tmp_path), 3)
-    assert row.keys() == {"count", "publish", "resolve", "fetch", "rollback", "versions", "domains"}
+    assert row.keys() == {"count", "publish", "resolve", "fetch", "rollback", "versions", "domains", "one listing"}
     registry = Registry.open(str(tmp_path))
     assert len(registry.domains()) == 3
     assert len(registry.versions(name(0))) == 3 + 1 + growth.REPEATS

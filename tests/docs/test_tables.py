@@ -51,6 +51,13 @@ def test_a_seed_that_prompt_tuning_lacks_is_left_out_of_the_comparison(monkeypat
     assert "| 70.0 (1) | 60.0 (1), +10.0 |" in tables.baselines()
 
 
+def test_a_way_is_compared_with_the_rules_on_the_same_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    f1 = {("as the rules", 0): 60.0, ("as the rules", 1): 70.0, ("length 4", 1): 71.0, ("length 4", 2): 99.0}
+    runs = [{"name": "ai", "way": way, "seed": seed, "f1": found} for (way, seed), found in f1.items()]
+    monkeypatch.setattr(tables, "read", lambda name: {"runs": runs})
+    assert tables.changes() == {"as the rules": [0.0], "length 4": [1.0]}
+
+
 def test_the_mean_of_differences_has_an_interval_over_sets() -> None:
     assert tables._mean_of([2.0]) == "+2.0"
     assert tables._mean_of([1.0, 2.0, 3.0]) == "**+2.0** (-0.5 to +4.5)"
