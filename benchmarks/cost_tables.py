@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks.markdown import ms, one, read, table
 
 LIBRARIES = {"ours": "ours", "gliner": "GLiNER", "token_classifier": "token classifier", "spacy": "spaCy"}
+_CLOCKS = ("clock", "processor")
+_PLACES = {"folder": "a folder", "s3": "S3 (moto, in another process)", "host": "host memory"}
 
 
 def checkouts() -> str:
@@ -114,6 +116,51 @@ def growth_fits() -> str:
             line = [f"{1000 * row['first']:,.1f}", f"{1000 * row['each']:,.4f}"]
             rows.append([row["grows"], row["cost"].removesuffix("_s"), *line, bend, f"{100 * row['error']:.0f} %"])
     return table(("grows", "cost", "begins at, ms", "each further one, ms", "bends at", "largest error"), rows)
+
+
+def serving() -> str:
+    """Texts a second for many domains against those for one."""
+    found = read("serving")
+    domains, cached = found["options"]["domains"], found["options"]["cached"]
+    zipf = f"replica, {domains:,} domains by Zipf, room for {cached}"
+    ways = [
+        ("batches of 32 rows, as many domains", found["batches"], "one", "mixed", "0.95"),
+        (zipf, found["zipf"], "one", "zipf", "0.90"),
+        ("the same with a host tier that has read all", found["zipf"], "one", "zipf_host", "0.90"),
+    ]
+    rows = []
+    for way, measured, few, many, sought in ways:
+        rates, ratios = measured["clock"]["per_second"], [measured[by][f"{many} against {few}"] for by in _CLOCKS]
+        rows.append([way, one(rates[few]), one(rates[many]), f"**{ratios[0]:.2f}** ({ratios[1]:.2f})", sought])
+    return table(("", "one domain, texts/s", "many, texts/s", "many against one", "sought"), rows)
+
+
+def serving_lengths() -> str:
+    """Rows a second of short and long rows in one batch, and apart."""
+    rows = []
+    for count, measured in read("serving")["lengths"].items():
+        rates, ratios = measured["clock"]["per_second"], [measured[by]["apart against one"] for by in _CLOCKS]
+        rows.append([count, one(rates["one"]), one(rates["apart"]), f"{ratios[0]:.2f} ({ratios[1]:.2f})"])
+    return table(("rows", "one batch", "apart", "apart against one batch"), rows)
+
+
+def serving_loads() -> str:
+    """Milliseconds to load a prompt, by where it is."""
+    rows = [
+        [_PLACES[place], one(each["clock_ms"]), one(each["processor_ms"])]
+        for place, each in read("serving")["loads"].items()
+    ]
+    return table(("from", "clock, ms", "processor, ms"), rows)
+
+
+def serving_http() -> str:
+    """Latency of requests of one text over HTTP, by the number of domains and the load."""
+    rows = []
+    for row in read("serving_http")["latency"]:
+        latency = [f"{row[f'p{share}_ms']:.0f}" for share in (50, 95, 99)]
+        counts = [f"{row['domains']:,}", f"{100 * row['load']:.0f} %", one(row["offered_per_second"])]
+        rows.append([*counts, str(row["requests"]), *latency])
+    return table(("domains", "load", "requests/s offered", "requests", "p50, ms", "p95, ms", "p99, ms"), rows)
 
 
 def _cost_row(row: Any) -> list[str]:
