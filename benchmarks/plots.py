@@ -183,7 +183,7 @@ def _beside(axes: Axes, names: Sequence[str], sources: Mapping[str, str]) -> Non
 def _finished(figure: Figure, axes: Axes, names: Sequence[str]) -> Figure:
     axes.set_xticks(range(len(names)), [_in_lines(name) for name in names], fontsize="small")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="lower right")
     return figure
 
 
