@@ -193,6 +193,36 @@ def ablations() -> str:
     return table(("way", *(NAMES[name] for name in sets), "mean difference"), rows)
 
 
+def few_shot_samples() -> str:
+    """F1 of other samples of the same sets, beside that of the first one with the same seed."""
+    seeds = dict(_few_shot())
+    samples: dict[str, list[report.Run]] = {}
+    for run in read("few_shot_samples")["runs"]:
+        name = run["name"].rsplit("-", 1)[0]
+        samples.setdefault(name, [run for run in seeds[name] if run["seed"] == 0]).append(run)
+    rows = []
+    for name, runs in samples.items():
+        mean, *deviations = (*_spread(runs), _spread(seeds[name])[1])
+        counts = ", ".join(str(run["train_sentences"]) for run in runs)
+        each = ", ".join(percent(run["test_f1"]) for run in runs)
+        rows.append([NAMES[name], counts, each, f"**{mean}**", *deviations])
+    header = ("set", "sentences", "F1 of each sample", "mean", "deviation of samples", "deviation of seeds")
+    return table(header, rows)
+
+
+def few_shot_from_source() -> str:
+    """F1 with CoNLL-2003 as source domain, beside that without on the same seeds, and the paper's."""
+    without = {(run["name"], run["seed"]): run["test_f1"] for run in read("few_shot")["runs"]}
+    rows = []
+    for name, runs in report.by_set(read("few_shot_from_conll2003")["runs"]).items():
+        own = statistics.fmean(run["test_f1"] for run in runs)
+        gain = own - statistics.fmean(without[name, run["seed"]] for run in runs)
+        paper = [_published(source, name) for source in ("paper", "paper, from CoNLL-2003")]
+        rows.append([NAMES[name], str(len(runs)), percent(own - gain), percent(own), f"{100 * gain:+.1f}", *paper])
+    header = ("set", "seeds", "without", "from CoNLL-2003", "gain", "paper, without", "paper, from CoNLL-2003")
+    return table(header, rows)
+
+
 def full_data() -> str:
     """Every run on whole training files; of each method the one that is best on development sentences is bold."""
     header = ("set", "method", "rate", "passes", "steps", "development F1", "test F1", "a step, ms", "memory, MB")
@@ -278,7 +308,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "few-shot, short, Chinese": lambda: few_shot_short(
         ("领域", "调优用的句子", "测试句数", "精确率", "召回率", "F1"), " 句"
     ),
+    "few-shot, samples": few_shot_samples,
     "few-shot, seeds": few_shot_seeds,
+    "few-shot, source": few_shot_from_source,
     "checkouts": cost_tables.checkouts,
     "full data": full_data,
     "growth, fits": cost_tables.growth_fits,
@@ -333,11 +365,16 @@ def _means(runs: Sequence[report.Run]) -> list[str]:
 
 def _seeds_row(name: str, runs: Sequence[report.Run]) -> list[str]:
     each = [", ".join(percent(run[figure]) for run in runs) for figure in _FIGURES]
-    mean, deviation = report.spread([run["test_f1"] for run in runs])
+    mean, deviation = _spread(runs)
     chosen = ", ".join(percent(run["cross_validated_f1"]) for run in runs)
     beside = [_published(source, name) for source in _BESIDE.values()]
-    spread = "" if deviation is None else percent(deviation)
-    return [NAMES[name], str(len(runs)), *each, f"**{percent(mean)}**", spread, chosen, *beside]
+    return [NAMES[name], str(len(runs)), *each, f"**{mean}**", deviation, chosen, *beside]
+
+
+def _spread(runs: Sequence[report.Run]) -> list[str]:
+    """Mean and deviation of F1 on the test sentences; of one run there is no deviation."""
+    mean, deviation = report.spread([run["test_f1"] for run in runs])
+    return [percent(mean), "" if deviation is None else percent(deviation)]
 
 
 def _published(source: str, name: str) -> str:

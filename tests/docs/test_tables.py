@@ -58,6 +58,26 @@ def test_a_way_is_compared_with_the_rules_on_the_same_seeds(monkeypatch: pytest.
     assert tables.changes() == {"as the rules": [0.0], "length 4": [1.0]}
 
 
+def test_other_samples_are_beside_the_first_one_with_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [{"name": "ai", "seed": seed, "test_f1": f1, "train_sentences": 9} for seed, f1 in ((0, 0.5), (1, 0.9))]
+    other = {"name": "ai-1", "seed": 0, "test_f1": 0.6, "train_sentences": 8}
+    runs = {"few_shot": first, "few_shot_samples": [other]}
+    monkeypatch.setattr(tables, "read", lambda name: {"runs": runs[name]})
+    assert "| 9, 8 | 50.0, 60.0 | **55.0** | 7.1 | 28.3 |" in tables.few_shot_samples()
+
+
+def test_a_source_is_compared_on_the_seeds_that_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = [{"name": "movie10", "seed": seed, "test_f1": f1} for seed, f1 in ((0, 0.5), (1, 0.9))]
+    runs = {"few_shot": without, "few_shot_from_conll2003": [{"name": "movie10", "seed": 0, "test_f1": 0.6}]}
+    names = ("paper", "paper, from CoNLL-2003")
+    monkeypatch.setattr(tables, "read", lambda name: {"runs": runs[name]} if name in runs else _published(*names))
+    assert "| 1 | 50.0 | 60.0 | +10.0 | 40 | 40 |" in tables.few_shot_from_source()
+
+
+def _published(*sources: str) -> dict[str, dict[str, dict[str, int]]]:
+    return {source: {"f1": {"movie10": 40}} for source in sources}
+
+
 def test_the_mean_of_differences_has_an_interval_over_sets() -> None:
     assert tables._mean_of([2.0]) == "+2.0"
     assert tables._mean_of([1.0, 2.0, 3.0]) == "**+2.0** (-0.5 to +4.5)"
