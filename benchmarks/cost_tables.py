@@ -8,7 +8,6 @@ from typing import Any
 from benchmarks.markdown import ms, one, read, table
 
 LIBRARIES = {"ours": "ours", "gliner": "GLiNER", "token_classifier": "token classifier", "spacy": "spaCy"}
-_CLOCKS = ("clock", "processor")
 _PLACES = {"folder": "a folder", "s3": "S3 (moto, in another process)", "host": "host memory"}
 
 
@@ -130,8 +129,8 @@ def serving() -> str:
     ]
     rows = []
     for way, measured, few, many, sought in ways:
-        rates, ratios = measured["clock"]["per_second"], [measured[by][f"{many} against {few}"] for by in _CLOCKS]
-        rows.append([way, one(rates[few]), one(rates[many]), f"**{ratios[0]:.2f}** ({ratios[1]:.2f})", sought])
+        *rates, clock, processor = _compared(measured, few, many)
+        rows.append([way, *rates, f"**{clock}** ({processor})", sought])
     return table(("", "one domain, texts/s", "many, texts/s", "many against one", "sought"), rows)
 
 
@@ -139,9 +138,16 @@ def serving_lengths() -> str:
     """Rows a second of short and long rows in one batch, and apart."""
     rows = []
     for count, measured in read("serving")["lengths"].items():
-        rates, ratios = measured["clock"]["per_second"], [measured[by]["apart against one"] for by in _CLOCKS]
-        rows.append([count, one(rates["one"]), one(rates["apart"]), f"{ratios[0]:.2f} ({ratios[1]:.2f})"])
+        *rates, clock, processor = _compared(measured, "one", "apart")
+        rows.append([count, *rates, f"{clock} ({processor})"])
     return table(("rows", "one batch", "apart", "apart against one batch"), rows)
+
+
+def _compared(measured: Any, first: str, second: str) -> list[str]:
+    """Both rates by the clock, and the second against the first by the clock and by processor time."""
+    rates = measured["clock"]["per_second"]
+    ratios = [measured[by][f"{second} against {first}"] for by in ("clock", "processor")]
+    return [one(rates[first]), one(rates[second]), *(f"{ratio:.2f}" for ratio in ratios)]
 
 
 def serving_loads() -> str:

@@ -215,10 +215,11 @@ def few_shot_from_source() -> str:
     without = {(run["name"], run["seed"]): run["test_f1"] for run in read("few_shot")["runs"]}
     rows = []
     for name, runs in report.by_set(read("few_shot_from_conll2003")["runs"]).items():
-        own = statistics.fmean(run["test_f1"] for run in runs)
-        gain = own - statistics.fmean(without[name, run["seed"]] for run in runs)
+        pairs = [(without[key], run["test_f1"]) for run in runs if (key := (name, run["seed"])) in without]
+        before, after = (statistics.fmean(f1) for f1 in zip(*pairs, strict=True))
         paper = [_published(source, name) for source in ("paper", "paper, from CoNLL-2003")]
-        rows.append([NAMES[name], str(len(runs)), percent(own - gain), percent(own), f"{100 * gain:+.1f}", *paper])
+        means = [percent(before), percent(after), f"{100 * (after - before):+.1f}"]
+        rows.append([NAMES[name], str(len(pairs)), *means, *paper])
     header = ("set", "seeds", "without", "from CoNLL-2003", "gain", "paper, without", "paper, from CoNLL-2003")
     return table(header, rows)
 

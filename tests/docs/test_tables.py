@@ -68,7 +68,8 @@ def test_other_samples_are_beside_the_first_one_with_the_same_seed(monkeypatch: 
 
 def test_a_source_is_compared_on_the_seeds_that_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
     without = [{"name": "movie10", "seed": seed, "test_f1": f1} for seed, f1 in ((0, 0.5), (1, 0.9))]
-    runs = {"few_shot": without, "few_shot_from_conll2003": [{"name": "movie10", "seed": 0, "test_f1": 0.6}]}
+    started = [{"name": "movie10", "seed": seed, "test_f1": 0.6} for seed in (0, 7)]
+    runs = {"few_shot": without, "few_shot_from_conll2003": started}
     names = ("paper", "paper, from CoNLL-2003")
     monkeypatch.setattr(tables, "read", lambda name: {"runs": runs[name]} if name in runs else _published(*names))
     assert "| 1 | 50.0 | 60.0 | +10.0 | 40 | 40 |" in tables.few_shot_from_source()
