@@ -63,7 +63,7 @@ WAYS = {
     "reparametrised, rate 0.002": Way({"reparametrisation_width": 512, "learning_rate": 0.002}),
     **{f"rate {rate}": Way({"learning_rate": rate}) for rate in (0.003, 0.03)},
     **{f"{times} times the steps": Way(times_steps=times) for times in (0.5, 2.0)},
-    **{f"{slots} feed-forward slots": Way({"feed_forward_slots": slots}) for slots in (8, 128)},
+    **{f"{slots} feed-forward slots": Way({"feed_forward_slots": slots}) for slots in (8, 32, 128, 256)},
     **{f"slots at {share} of the rate": Way({"slot_rate": share}) for share in (0.03, 0.3)},
     **{f"residuals at {share} of the rate": Way({"residual_rate": share}) for share in (0.03, 0.3)},
     **{f"dropout {share}": Way({"dropout": share}) for share in (0.0, 0.2)},

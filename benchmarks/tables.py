@@ -15,7 +15,7 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from benchmarks import cost_tables, report
+from benchmarks import cost_tables, report, slot_tables
 from benchmarks.markdown import Row, ms, one, percent, read, table
 
 PAGES = (
@@ -33,6 +33,7 @@ PAGES = (
     "benchmarks/results/precision.md",
     "benchmarks/results/pretraining_ablations.md",
     "benchmarks/results/self_training.md",
+    "benchmarks/results/slots.md",
     "benchmarks/results/serving.md",
     "benchmarks/results/peers.md",
     "benchmarks/results/tuned_scores.md",
@@ -328,6 +329,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "serving, http": cost_tables.serving_http,
     "serving, lengths": cost_tables.serving_lengths,
     "serving, loads": cost_tables.serving_loads,
+    "slots, cost": slot_tables.costs,
+    "slots, cost before": lambda: slot_tables.costs("slots_before"),
     "tuned scores": tuned_scores,
     "peers": cost_tables.peers,
     "peers, memory and start": cost_tables.peers_memory,

@@ -21,7 +21,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from lightner.model.prompts import Guidance, PromptShape
+from lightner.model.prompts import Guidance, PromptShape, join_rows
 from lightner.types import InputError
 
 IMPLEMENTATION = "lightner_sdpa"
@@ -175,9 +175,14 @@ def _values(guidance: Guidance) -> Mapping[str, Tensor]:
 def _slots(which: Callable[[Guidance], Mapping[str, Tensor]], place: tuple[str, int]) -> Tensor | None:
     guidance = _guidance.get()
     stack, layer = place
-    if guidance is None or stack not in which(guidance):
+    if guidance is None:
         return None
-    return which(guidance)[stack][layer]
+    if not guidance.rows:
+        return which(guidance)[stack][layer] if stack in which(guidance) else None
+    own = [which(row).get(stack) for row in guidance.rows]
+    if all(tensor is None for tensor in own):
+        return None
+    return join_rows([None if each is None else each[layer, None] for each in own], range(len(own)))[0]
 
 
 def _prepare_attention(attention: Any, place: tuple[str, int]) -> None:

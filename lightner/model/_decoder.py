@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lightner.model import _layers
-from lightner.model._layers import Layer, Pair
+from lightner.model._layers import Layer, Pair, RowPairs
 from lightner.model.backbone import Backbone
 from lightner.model.prompts import Guidance
 
@@ -77,7 +77,7 @@ class DecoderCache:
         """Forget all rows but these."""
         self._own = [None if pair is None else _selected(pair, rows) for pair in self._own]
         self._seen = [_selected(pair, rows) for pair in self._seen]
-        self._slots = [pair if pair is None or len(pair[0]) == 1 else _selected(pair, rows) for pair in self._slots]
+        self._slots = [_selected_slots(slots, rows) for slots in self._slots]
         self._places = [self._places[row] for row in rows.tolist()]
         self._real = self._real.index_select(0, rows)
         self._cross = None if self._cross is None else self._cross.index_select(0, rows)
@@ -110,6 +110,12 @@ def _seen(layer: Layer, hidden: Tensor, front: Pair | None) -> Pair:
 
 def _selected(pair: Pair, rows: Tensor) -> Pair:
     return pair[0].index_select(0, rows), pair[1].index_select(0, rows)
+
+
+def _selected_slots(slots: Pair | RowPairs | None, rows: Tensor) -> Pair | RowPairs | None:
+    if isinstance(slots, list):
+        return [slots[row] for row in rows.tolist()]
+    return slots if slots is None or len(slots[0]) == 1 else _selected(slots, rows)
 
 
 def _cropped(pair: Pair, places: int) -> Pair:

@@ -16,10 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightner.model.prompts import Guidance
+from lightner.model.prompts import Guidance, join_rows
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
 """Keys and values of attention [B or 1, H, places, D/H], or of feed-forward slots [B or 1, N, D]."""
+
+RowPairs: TypeAlias = list[Pair]
+"""Feed-forward slots [N, D] of each row, which may differ in number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +128,28 @@ class FeedForward:
         norm = Norm.of(layer.final_layer_norm)
         return cls(Linear.of(layer.fc1), Linear.of(layer.fc2), layer.activation_fn, norm, norm_first)
 
-    def add(self, states: Tensor, slots: Pair | None) -> Tensor:
+    def add(self, states: Tensor, slots: Pair | RowPairs | None) -> Tensor:
         """The states [B, S, D] after this block, which has `slots` besides its own ones."""
         input = self.norm(states) if self.norm_first else states
         added = states + self._widened(input, slots)
         return added if self.norm_first else self.norm(added)
 
-    def _widened(self, input: Tensor, slots: Pair | None) -> Tensor:
+    def _widened(self, input: Tensor, slots: Pair | RowPairs | None) -> Tensor:
         hidden = self.first(input)
         if slots is None:
             return self.second(self.activation(hidden))
+        if isinstance(slots, list):
+            return self._with_rows(input, self.second(self.activation(hidden)), slots)
         key, value = slots
         hidden = self.activation(torch.cat([hidden, input @ key.transpose(-1, -2)], dim=-1))
         own, extra = hidden.split_with_sizes([self.first.weight.shape[0], key.shape[-2]], dim=-1)
         added: Tensor = self.second(own) + extra @ value
+        return added
+
+    def _with_rows(self, input: Tensor, added: Tensor, slots: RowPairs) -> Tensor:
+        """`added` [B, S, D] and what each row's own slots add to it."""
+        for states, place, (key, value) in zip(input, added, slots, strict=True):
+            place.addmm_(self.activation(states @ key.T), value)
         return added
 
 
@@ -226,12 +237,34 @@ def pairs(guidance: Guidance, site: str, states: Tensor, layers: int) -> Sequenc
     return list(zip(*wide, strict=True))
 
 
-def slot_pairs(guidance: Guidance, stack: str, states: Tensor, layers: int) -> Sequence[Pair | None]:
+def slot_pairs(
+    guidance: Guidance, stack: str, states: Tensor, layers: int
+) -> Sequence[Pair] | Sequence[RowPairs] | Sequence[None]:
     """The feed-forward slots of each layer of a stack; None where there are none."""
+    if guidance.rows:
+        return _rows_slot_pairs(guidance, stack, states, layers)
     if stack not in guidance.slot_key:
         return [None] * layers
     both = (guidance.slot_key[stack].to(states.dtype), guidance.slot_value[stack].to(states.dtype))
     return list(zip(*(each.unbind(0) for each in both), strict=True))
+
+
+def _rows_slot_pairs(
+    guidance: Guidance, stack: str, states: Tensor, layers: int
+) -> Sequence[Pair] | Sequence[RowPairs]:
+    """Slots of rows that each have their own: on a CPU where they are, elsewhere, where small products cost, joined."""
+    none = states.new_empty(layers, 1, 0, states.shape[-1])
+    keys, values = (
+        [of.get(stack, none).to(states.dtype) for of in all_of]
+        for all_of in ([row.slot_key for row in guidance.rows], [row.slot_value for row in guidance.rows])
+    )
+    if states.device.type != "cpu":
+        every = range(len(keys))
+        return list(zip(join_rows(keys, every).unbind(0), join_rows(values, every).unbind(0), strict=True))
+    rows = (
+        zip(key[:, 0].unbind(0), value[:, 0].unbind(0), strict=True) for key, value in zip(keys, values, strict=True)
+    )
+    return [list(layer) for layer in zip(*rows, strict=True)]
 
 
 def _mask(real: Tensor, guidance: Guidance | None) -> Tensor | None:

@@ -7,7 +7,7 @@ Legend: B batch, L layers, H heads, P prompt slots, N feed-forward slots, D widt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,9 @@ class Guidance:
     Shape:
         key, value: site -> [L, B or 1, H, P, D/H]; empty: no attention prompt.
         mask: [B or 1, P], True where a slot is real; None: all are.
-        slot_key, slot_value: stack -> [L, B or 1, N, D]; empty: no feed-forward slots.
+        slot_key, slot_value: stack -> [L, 1, N, D]; empty: no feed-forward slots that all rows share.
+        rows: of a batch of several prompts each row's own, whose feed-forward slots stay where they are: they are most
+            of a prompt, and copying them into one tensor took longer than computing with them.
     """
 
     key: Mapping[str, Tensor] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Guidance:
     mask: Tensor | None = None
     slot_key: Mapping[str, Tensor] = field(default_factory=dict)
     slot_value: Mapping[str, Tensor] = field(default_factory=dict)
+    rows: tuple[Guidance, ...] = ()
 
     @property
     def length(self) -> int:
@@ -38,14 +41,15 @@ class Guidance:
 
     @property
     def slots(self) -> int:
-        return next(iter(self.slot_key.values())).shape[2] if self.slot_key else 0
+        shared = next(iter(self.slot_key.values())).shape[2] if self.slot_key else 0
+        return max([shared, *(row.slots for row in self.rows)])
 
     @property
     def nbytes(self) -> int:
         return sum(tensor.nbytes for tensor in self.tensors().values())
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors but the mask under flat names such as `key.encoder`; `from_tensors` is the inverse."""
+        """All tensors but mask and rows under flat names such as `key.encoder`; `from_tensors` is the inverse."""
         groups = {"key": self.key, "value": self.value, "slot_key": self.slot_key, "slot_value": self.slot_value}
         return {f"{group}.{name}": tensor for group, those in groups.items() for name, tensor in those.items()}
 
@@ -55,34 +59,35 @@ class Guidance:
         for name, tensor in tensors.items():
             group, _, place = name.partition(".")
             groups[group][place] = tensor
-        return cls(mask=mask, **groups)
+        return cls(groups["key"], groups["value"], mask, groups["slot_key"], groups["slot_value"])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Guidance:
         """The guidance with `change` applied to every tensor but the mask."""
-        return Guidance.from_tensors({name: change(tensor) for name, tensor in self.tensors().items()}, self.mask)
+        changed = Guidance.from_tensors({name: change(tensor) for name, tensor in self.tensors().items()}, self.mask)
+        return replace(changed, rows=tuple(row.map(change) for row in self.rows))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Guidance:
-        moved = self.map(lambda tensor: tensor.to(device, dtype))
         mask = None if self.mask is None else self.mask.to(device)
-        return Guidance(moved.key, moved.value, mask, moved.slot_key, moved.slot_value)
+        return replace(self.map(lambda tensor: tensor.to(device, dtype)), mask=mask)
 
     def select(self, rows: Tensor) -> Guidance:
         """Rows of the batch by index; a guidance that all rows share (B = 1) stays as it is."""
-        return self._of_rows(lambda tensor, batch: tensor.index_select(batch, rows))
+        own = tuple(self.rows[row] for row in rows.tolist()) if self.rows else ()
+        return self._of_rows(lambda tensor, batch: tensor.index_select(batch, rows), own)
 
     def part(self, begin: int, end: int) -> Guidance:
         """Rows [begin, end) of the batch, as views; a guidance that all rows share (B = 1) stays as it is."""
-        return self._of_rows(lambda tensor, batch: tensor.narrow(batch, begin, end - begin))
+        return self._of_rows(lambda tensor, batch: tensor.narrow(batch, begin, end - begin), self.rows[begin:end])
 
-    def _of_rows(self, pick: Callable[[Tensor, int], Tensor]) -> Guidance:
-        """What `pick` takes of each tensor along the dimension of the batch, if it is not 1."""
+    def _of_rows(self, pick: Callable[[Tensor, int], Tensor], own: tuple[Guidance, ...]) -> Guidance:
+        """What `pick` takes of each tensor along the dimension of the batch, if it is not 1, with rows of their own."""
 
         def picked(tensor: Tensor, batch: int) -> Tensor:
             return tensor if tensor.shape[batch] == 1 else pick(tensor, batch)
 
-        those = self.map(lambda tensor: picked(tensor, 1))
         mask = None if self.mask is None else picked(self.mask, 0)
-        return Guidance(those.key, those.value, mask, those.slot_key, those.slot_value)
+        tensors = {name: picked(tensor, 1) for name, tensor in self.tensors().items()}
+        return replace(Guidance.from_tensors(tensors, mask), rows=own)
 
 
 NO_GUIDANCE = Guidance()
@@ -123,28 +128,25 @@ def concatenate(first: Guidance, second: Guidance) -> Guidance:
 
 
 def stack(prompts: Sequence[Guidance], rows: Sequence[int]) -> Guidance:
-    """One guidance for a batch whose row b uses `prompts[rows[b]]`; lengths may differ, and are padded and masked.
-
-    Padding is exact: padded attention slots are masked out, padded feed-forward slots have zero values.
-    """
+    """One guidance for a batch whose row b uses `prompts[rows[b]]`; lengths may differ, and are padded and masked."""
     assert all(prompt.mask is None for prompt in prompts), "only unpadded prompts can be stacked"
     if len(prompts) == 1:
         return prompts[0]
-    names = sorted({name for prompt in prompts for name in prompt.tensors()})
-    flat = [prompt.tensors() for prompt in prompts]
-    # Copied once, straight into the rows: tens of megabytes for a full batch.
-    stacked = {name: _stack_rows([those.get(name) for those in flat], rows) for name in names}
-    lengths = [prompts[row].length for row in rows]
+    key, value = (
+        {site: join_rows([those.get(site) for those in all_of], rows) for site in sorted(set().union(*all_of))}
+        for all_of in ([prompt.key for prompt in prompts], [prompt.value for prompt in prompts])
+    )
+    own = tuple(prompts[row] for row in rows) if any(prompt.slots for prompt in prompts) else ()
     length = max(prompt.length for prompt in prompts)
     if all(prompt.length == length for prompt in prompts):
-        return Guidance.from_tensors(stacked)
-    device = next(iter(stacked.values())).device
+        return Guidance(key, value, rows=own)
+    device, lengths = next(iter(key.values())).device, [prompts[row].length for row in rows]
     real = torch.arange(length, device=device) < torch.tensor(lengths, device=device)[:, None]
-    return Guidance.from_tensors(stacked, real)
+    return Guidance(key, value, real, rows=own)
 
 
-def _stack_rows(tensors: Sequence[Tensor | None], rows: Sequence[int]) -> Tensor:
-    """Tensor `tensors[rows[b]]` at row b, padded with zeros to the longest; None is one of no length."""
+def join_rows(tensors: Sequence[Tensor | None], rows: Sequence[int]) -> Tensor:
+    """Tensor `tensors[rows[b]]` at row b of one, padded with zeros to the longest; None is one of no length."""
     present = [tensor for tensor in tensors if tensor is not None]
     longest = max(tensor.shape[-2] for tensor in present)
     empty = present[0][..., :0, :]

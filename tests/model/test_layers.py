@@ -1,4 +1,7 @@
-"""Layers computed straight from their weights give what the stock modules give, bit for bit."""
+"""Layers computed straight from their weights give what the stock modules give, bit for bit.
+
+But for rows with feed-forward slots of their own: these are other products, of a row each, and their last bits differ.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,15 @@ def batch_of(backbone: Backbone, *, padded: bool) -> tuple[Tensor, Tensor]:
     return batch.input_ids, batch.attention_mask
 
 
+def assert_equal(found: Tensor, expected: Tensor, *, bits: bool) -> None:
+    """Equal to the last bit, or to within rounding: of bfloat16 some hundredths, after two layers and their norms."""
+    if bits:
+        assert torch.equal(found, expected)
+        return
+    within = {"rtol": 0.02, "atol": 0.06} if found.dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(found, expected, **within)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("padded", [False, True], ids=["one length", "padded"])
@@ -52,7 +64,7 @@ def test_the_encoder_equals_the_stock_one(family: str, dtype: torch.dtype, padde
         with torch.inference_mode(), guided(given):
             stock = backbone.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             straight = _layers.encode(backbone.encoder, ids, mask, given)
-        assert torch.equal(straight[mask], stock[mask])
+        assert_equal(straight[mask], stock[mask], bits=not given.rows)
         outputs.append(straight)
     assert all(not torch.equal(outputs[0], other) for other in outputs[1:])
 
@@ -73,7 +85,7 @@ def test_the_decoder_equals_the_stock_one(family: str, name: str) -> None:
             stock = backbone.model.get_decoder()(
                 inputs_embeds=inputs, encoder_hidden_states=hidden, encoder_attention_mask=mask, use_cache=False
             ).last_hidden_state
-    assert torch.equal(straight, stock)
+    assert_equal(straight, stock, bits=not guidance.rows)
 
 
 def test_weights_that_change_in_place_are_seen() -> None:

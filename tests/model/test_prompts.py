@@ -9,7 +9,7 @@ from torch import Tensor
 from lightner.model import forward
 from lightner.model.backbone import Backbone
 from lightner.model.decoding import greedy
-from lightner.model.prompts import NO_GUIDANCE, Guidance, Prompt, PromptEncoder, concatenate, stack
+from lightner.model.prompts import NO_GUIDANCE, Guidance, Prompt, PromptEncoder, concatenate, join_rows, stack
 from lightner.model.starts import read_labels, start_guidance, transferred_residual, transferred_start
 from lightner.tagger import Row
 from lightner.types import LabelSet
@@ -20,8 +20,19 @@ LABELS = LabelSet.of(["person", "place"], {"place": ["city", "a", "rome"]})
 
 
 def same(first: Guidance, second: Guidance) -> bool:
-    left, right = first.tensors(), second.tensors()
+    left, right = everything(first), everything(second)
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def everything(guidance: Guidance) -> dict[str, Tensor]:
+    """All tensors, of one row those of its own prompt too; of several rows its slots under their numbers."""
+    if len(guidance.rows) == 1:
+        slots = {name: tensor for name, tensor in guidance.rows[0].tensors().items() if name.startswith("slot_")}
+        return {**guidance.tensors(), **slots}
+    rows = {
+        f"{number} {name}": tensor for number, row in enumerate(guidance.rows) for name, tensor in row.tensors().items()
+    }
+    return {**guidance.tensors(), **rows}
 
 
 def start_of(backbone: Backbone, *, length: int) -> Guidance:
@@ -48,7 +59,7 @@ def test_a_stack_of_different_prompts_equals_each_alone() -> None:
         assert torch.equal(together.real[index].nonzero()[:, 0], torch.tensor(picked))
 
 
-def test_padding_of_a_stack_is_masked_and_its_feed_forward_values_are_zero() -> None:
+def test_padding_of_a_stack_is_masked_and_feed_forward_slots_stay_where_they_are() -> None:
     backbone = tiny_backbone()
     prompts = [tiny_guidance(backbone, length=length, slots=slots, seed=length) for length, slots in ((1, 3), (4, 0))]
     stacked = stack(prompts, [1, 0, 1])
@@ -56,12 +67,19 @@ def test_padding_of_a_stack_is_masked_and_its_feed_forward_values_are_zero() -> 
     assert stacked.mask.tolist() == [[True] * 4, [True, False, False, False], [True] * 4]
     assert (stacked.length, stacked.slots) == (4, 3)
     for name, tensor in stacked.tensors().items():
-        own = [prompt.tensors().get(name) for prompt in prompts]
         for row, which in enumerate([1, 0, 1]):
-            source = own[which]
-            size = 0 if source is None else source.shape[-2]
-            assert source is None or torch.equal(tensor[:, row, ..., :size, :], source[:, 0])
+            source = prompts[which].tensors()[name]
+            size = source.shape[-2]
+            assert torch.equal(tensor[:, row, ..., :size, :], source[:, 0])
             assert not tensor[:, row, ..., size:, :].any()
+    assert [row is prompts[which] for row, which in zip(stacked.rows, [1, 0, 1], strict=True)] == [True] * 3
+
+
+def test_joined_rows_are_padded_with_zeros() -> None:
+    first, second = torch.ones(2, 1, 3, WIDTH), torch.full((2, 1, 1, WIDTH), 2.0)
+    joined = join_rows([first, second, None], [1, 0, 2, 1])
+    assert joined.shape == (2, 4, 3, WIDTH)
+    assert joined[0, :, :, 0].tolist() == [[2, 0, 0], [1, 1, 1], [0, 0, 0], [2, 0, 0]]
 
 
 def test_prompts_of_one_length_are_stacked_without_a_mask() -> None:
