@@ -46,6 +46,8 @@ BACKBONES = {
 CASES = ((100, 1, 1), (100, 10, 10), (1000, 10, 10), (10_000, 100, 100), (10_000, 100, 10), (10_000, 100, 2))
 """Domains, replicas, and the replicas that a domain's requests may go to."""
 CACHES_GIB = (1, 4, 16)
+FREE, MANY_SLOTS = 16, 128
+"""Free attention slots of the longest scanned prompt, and its feed-forward slots where there are many sentences."""
 LABELS = LabelSet.of([f"label {number}" for number in range(8)])
 
 
@@ -75,7 +77,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--requests-per-s", type=float, default=20.0, help="of one replica")
     parser.add_argument("--seconds", type=float, default=600.0)
     options = parser.parse_args(given)
-    sizes = {name: prompt_sizes(each) for name, each in BACKBONES.items()}
+    sizes = {name: prompt_sizes(each, slots=4 * FREE) for name, each in BACKBONES.items()}
+    of_many = {name: prompt_sizes(each, slots=MANY_SLOTS) for name, each in BACKBONES.items()}
     rows = []
     for domains, replicas, spread in CASES:
         for gib in CACHES_GIB:
@@ -84,15 +87,16 @@ def main(given: Sequence[str] | None = None) -> None:
                 sizes["bart-large"]["device_bytes"], spread,
             )  # fmt: skip
             rows.append({**asdict(load), **simulate(load)})
-    report.print_and_write({"labels": len(LABELS.names), "sizes": sizes, "simulation": rows}, options.out)
+    found = {"labels": len(LABELS.names), "sizes": sizes, "sizes_of_many_sentences": of_many, "simulation": rows}
+    report.print_and_write(found, options.out)
 
 
-def prompt_sizes(backbone: Backbone, *, free: int = 16) -> dict[str, int]:
-    """Bytes of the longest scanned prompt (one slot per label, then `free` slots; 4 * `free` feed-forward slots).
+def prompt_sizes(backbone: Backbone, *, slots: int, free: int = FREE) -> dict[str, int]:
+    """Bytes of a prompt with one attention slot per label, then `free` ones, and so many feed-forward slots.
 
     On the device (float32), as an artefact (half precision, with its card), and the number that fits into a GiB.
     """
-    guidance = _guidance(backbone, length=free + len(LABELS.names), slots=4 * free)
+    guidance = _guidance(backbone, length=free + len(LABELS.names), slots=slots)
     prompt = Prompt(LABELS, guidance, torch.zeros(len(LABELS.names), backbone.width))
     stored = sum(map(len, artifact.to_files(_artifact(guidance, free=free)).values()))
     numbers = sum(tensor.numel() for tensor in guidance.tensors().values())

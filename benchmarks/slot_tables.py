@@ -10,7 +10,6 @@ from benchmarks import report
 from benchmarks.markdown import one, read, table
 
 SETS = {
-    "conll50": ("CoNLL-2003, 50 of each type", 82),
     "ai100": ("CrossNER AI", 100),
     "music100": ("CrossNER music", 100),
     "movie20": ("MIT Movie 20-shot", 143),
@@ -22,35 +21,37 @@ SETS = {
 }
 """Names and numbers of sentences of the sets, in the order of the latter."""
 NUMBERS = (32, 128, 256)
+FEWEST = 128
+"""Sentences from which the rules give 128 slots."""
 _WAYS = {"alone": "a text alone", "one": "32 texts, one domain", "mixed": "32 texts, 32 domains"}
 
 
 def gains() -> str:
-    """F1 by the number of slots, of every set and seed, and what further slots gain in the mean over seeds."""
-    rows = [_gain_row(name, runs) for name, runs in _runs_by_set().items()]
+    """F1 by the number of slots, of every set and seed, what further slots gain, and the mean of larger sets."""
+    rows, gained = [], {slots: list[float]() for slots in NUMBERS[1:]}
+    found = report.by_set(read("feed_forward_slots")["runs"])
+    for name in (name for name in SETS if name in found):
+        said, sentences = SETS[name]
+        f1 = {slots: _by_seed(found[name], slots) for slots in NUMBERS}
+        gain = {slots: _gain(f1[NUMBERS[0]], f1[slots]) for slots in gained}
+        cells = [", ".join(one(each) for each in by_seed.values()) for by_seed in f1.values()]
+        rows.append([said, str(sentences), *cells, *("" if each is None else f"{each:+.1f}" for each in gain.values())])
+        for slots, each in gain.items():
+            if sentences >= FEWEST and each is not None:
+                gained[slots].append(each)
+    means = [f"**{statistics.fmean(each):+.1f}** ({len(each)} sets)" for each in gained.values()]
+    rows.append([f"mean of those of {FEWEST} sentences or more", *("" for _ in range(1 + len(NUMBERS))), *means])
     return table(("set", "sentences", *(f"{slots} slots" for slots in NUMBERS), "128 gain", "256 gain"), rows)
 
 
-def _runs_by_set() -> Mapping[str, Sequence[report.Run]]:
-    found = report.by_set(read("feed_forward_slots")["runs"])
-    return {name: found[name] for name in SETS if name in found}
+def _by_seed(runs: Sequence[report.Run], slots: int) -> dict[int, float]:
+    return {run["seed"]: run["f1"] for run in runs if run["way"] == f"{slots} feed-forward slots"}
 
 
-def _gain_row(name: str, runs: Sequence[report.Run]) -> list[str]:
-    said, sentences = SETS[name]
-    f1 = {slots: {run["seed"]: run["f1"] for run in runs if run["way"] == _way(slots)} for slots in NUMBERS}
-    cells = [", ".join(one(each) for each in by_seed.values()) for by_seed in f1.values()]
-    return [said, str(sentences), *cells, *(_gain(f1[NUMBERS[0]], f1[slots]) for slots in NUMBERS[1:])]
-
-
-def _way(slots: int) -> str:
-    return f"{slots} feed-forward slots"
-
-
-def _gain(few: Mapping[int, float], many: Mapping[int, float]) -> str:
-    """The mean difference over the seeds that both have."""
+def _gain(few: Mapping[int, float], many: Mapping[int, float]) -> float | None:
+    """The mean difference over the seeds that both have; None where there is none."""
     both = [many[seed] - few[seed] for seed in sorted(set(few) & set(many))]
-    return f"{statistics.fmean(both):+.1f}" if both else ""
+    return statistics.fmean(both) if both else None
 
 
 def costs(name: str = "slots") -> str:

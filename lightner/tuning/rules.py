@@ -18,6 +18,8 @@ LEARNING_RATES = (1e-2, 3e-2)
 HELD_OUT = 0.25
 _PASSES, _PASSES_OF_MANY = 32, 16
 _ENOUGH = 400  # steps up to which there are _PASSES
+_SLOTS_PER_PLACE, _SLOTS_OF_MANY = 4, 128
+_MANY = 128  # sentences from which there are _SLOTS_OF_MANY
 _ROUNDS = 8
 _FOLDS = ((100, 3), (1000, 2))  # below so many sentences, so many folds; from the last number on a hold-out
 _SMOOTHED = 1  # rounds on either side
@@ -142,7 +144,7 @@ def plan(
         rounds=_ROUNDS,
         warm_up_steps=math.ceil(0.06 * steps),
         weight_decay=0.01,
-        feed_forward_slots=4 * prompt_length,
+        feed_forward_slots=max(_SLOTS_PER_PLACE * prompt_length, _SLOTS_OF_MANY if count >= _MANY else 0),
         slot_rate=0.1,
         residual_rate=0.1,
         reparametrisation_width=0,

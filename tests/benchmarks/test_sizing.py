@@ -28,7 +28,7 @@ def test_bytes_are_those_of_a_real_prompt() -> None:
     shape = sizing.Backbone(WIDTH, encoder_layers=2, decoder_layers=2, heads=2)
     length = 4 + len(sizing.LABELS.names)
     real = tiny_artifact(base, labels=sizing.LABELS, length=length, slots=16)
-    counted = sizing.prompt_sizes(shape, free=4)
+    counted = sizing.prompt_sizes(shape, slots=16, free=4)
     assert counted["device_bytes"] == prompt_for(real, base).nbytes
     stored = sum(map(len, to_files(real).values()))
     assert counted["artefact_bytes"] == pytest.approx(stored, rel=0.1)

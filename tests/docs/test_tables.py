@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from benchmarks import report, tables
+from benchmarks import report, slot_tables, tables
 
 
 @pytest.mark.parametrize("page", tables.PAGES)
@@ -69,7 +70,7 @@ def test_other_samples_are_beside_the_first_one_with_the_same_seed(monkeypatch: 
 def test_a_source_is_compared_on_the_seeds_that_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
     without = [{"name": "movie10", "seed": seed, "test_f1": f1} for seed, f1 in ((0, 0.5), (1, 0.9))]
     started = [{"name": "movie10", "seed": seed, "test_f1": 0.6} for seed in (0, 7)]
-    runs = {"few_shot": without, "few_shot_from_conll2003": started}
+    runs = {"few_shot": without, "few_shot_32_slots": [], "few_shot_from_conll2003": started}
     names = ("paper", "paper, from CoNLL-2003")
     monkeypatch.setattr(tables, "read", lambda name: {"runs": runs[name]} if name in runs else _published(*names))
     assert "| 1 | 50.0 | 60.0 | +10.0 | 40 | 40 |" in tables.few_shot_from_source()
@@ -87,3 +88,32 @@ def test_the_mean_of_differences_has_an_interval_over_sets() -> None:
 def test_a_table_is_written_where_a_new_page_has_nothing_yet() -> None:
     [new] = tables.rendered("<!-- table: zero-shot -->\n<!-- end of table -->").split("\n<!-- end")[:1]
     assert new == f"<!-- table: zero-shot -->\n\n{tables.zero_shot()}\n"
+
+
+def test_a_source_is_compared_with_prompts_of_as_many_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(f1: float) -> dict[str, Any]:
+        return {"name": "movie50", "seed": 0, "test_f1": f1}
+
+    f1 = {"few_shot": 0.9, "few_shot_32_slots": 0.5, "few_shot_from_conll2003": 0.6}
+    found = {**{name: {"runs": [run(each)]} for name, each in f1.items()}, "published": tables.published()}
+    monkeypatch.setattr(tables, "read", found.__getitem__)
+    assert "| MIT Movie 50-shot | 1 | 50.0 | 60.0 | +10.0 |" in tables.few_shot_from_source()
+
+
+def test_the_gain_of_more_slots_is_that_of_the_seeds_that_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    f1 = {
+        ("movie20", 32): {0: 60.0, 1: 62.0},
+        ("movie20", 128): {1: 63.0},
+        ("ai100", 32): {0: 1.0},
+        ("ai100", 128): {0: 9.0},
+    }
+    runs = [
+        {"name": name, "way": f"{slots} feed-forward slots", "seed": seed, "f1": each}
+        for (name, slots), by_seed in f1.items()
+        for seed, each in by_seed.items()
+    ]
+    monkeypatch.setattr(slot_tables, "read", lambda name: {"runs": runs})
+    monkeypatch.setattr(slot_tables, "NUMBERS", (32, 128))
+    table = slot_tables.gains()
+    assert "| MIT Movie 20-shot | 143 | 60.0, 62.0 | 63.0 | +1.0 |" in table
+    assert "**+1.0** (1 sets)" in table

@@ -47,6 +47,18 @@ def test_many_sentences_get_fewer_passes() -> None:
     assert passes[600] == pytest.approx(16, abs=0.5)
 
 
+def test_many_sentences_get_more_feed_forward_slots() -> None:
+    assert {count: planned(count).feed_forward_slots for count in (2, 127, 128, 5000)} == {
+        2: 32,
+        127: 32,
+        128: 128,
+        5000: 128,
+    }
+    sentences = [Sentence(("ada",))] * 128
+    assert plan(sentences, prompt_length=64, learning_rate=2e-3).feed_forward_slots == 256
+    assert plan(sentences, prompt_length=0, learning_rate=2e-3, pins={"feed_forward_slots": 0}).feed_forward_slots == 0
+
+
 def test_pins_replace_the_rules_values_in_the_rules_types() -> None:
     pinned = planned(10).with_pins({"steps": 24, "slot_rate": 1, "dropout": 0.0})
     assert (pinned.steps, pinned.slot_rate, pinned.dropout) == (24, 1.0, 0.0)
