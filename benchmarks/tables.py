@@ -52,6 +52,9 @@ NAMES = {
     "politics": "CrossNER politics 10-shot",
     "ai": "CrossNER AI 10-shot",
     "music": "CrossNER music 10-shot",
+    "politics_full": "CrossNER politics, whole file",
+    "ai_full": "CrossNER AI, whole file",
+    "music_full": "CrossNER music, whole file",
     "conll": "CoNLL-2003",
 }
 METHODS = {
