@@ -97,3 +97,12 @@ def test_weights_that_change_in_place_are_seen() -> None:
     stock = backbone.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
     assert not torch.equal(before, after)
     assert torch.equal(after, stock)
+
+
+def test_off_the_cpu_slots_of_rows_are_joined_into_one_tensor_of_each_layer() -> None:
+    backbone = double_backbone(1)
+    guidance = guidances(backbone)["one per row"].to("meta", torch.float32)
+    states = torch.empty(3, 7, WIDTH, device="meta")
+    layers = backbone.shape.stack_layers["encoder"]
+    pairs = _layers.slot_pairs(guidance, "encoder", states, layers)
+    assert [tuple(each.shape) for pair in pairs for each in pair] == [(3, 4, WIDTH)] * (2 * layers)
