@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import statistics
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -22,6 +23,7 @@ from benchmarks import cost_tables, markdown, report, tables
 from lightner.jobs.plot import svg
 
 _PUBLISHED = {"sought": "sought", "stage B": "stage_b", "paper, BART-large, chosen on test": "paper"}
+_COLUMN = 9  # characters of a name under a drawing of a dozen sets
 _MARKS = ("_", "x", "+", "1", "2")
 
 
@@ -188,7 +190,7 @@ def _finished(figure: Figure, axes: Axes, names: Sequence[str]) -> Figure:
 
 
 def _in_lines(name: str) -> str:
-    return name.strip("`").replace("/", "/\n").replace(" ", "\n", 1)
+    return textwrap.fill(name.strip("`").replace("/", "/ ").replace("_", "_ "), _COLUMN, break_long_words=False)
 
 
 def _ticks(axes: Axes, of_y: Sequence[float]) -> None:
