@@ -85,11 +85,16 @@ def mixed_batches(base: Backbone, original: PromptArtifact, *, rounds: int) -> d
         for key, those in batches.items():
             rows = [Row(prompt, words) for prompt, words in zip(those, sentences, strict=True)]
             began = report.now()
-            work = prepare(base, rows)
-            finish(work, infer(base, work))
+            tag(base, rows)
             if turn:
                 spent[key].append(report.since(began))
     return compared(spent, BATCH_SIZE)
+
+
+def tag(base: Backbone, rows: Sequence[Row]) -> None:
+    """Read rows in one batch, as the service does."""
+    work = prepare(base, rows)
+    finish(work, infer(base, work))
 
 
 def publish(original: PromptArtifact, registry: Registry, count: int) -> None:
@@ -109,8 +114,7 @@ def lengths(base: Backbone, original: PromptArtifact, *, rows: int, rounds: int)
         for key, batches in {"one": [own], "apart": [batch for batch in (short, long) if batch]}.items():
             began = report.now()
             for batch in batches:
-                work = prepare(base, batch)
-                finish(work, infer(base, work))
+                tag(base, batch)
             if turn:
                 spent[key].append(report.since(began))
     return compared(spent, rows)

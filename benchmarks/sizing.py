@@ -23,7 +23,8 @@ from lightner.store import artifact
 from lightner.store.artifact import PromptArtifact
 from lightner.store.card import Card
 from lightner.store.loading import artifact_of
-from lightner.types import LabelSet
+from lightner.tuning import rules
+from lightner.types import LabelSet, Sentence
 
 GIB = 2**30
 
@@ -46,8 +47,10 @@ BACKBONES = {
 CASES = ((100, 1, 1), (100, 10, 10), (1000, 10, 10), (10_000, 100, 100), (10_000, 100, 10), (10_000, 100, 2))
 """Domains, replicas, and the replicas that a domain's requests may go to."""
 CACHES_GIB = (1, 4, 16)
-FREE, MANY_SLOTS = 16, 128
-"""Free attention slots of the longest scanned prompt, and its feed-forward slots where there are many sentences."""
+FREE = max(rules.PROMPT_LENGTHS)
+"""Free attention slots of the longest scanned prompt."""
+FEW, MANY = 50, 500
+"""Sentences of which a prompt learns fewer and more feed-forward slots."""
 LABELS = LabelSet.of([f"label {number}" for number in range(8)])
 
 
@@ -77,8 +80,10 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--requests-per-s", type=float, default=20.0, help="of one replica")
     parser.add_argument("--seconds", type=float, default=600.0)
     options = parser.parse_args(given)
-    sizes = {name: prompt_sizes(each, slots=4 * FREE) for name, each in BACKBONES.items()}
-    of_many = {name: prompt_sizes(each, slots=MANY_SLOTS) for name, each in BACKBONES.items()}
+    sizes, of_many = (
+        {name: prompt_sizes(each, slots=slots_of(sentences)) for name, each in BACKBONES.items()}
+        for sentences in (FEW, MANY)
+    )
     rows = []
     for domains, replicas, spread in CASES:
         for gib in CACHES_GIB:
@@ -89,6 +94,12 @@ def main(given: Sequence[str] | None = None) -> None:
             rows.append({**asdict(load), **simulate(load)})
     found = {"labels": len(LABELS.names), "sizes": sizes, "sizes_of_many_sentences": of_many, "simulation": rows}
     report.print_and_write(found, options.out)
+
+
+def slots_of(sentences: int) -> int:
+    """Feed-forward slots of the longest scanned prompt of so many sentences, by the rules."""
+    learned = [Sentence(("word",))] * sentences
+    return rules.plan(learned, prompt_length=FREE, learning_rate=rules.LEARNING_RATES[0]).feed_forward_slots
 
 
 def prompt_sizes(backbone: Backbone, *, slots: int, free: int = FREE) -> dict[str, int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,13 @@ import torch
 
 from benchmarks import report
 from benchmarks.places import name, texts, tuned, variant
+from benchmarks.serving import publish, tag
 from lightner.model import backbone
 from lightner.model.backbone import Backbone
 from lightner.store.artifact import PromptArtifact, to_files
 from lightner.store.loading import prompt_for
 from lightner.store.registry import Registry
-from lightner.tagger import BATCH_SIZE, Row, finish, infer, prepare
+from lightner.tagger import BATCH_SIZE, Row
 from lightner.words import split_words
 
 ALONE, LOADED = 12, 20
@@ -53,15 +53,13 @@ def main() -> None:
 
 def measured(base: Backbone, original: PromptArtifact, slots: int, folder: Path) -> dict[str, Any]:
     """Bytes of such a prompt, and milliseconds of processor time to load one from a folder."""
-    registry = Registry.open(str(folder / f"slots-{slots}"))
-    for number in range(len(registry.domains()), LOADED + 1):
-        registry.publish(variant(widened(original, slots), number))
+    artifact, registry = widened(original, slots), Registry.open(str(folder / f"slots-{slots}"))
+    publish(artifact, registry, LOADED + 1)
     spent = []
     for number in range(LOADED + 1):
         began = report.now()
         prompt_for(registry.fetch(name(number))[1], base)
         spent.append(report.since(began)[1])
-    artifact = widened(original, slots)
     return {
         "memory_bytes": prompt_for(artifact, base).nbytes,
         "file_bytes": sum(map(len, to_files(artifact).values())),
@@ -83,17 +81,11 @@ def turns(base: Backbone, original: PromptArtifact, options: argparse.Namespace)
     for turn in range(options.rounds + 1):
         for (slots, way), batches in ways.items():
             began = report.now()
-            tag(base, batches)
+            for rows in batches:
+                tag(base, rows)
             if turn:
                 spent[slots].setdefault(way, []).append(report.since(began)[1])
     return spent
-
-
-def tag(base: Backbone, batches: Sequence[Sequence[Row]]) -> None:
-    """Read the batches, one after the other."""
-    for rows in batches:
-        work = prepare(base, rows)
-        finish(work, infer(base, work))
 
 
 def widened(original: PromptArtifact, slots: int) -> PromptArtifact:
