@@ -89,10 +89,12 @@ def learn(
     began, before = report.now(), _largest_bytes()
     scores = LEARNERS[method](base, labels, train, plan)
     (clock_s, processor_s), memory = report.since(began), _largest_bytes() - before
+    tested = scores(test)
     return {
         "steps": plan.steps,
         "dev_f1": scores(dev).micro.f1,
-        "test_f1": scores(test).micro.f1,
+        "test_f1": tested.micro.f1,
+        "test_classes": {label: counts.f1 for label, counts in tested.types.items()},
         "clock_s": clock_s,
         "processor_s": processor_s,
         "memory_bytes": memory,

@@ -19,7 +19,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import cost_tables, markdown, report, tables
+from benchmarks import cost_plots, cost_tables, markdown, report, tables
+from benchmarks.names import METHODS, NAMES
 from lightner.jobs.plot import svg
 
 _PUBLISHED = {"sought": "sought", "stage B": "stage_b", "paper, BART-large, chosen on test": "paper"}
@@ -50,7 +51,7 @@ def few_shot() -> Figure:
     figure, axes = _figure()
     _dots(axes, [[100 * run["test_f1"] for run in of_set] for of_set in runs.values()], "tuned by the rules")
     _beside(axes, list(runs), _PUBLISHED)
-    return _finished(figure, axes, [tables.NAMES[name] for name in runs])
+    return _finished(figure, axes, [NAMES[name] for name in runs])
 
 
 def baselines() -> Figure:
@@ -59,12 +60,12 @@ def baselines() -> Figure:
     prompts = report.by_set(markdown.read("few_shot")["runs"])
     figure, axes = _figure()
     _dots(axes, [[100 * run["test_f1"] for run in prompts[name]] for name in found], "prompt tuning")
-    for number, (method, said) in enumerate(tables.METHODS.items(), start=1):
+    for number, (method, said) in enumerate(METHODS.items(), start=1):
         own = [[100 * run["test_f1"] for run in runs if run["method"] == method] for runs in found.values()]
         if any(own):
             _dots(axes, own, said, mark=_MARKS[number], color=f"C{number}")
     axes.set(ylabel="F1", ylim=(0, 100))
-    return _finished(figure, axes, [tables.NAMES[name] for name in found])
+    return _finished(figure, axes, [NAMES[name] for name in found])
 
 
 def ablations() -> Figure:
@@ -113,7 +114,7 @@ def self_training() -> Figure:
     gains = [[run["from 0.5"] - run["without"] for run in of_set] for of_set in runs.values()]
     _dots(axes, gains, "with unlabelled sentences, minus without")
     axes.set_ylabel("gain in F1")
-    return _finished(figure, axes, [tables.NAMES[name] for name in runs])
+    return _finished(figure, axes, [NAMES[name] for name in runs])
 
 
 def peers() -> Figure:
@@ -154,6 +155,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "ablations": ablations,
     "baselines": baselines,
     "few_shot": few_shot,
+    "growth": cost_plots.growth,
     "labelling_order": labelling_order,
     "labels": labels,
     "peers": peers,

@@ -15,8 +15,9 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from benchmarks import cost_tables, report, slot_tables
-from benchmarks.markdown import Row, ms, one, percent, read, table
+from benchmarks import cost_tables, learning_tables, report, slot_tables
+from benchmarks.markdown import Row, one, percent, read, table
+from benchmarks.names import METHODS, NAMES
 
 PAGES = (
     "README.md",
@@ -39,31 +40,6 @@ PAGES = (
     "benchmarks/results/tuned_scores.md",
     "benchmarks/results/zero_shot.md",
 )
-NAMES = {
-    "recipes": "`examples/recipes`",
-    "support": "`examples/support_tickets`",
-    "movie": "MIT Movie",
-    "movie10": "MIT Movie 10-shot",
-    "movie20": "MIT Movie 20-shot",
-    "movie50": "MIT Movie 50-shot",
-    "movie100": "MIT Movie 100-shot",
-    "movie200": "MIT Movie 200-shot",
-    "movie500": "MIT Movie 500-shot",
-    "politics": "CrossNER politics 10-shot",
-    "ai": "CrossNER AI 10-shot",
-    "music": "CrossNER music 10-shot",
-    "politics_full": "CrossNER politics, whole file",
-    "ai_full": "CrossNER AI, whole file",
-    "music_full": "CrossNER music, whole file",
-    "conll": "CoNLL-2003",
-}
-METHODS = {
-    "fine_tuning": "full fine-tuning",
-    "token_classifier": "token classifier",
-    "lora": "LoRA",
-    "prefix": "prefix tuning",
-}
-PROMPT = "prompt"
 BY_THE_RULES = "as the rules"
 ON_README = ("recipes", "support", "movie10", "politics")
 _FIGURES = ("test_precision", "test_recall", "test_f1")
@@ -230,36 +206,6 @@ def few_shot_from_source() -> str:
     return table(header, rows)
 
 
-def full_data() -> str:
-    """Every run on whole training files; of each method the one that is best on development sentences is bold."""
-    header = ("set", "method", "rate", "passes", "steps", "development F1", "test F1", "a step, ms", "memory, MB")
-    rows = []
-    for name, of_set in report.by_set(read("full_data")["runs"]).items():
-        best = best_on_dev(of_set)
-        for run in of_set:
-            f1 = [percent(run["dev_f1"]), percent(run["test_f1"])]
-            chosen = [f"**{each}**" for each in f1] if run in best else f1
-            sizes = [f"{run['rate']:g}", f"{run['passes']:g}", f"{run['steps']:,}"]
-            rows.append([NAMES[name], way_of(run), *sizes, *chosen, *_spent(run)])
-    return table(header, rows)
-
-
-def best_on_dev(runs: Sequence[report.Run]) -> list[report.Run]:
-    """Of each method the run with the best F1 on development sentences."""
-    methods = dict.fromkeys(run["method"] for run in runs)
-    return [max((run for run in runs if run["method"] == each), key=lambda run: run["dev_f1"]) for each in methods]
-
-
-def way_of(run: report.Run) -> str:
-    """What a run on a whole training file learned."""
-    return f"prompt of length {run['length']}" if run["method"] == PROMPT else METHODS[run["method"]]
-
-
-def _spent(run: report.Run) -> list[str]:
-    step = ms(run["processor_s"] / run["steps"]) if "processor_s" in run else ""
-    return [step, f"{run['memory_bytes'] / 1e6:,.0f}"]
-
-
 def changes() -> dict[str, list[float]]:
     """Of each way of tuning the difference in F1 from the rules, on every set that it was measured on.
 
@@ -319,7 +265,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "few-shot, seeds": few_shot_seeds,
     "few-shot, source": few_shot_from_source,
     "checkouts": cost_tables.checkouts,
-    "full data": full_data,
+    "full data": learning_tables.full_data,
+    "full data, classes": learning_tables.full_data_classes,
     "growth, fits": cost_tables.growth_fits,
     "growth, registry": cost_tables.growth_of_registry,
     "growth, serving": cost_tables.growth_of_serving,

@@ -102,12 +102,19 @@ def auto(runs: Sequence[report.Run]) -> dict[str, Any]:
     """The mean gain over targets and seeds of choosing the start by cross-validated F1, and how often a source wins."""
     gains = []
     for of_set in report.by_set(runs).values():
-        for seed in dict.fromkeys(run["seed"] for run in of_set):
-            own = [run for run in of_set if run["seed"] == seed]
-            alone = [run for run in own if run["source"] == ALONE]
-            chosen = max(own, key=lambda run: (run["cross_validated"], run["source"] == ALONE))
-            gains += [chosen["f1"] - run["f1"] for run in alone]
+        for own in by_seed(of_set):
+            gains += [chosen(own)["f1"] - run["f1"] for run in own if run["source"] == ALONE]
     return {"gain": round(statistics.mean(gains), 1) if gains else None, "choices": len(gains)}
+
+
+def by_seed(runs: Sequence[report.Run]) -> list[list[report.Run]]:
+    """Runs of a set apart by seed."""
+    return [[run for run in runs if run["seed"] == seed] for seed in dict.fromkeys(run["seed"] for run in runs)]
+
+
+def chosen(runs: Sequence[report.Run]) -> report.Run:
+    """The start with the best cross-validated F1; label words alone where a source is only as good."""
+    return max(runs, key=lambda run: (run["cross_validated"], run["source"] == ALONE))
 
 
 def of_source(runs: Sequence[report.Run], source: str, figure: str) -> float:

@@ -30,6 +30,7 @@ def test_a_run_learns_in_a_process_of_its_own(method: str, tmp_path: Path) -> No
     assert row["steps"] == 48 * len(TRAIN) / 4
     assert row["dev_f1"] > 0.5
     assert row["test_f1"] > 0.5
+    assert set(row["test_classes"]) == set(LABELS.names), "each class apart"
     assert min(row["clock_s"], row["processor_s"]) > 0
     assert row["memory_bytes"] >= 0, "a tiny model needs no more than loading it took"
 
