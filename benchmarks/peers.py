@@ -5,8 +5,8 @@
 
 GLiNER needs other versions of transformers than ours, and so an environment of its own; without `--gliner` it is left
 out. Each library runs in one process (`benchmarks/peers_worker.py`); they take turns, round by round, and ratios are
-medians over the rounds of what two did in the same round. Cells that FILE.json has are not measured again. Threads that
-wait for one another sleep (`OMP_WAIT_POLICY`), as other work may share the machine.
+medians over the rounds of what two did in the same round. Cells that FILE.json has are not measured again. Threads wait
+for one another as the environment says; beside other work set `OMP_WAIT_POLICY=PASSIVE`, with which they sleep.
 
 Ours is the embedded backbone with a prompt that was tuned on examples/recipes for some steps, with its draft tagger; of
 more than five labels with further names that no sentence has. It finds entities. The others have random weights and an
@@ -169,7 +169,7 @@ class Worker:
     def process(cls, python: str, name: str, place: Path) -> Iterator[subprocess.Popen[str]]:
         """A process that waits for jobs."""
         script = report.CHECKOUT / "benchmarks" / "peers_worker.py"
-        settings = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        settings = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
         running = subprocess.Popen(
             [python, str(script), name, str(place)],
             stdin=subprocess.PIPE,
