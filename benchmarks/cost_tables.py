@@ -7,7 +7,13 @@ from typing import Any
 
 from benchmarks.markdown import ms, one, read, table
 
-LIBRARIES = {"ours": "ours", "gliner": "GLiNER", "token_classifier": "token classifier", "spacy": "spaCy"}
+LIBRARIES = {
+    "ours": "ours",
+    "gliner": "GLiNER",
+    "gliner_bi": "GLiNER, labels read ahead",
+    "token_classifier": "token classifier",
+    "spacy": "spaCy",
+}
 _PLACES = {"folder": "a folder", "s3": "S3 (moto, in another process)", "host": "host memory"}
 
 
@@ -31,13 +37,14 @@ def checkouts() -> str:
     return table(("", "stage C", "stage B", "ratio", "middle half of the rounds"), rows)
 
 
-def peers() -> str:
+def peers(results: str = "peers") -> str:
     """Texts a second, and how many times as fast ours is as other libraries."""
-    others = list(LIBRARIES)[1:]
+    found = read(results)
+    others = [name for name in list(LIBRARIES)[1:] if name in found["libraries"]]
     header = ("threads", "texts at once", "words", "labels", "ours, texts/s", *(LIBRARIES[name] for name in others))
     order = ("threads", "batch", "words", "labels")
     rows = []
-    for row in sorted(read("peers")["cells"], key=lambda row: [row["cell"][key] for key in order]):
+    for row in sorted(found["cells"], key=lambda row: [row["cell"][key] for key in order]):
         clocks = [row["times_as_fast"][name] for name in others]
         times = [f"{each['processor_s']:.2f} ({each['clock_s']:.2f})" for each in clocks]
         ours = row["texts_per_second"]["ours"]["processor_s"]
@@ -49,7 +56,7 @@ def peers_memory() -> str:
     """Memory and cold start of each library."""
     found = read("peers")
     rows = []
-    for name, said in LIBRARIES.items():
+    for name, said in ((name, LIBRARIES[name]) for name in found["libraries"]):
         start_s = statistics.median(each["seconds"][name] for each in found["cold_start"])
         small, large = (
             max((row["peak_megabytes"][name] for row in found["cells"] if row["cell"]["batch"] == batch), default=0)

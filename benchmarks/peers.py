@@ -4,9 +4,10 @@
     python -m benchmarks.peers --gliner ENV/bin/python --folder FOLDER --out FILE.json
 
 GLiNER needs other versions of transformers than ours, and so an environment of its own; without `--gliner` it is left
-out. Each library runs in one process (`benchmarks/peers_worker.py`); they take turns, round by round, and ratios are
-medians over the rounds of what two did in the same round. Cells that FILE.json has are not measured again. Threads wait
-for one another as the environment says; beside other work set `OMP_WAIT_POLICY=PASSIVE`, with which they sleep.
+out. `--libraries gliner_bi` is its form whose labels are read ahead of the texts. Each library runs in one process
+(`benchmarks/peers_worker.py`); they take turns, round by round, and ratios are medians over the rounds of what two did
+in the same round. Cells that FILE.json has are not measured again. Threads wait for one another as the environment
+says; beside other work set `OMP_WAIT_POLICY=PASSIVE`, with which they sleep.
 
 Ours is the embedded backbone with a prompt that was tuned on examples/recipes for some steps, with its draft tagger; of
 more than five labels with further names that no sentence has. It finds entities. The others have random weights and an
@@ -43,6 +44,8 @@ from lightner.tuning import rules
 from lightner.tuning.training import fit, folded_tensors
 
 OURS = "ours"
+GLINERS = ("gliner", "gliner_bi")
+"""GLiNER in its default form, and with labels read by an encoder of their own, ahead of texts."""
 WORDS, LABELS, BATCHES, THREADS = (20, 200), (5, 20, 50, 150), (1, BATCH_SIZE), (1, 2)
 SENTENCE = 20
 """Words of a sentence."""
@@ -76,8 +79,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0, help="after which a cell has no further round")
     parser.add_argument("--steps", type=int, default=80, help="for which our prompts are tuned")
     options = parser.parse_args()
-    pythons = {OURS: sys.executable, **dict.fromkeys(options.libraries, sys.executable), "gliner": options.gliner}
-    pythons = {name: python for name, python in pythons.items() if python and name in (OURS, *options.libraries)}
+    pythons = {OURS: sys.executable, **{name: python_of(name, options) for name in options.libraries}}
+    pythons = {name: python for name, python in pythons.items() if python}
     found = begun(options)
     for labels in options.labels:
         cells = [Cell(labels, *rest) for rest in product(options.threads, options.batches, options.words)]
@@ -85,6 +88,11 @@ def main() -> None:
         missing = [cell for cell in cells if asdict(cell) not in known]
         if missing:
             measure(pythons, missing, found, options)
+
+
+def python_of(library: str, options: argparse.Namespace) -> str | None:
+    """The interpreter of the environment that a library is installed in, or None where it is not."""
+    return options.gliner if library in GLINERS else sys.executable
 
 
 def begun(options: argparse.Namespace) -> dict[str, Any]:
@@ -104,7 +112,7 @@ def measure(
     with ExitStack() as stack:
         workers = {}
         for name, python in pythons.items():
-            place = options.folder / name / ("any" if name == "gliner" else str(len(names)))
+            place = options.folder / name / ("any" if name in GLINERS else str(len(names)))
             found["libraries"][name] = made(python, name, place, names, steps=options.steps)
             workers[name] = stack.enter_context(Worker.started(python, name, place, names))
         found["cold_start"].append(

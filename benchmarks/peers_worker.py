@@ -29,7 +29,13 @@ THRESHOLD = 0.9
 BATCH_SIZE = 32
 _NEVER = 1e4
 """Added to the score of the tag outside, so that the token classifier finds nothing."""
-_PACKAGES = {"ours": "lightner-ray", "gliner": "gliner", "token_classifier": "transformers", "spacy": "spacy"}
+_PACKAGES = {
+    "ours": "lightner-ray",
+    "gliner": "gliner",
+    "gliner_bi": "gliner",
+    "token_classifier": "transformers",
+    "spacy": "spacy",
+}
 
 
 def main() -> None:
@@ -37,8 +43,19 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
-    makers = {"gliner": make_gliner, "token_classifier": make_token_classifier, "spacy": make_spacy}
-    openers = {"ours": ours, "gliner": gliner, "token_classifier": token_classifier, "spacy": spacy}
+    makers = {
+        "gliner": make_gliner,
+        "gliner_bi": make_gliner_bi,
+        "token_classifier": make_token_classifier,
+        "spacy": make_spacy,
+    }
+    openers = {
+        "ours": ours,
+        "gliner": gliner,
+        "gliner_bi": gliner_bi,
+        "token_classifier": token_classifier,
+        "spacy": spacy,
+    }
     tag: Tag | None = None
     for line in sys.stdin:
         job = json.loads(line)
@@ -80,14 +97,28 @@ def ours(folder: Path, names: Names) -> Tag:
 
 
 def make_gliner(folder: Path, names: Names, tokenizer: str) -> None:
-    """A GLiNER in its default form, on a BERT of our encoder's shape with room for 150 labels and 200 words."""
-    transformers, library = importlib.import_module("transformers"), importlib.import_module("gliner")
+    """A GLiNER in its default form, which reads labels with each text."""
+    _save_gliner(folder, {"model_name": _encoder_for_gliner(folder, tokenizer)})
+
+
+def make_gliner_bi(folder: Path, names: Names, tokenizer: str) -> None:
+    """A GLiNER of the form that reads labels by an encoder of their own."""
+    encoder = _encoder_for_gliner(folder, tokenizer)
+    _save_gliner(folder, {"model_name": encoder, "labels_encoder": encoder})
+
+
+def _encoder_for_gliner(folder: Path, tokenizer: str) -> str:
+    """A BERT of our encoder's shape, with room for 150 labels and 200 words."""
+    transformers = importlib.import_module("transformers")
     encoder = transformers.BertConfig(vocab_size=VOCABULARY, max_position_embeddings=2048, **SHAPE)
     encoder.save_pretrained(folder / "encoder")
-    config = {"model_name": _with_tokenizer(folder / "encoder", tokenizer), "max_types": 1000}
+    return _with_tokenizer(folder / "encoder", tokenizer)
+
+
+def _save_gliner(folder: Path, config: Mapping[str, Any]) -> None:
     importlib.import_module("torch").manual_seed(0)
-    model = library.GLiNER.from_config(config, backbone_from_pretrained=False)
-    model.save_pretrained(folder)
+    made = importlib.import_module("gliner").GLiNER.from_config
+    made({**config, "max_types": 1000}, backbone_from_pretrained=False).save_pretrained(folder)
 
 
 def gliner(folder: Path, names: Names) -> Tag:
@@ -95,6 +126,14 @@ def gliner(folder: Path, names: Names) -> Tag:
     model = importlib.import_module("gliner").GLiNER.from_pretrained(str(folder), local_files_only=True)
     labels = list(names)
     return lambda texts: sum(map(len, model.inference(texts, labels, threshold=THRESHOLD, batch_size=BATCH_SIZE)))
+
+
+def gliner_bi(folder: Path, names: Names) -> Tag:
+    """The same with labels that were read before."""
+    model = importlib.import_module("gliner").GLiNER.from_pretrained(str(folder), local_files_only=True)
+    labels = list(names)
+    tag, read = model.batch_predict_with_embeds, model.encode_labels(labels)
+    return lambda texts: sum(map(len, tag(texts, read, labels, threshold=THRESHOLD, batch_size=BATCH_SIZE)))
 
 
 def make_token_classifier(folder: Path, names: Names, tokenizer: str) -> None:

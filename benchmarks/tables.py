@@ -286,6 +286,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "slots, cost before": lambda: slot_tables.costs("slots_before"),
     "tuned scores": tuned_scores,
     "peers": cost_tables.peers,
+    "peers, labels read ahead": lambda: cost_tables.peers("peers_bi_encoder"),
     "peers, memory and start": cost_tables.peers_memory,
     "zero-shot": zero_shot,
     "zero-shot, development": zero_shot_development,
