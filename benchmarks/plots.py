@@ -25,6 +25,7 @@ from lightner.jobs.plot import svg
 
 _PUBLISHED = {"sought": "sought", "stage B": "stage_b", "paper, BART-large, chosen on test": "paper"}
 _COLUMN = 9  # characters of a name under a drawing of a dozen sets
+_WIDTH, _OF_A_NAME = 8, 0.8  # inches, of a drawing at least, and of a name
 _MARKS = ("_", "x", "+", "1", "2")
 
 
@@ -165,7 +166,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
 
 
 def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 4), layout="constrained")
     return figure, figure.subplots()
 
 
@@ -185,6 +186,7 @@ def _beside(axes: Axes, names: Sequence[str], sources: Mapping[str, str]) -> Non
 
 
 def _finished(figure: Figure, axes: Axes, names: Sequence[str]) -> Figure:
+    figure.set_figwidth(max(_WIDTH, _OF_A_NAME * len(names)))
     axes.set_xticks(range(len(names)), [_in_lines(name) for name in names], fontsize="small")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize="small", loc="lower right")
