@@ -107,6 +107,25 @@ def labelling_order() -> Figure:
     return figure
 
 
+def transfer() -> Figure:
+    """What each source adds to each target."""
+    matrix: Mapping[str, Mapping[str, float]] = markdown.read("transfer")["matrix"]
+    names = [_in_lines(NAMES[name]) for name in matrix]
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    gains = [[matrix[target].get(source, float("nan")) for source in matrix] for target in matrix]
+    largest = max(abs(gain) for of_target in matrix.values() for gain in of_target.values())
+    shown = axes.imshow(gains, cmap="RdBu", vmin=-2 * largest, vmax=2 * largest)
+    for row, column in product(range(len(names)), repeat=2):
+        if row != column:
+            axes.text(column, row, f"{gains[row][column]:+.1f}", ha="center", va="center", fontsize="small")
+    axes.set_xticks(range(len(names)), names, fontsize="small")
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.set(xlabel="source", ylabel="target")
+    figure.colorbar(shown, label="gain in F1")
+    return figure
+
+
 def self_training() -> Figure:
     """Gain of each run by unlabelled sentences, by set."""
     runs = report.by_set(markdown.read("self_training")["runs"])
@@ -161,6 +180,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "labels": labels,
     "peers": peers,
     "self_training": self_training,
+    "transfer": transfer,
     "zero_shot": zero_shot,
 }
 

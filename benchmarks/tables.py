@@ -37,6 +37,7 @@ PAGES = (
     "benchmarks/results/slots.md",
     "benchmarks/results/serving.md",
     "benchmarks/results/peers.md",
+    "benchmarks/results/transfer.md",
     "benchmarks/results/tuned_scores.md",
     "benchmarks/results/zero_shot.md",
 )
@@ -284,6 +285,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "slots": slot_tables.gains,
     "slots, cost": slot_tables.costs,
     "slots, cost before": lambda: slot_tables.costs("slots_before"),
+    "transfer": learning_tables.transfer,
+    "transfer, chosen": learning_tables.transfer_chosen,
     "tuned scores": tuned_scores,
     "peers": cost_tables.peers,
     "peers, labels read ahead": lambda: cost_tables.peers("peers_bi_encoder"),
