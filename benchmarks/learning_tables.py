@@ -6,11 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from benchmarks import report
+from benchmarks.full_data import PROMPT
 from benchmarks.markdown import ms, one, percent, read, table
 from benchmarks.names import METHODS, NAMES
 from benchmarks.transfer import ALONE, by_seed, chosen, of_source
-
-PROMPT = "prompt"
 
 
 def full_data() -> str:
@@ -21,9 +20,9 @@ def full_data() -> str:
         best = best_on_dev(of_set)
         for run in of_set:
             f1 = [percent(run["dev_f1"]), percent(run["test_f1"])]
-            chosen = [f"**{each}**" for each in f1] if run in best else f1
+            shown = [f"**{each}**" for each in f1] if run in best else f1
             sizes = [f"{run['rate']:g}", f"{run['passes']:g}", f"{run['steps']:,}"]
-            rows.append([NAMES[name], way_of(run), *sizes, *chosen, *_spent(run)])
+            rows.append([NAMES[name], way_of(run), *sizes, *shown, *_spent(run)])
     return table(header, rows)
 
 
@@ -39,7 +38,7 @@ def full_data_classes() -> str:
 
 
 def transfer() -> str:
-    """F1 of every target from its label words, and what each source adds; what `auto` adds at the end."""
+    """F1 of every target from its label words, and what each source adds."""
     found = read("transfer")
     matrix: Mapping[str, Mapping[str, float]] = found["matrix"]
     alone = {name: of_source(of_set, ALONE, "f1") for name, of_set in report.by_set(found["runs"]).items()}

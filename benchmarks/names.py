@@ -17,6 +17,11 @@ NAMES = {
     "ai_full": "CrossNER AI, whole file",
     "music_full": "CrossNER music, whole file",
     "conll": "CoNLL-2003",
+    "ai100": "CrossNER AI",
+    "music100": "CrossNER music",
+    "politics200": "CrossNER politics",
+    "conll100": "CoNLL-2003, 100 of each type",
+    "conll250": "CoNLL-2003, 250 of each type",
     "conll50": "CoNLL-2003, 50 of each type",
     "indomain": "CoNLL-2003, in-domain split",
 }

@@ -79,8 +79,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0, help="after which a cell has no further round")
     parser.add_argument("--steps", type=int, default=80, help="for which our prompts are tuned")
     options = parser.parse_args()
-    pythons = {OURS: sys.executable, **{name: python_of(name, options) for name in options.libraries}}
-    pythons = {name: python for name, python in pythons.items() if python}
+    pythons = {name: python for name in (OURS, *options.libraries) if (python := python_of(name, options))}
     found = begun(options)
     for labels in options.labels:
         cells = [Cell(labels, *rest) for rest in product(options.threads, options.batches, options.words)]

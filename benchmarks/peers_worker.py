@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 Tag: TypeAlias = Callable[[list[str]], int]
 """Tags texts and returns how many entities it found."""
@@ -29,13 +29,14 @@ THRESHOLD = 0.9
 BATCH_SIZE = 32
 _NEVER = 1e4
 """Added to the score of the tag outside, so that the token classifier finds nothing."""
-_PACKAGES = {
-    "ours": "lightner-ray",
-    "gliner": "gliner",
-    "gliner_bi": "gliner",
-    "token_classifier": "transformers",
-    "spacy": "spacy",
-}
+
+
+class Library(NamedTuple):
+    """The package of a library, what opens its model in a folder, and what makes it there, if the worker does."""
+
+    package: str
+    open: Callable[[Path, Names], Tag]
+    make: Callable[[Path, Names, str], None] | None = None
 
 
 def main() -> None:
@@ -43,28 +44,22 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
-    makers = {
-        "gliner": make_gliner,
-        "gliner_bi": make_gliner_bi,
-        "token_classifier": make_token_classifier,
-        "spacy": make_spacy,
-    }
-    openers = {
-        "ours": ours,
-        "gliner": gliner,
-        "gliner_bi": gliner_bi,
-        "token_classifier": token_classifier,
-        "spacy": spacy,
-    }
+    library = {
+        "ours": Library("lightner-ray", ours),
+        "gliner": Library("gliner", gliner, make_gliner),
+        "gliner_bi": Library("gliner", gliner_bi, make_gliner_bi),
+        "token_classifier": Library("transformers", token_classifier, make_token_classifier),
+        "spacy": Library("spacy", spacy, make_spacy),
+    }[name]
     tag: Tag | None = None
     for line in sys.stdin:
         job = json.loads(line)
         if "make" in job:
-            if not folder.exists():
-                makers[name](folder, job["labels"], job["make"])
-            answers.write(json.dumps({"version": version(_PACKAGES[name])}) + "\n")
+            if library.make and not folder.exists():
+                library.make(folder, job["labels"], job["make"])
+            answers.write(json.dumps({"version": version(library.package)}) + "\n")
             continue
-        tag = tag or openers[name](folder, job["labels"])
+        tag = tag or library.open(folder, job["labels"])
         answers.write(json.dumps(measured(tag, job, threaded=name != "spacy")) + "\n")
 
 

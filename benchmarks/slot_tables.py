@@ -8,18 +8,19 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.markdown import one, read, table
+from benchmarks.names import NAMES
 
-SETS = {
-    "ai100": ("CrossNER AI", 100),
-    "music100": ("CrossNER music", 100),
-    "movie20": ("MIT Movie 20-shot", 143),
-    "conll100": ("CoNLL-2003, 100 of each type", 160),
-    "politics200": ("CrossNER politics", 200),
-    "movie50": ("MIT Movie 50-shot", 286),
-    "conll250": ("CoNLL-2003, 250 of each type", 414),
-    "movie100": ("MIT Movie 100-shot", 658),
+SENTENCES = {
+    "ai100": 100,
+    "music100": 100,
+    "movie20": 143,
+    "conll100": 160,
+    "politics200": 200,
+    "movie50": 286,
+    "conll250": 414,
+    "movie100": 658,
 }
-"""Names and numbers of sentences of the sets, in the order of the latter."""
+"""Of the sets, in their order."""
 NUMBERS = (32, 128, 256)
 FEWEST = 128
 """Sentences from which the rules give 128 slots."""
@@ -30,12 +31,12 @@ def gains() -> str:
     """F1 by the number of slots, of every set and seed, what further slots gain, and the mean of larger sets."""
     rows, gained = [], {slots: list[float]() for slots in NUMBERS[1:]}
     found = report.by_set(read("feed_forward_slots")["runs"])
-    for name in (name for name in SETS if name in found):
-        said, sentences = SETS[name]
+    for name, sentences in ((name, count) for name, count in SENTENCES.items() if name in found):
         f1 = {slots: _by_seed(found[name], slots) for slots in NUMBERS}
         gain = {slots: _gain(f1[NUMBERS[0]], f1[slots]) for slots in gained}
         cells = [", ".join(one(each) for each in by_seed.values()) for by_seed in f1.values()]
-        rows.append([said, str(sentences), *cells, *("" if each is None else f"{each:+.1f}" for each in gain.values())])
+        cells += ["" if each is None else f"{each:+.1f}" for each in gain.values()]
+        rows.append([NAMES[name], str(sentences), *cells])
         for slots, each in gain.items():
             if sentences >= FEWEST and each is not None:
                 gained[slots].append(each)

@@ -99,7 +99,7 @@ def matrix(runs: Sequence[report.Run]) -> dict[str, dict[str, float]]:
 
 
 def auto(runs: Sequence[report.Run]) -> dict[str, Any]:
-    """The mean gain over targets and seeds of choosing the start by cross-validated F1, and how often a source wins."""
+    """The mean gain over targets and seeds of choosing the start by cross-validated F1, and of how many choices."""
     gains = []
     for of_set in report.by_set(runs).values():
         for own in by_seed(of_set):
