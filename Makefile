@@ -53,13 +53,17 @@ format: $(READY)
 	$(VENV) -m ruff check --fix .
 	$(VENV) -m ruff format .
 
-# torch comes first and alone: pinned, so that no other package asks for another build of it.
+# torch comes first and alone: pinned, so that no other package asks for another build of it. The frozen list comes without
+# what else its packages ask for: cyclonedx-bom wants rfc3987-syntax, which jsonschema then loads, and Ray loads jsonschema;
+# each process of Ray started a second later for it.
 $(READY): requirements.txt pyproject.toml
 	command -v $(PYTHON) >/dev/null || { echo "found no $(PYTHON), expected Python 3.11 (make PYTHON=... names another)"; exit 1; }
 	test -x $(VENV) || $(PYTHON) -m venv .venv
-	$(VENV) -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV) -m pip install --quiet --disable-pip-version-check --no-compile $(TORCH)
+	$(VENV) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements.txt
+	-$(VENV) -m compileall -qq -j 0 .venv/lib  # pip would use one core; packages bring files that are no Python, too
 	$(VENV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV) -m pip check --disable-pip-version-check
 	touch $(READY)
 
 clean:

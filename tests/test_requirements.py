@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -70,3 +71,10 @@ def test_no_requirement_of_an_extra_is_in_the_base() -> None:
     for extra in ("ray", "client", "log", "pretrain", "spacy"):
         lines = PROJECT["optional-dependencies"][extra]
         assert {canonicalize_name(Requirement(line).name) for line in lines} & asked() == set()
+
+
+def test_no_process_of_ray_loads_a_grammar_at_its_start() -> None:
+    # Ray loads jsonschema, which loads rfc3987-syntax where it is installed: a second of every process.
+    pinned = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8")
+    assert "rfc3987" not in "".join(line for line in pinned.splitlines(keepends=True) if not line.startswith("#"))
+    assert find_spec("rfc3987_syntax") is None
