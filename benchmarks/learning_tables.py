@@ -49,6 +49,18 @@ def transfer() -> str:
     return table(("target", ALONE, *(NAMES[source] for source in matrix)), rows)
 
 
+def transfer_pairs() -> str:
+    """Of all pairs, and of those of CrossNER's domains, how many gain and what they gain on the mean."""
+    matrix: Mapping[str, Mapping[str, float]] = read("transfer")["matrix"]
+    pairs = [(target, source) for target, gains in matrix.items() for source in gains]
+    crossner = [pair for pair in pairs if all(NAMES[name].startswith("CrossNER") for name in pair)]
+    rows = []
+    for said, some in (("all", pairs), ("CrossNER's domains among themselves", crossner)):
+        gains = [matrix[target][source] for target, source in some]
+        rows.append([said, str(len(gains)), str(sum(each > 0 for each in gains)), f"{statistics.mean(gains):+.1f}"])
+    return table(("pairs", "number", "gain", "mean"), rows)
+
+
 def transfer_chosen() -> str:
     """Of every target and seed the start that cross-validation takes, what it adds, and what the best would."""
     rows, gained = [], [list[float](), list[float]()]

@@ -287,6 +287,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "slots, cost before": lambda: slot_tables.costs("slots_before"),
     "transfer": learning_tables.transfer,
     "transfer, chosen": learning_tables.transfer_chosen,
+    "transfer, pairs": learning_tables.transfer_pairs,
     "tuned scores": tuned_scores,
     "peers": cost_tables.peers,
     "peers, labels read ahead": lambda: cost_tables.peers("peers_bi_encoder"),

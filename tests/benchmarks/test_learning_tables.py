@@ -41,6 +41,15 @@ def test_a_target_has_no_gain_from_itself(tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
+def test_pairs_of_crossner_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = {"ai": {"music": -1.0, "recipes": 0.0}, "music": {"ai": 2.5}, "recipes": {"ai": -3.5}}
+    results(tmp_path, monkeypatch, transfer={"runs": [], "matrix": matrix})
+    assert learning_tables.transfer_pairs().splitlines()[2:] == [
+        "| all | 4 | 1 | -0.5 |",
+        "| CrossNER's domains among themselves | 2 | 1 | +0.8 |",
+    ]
+
+
 def test_classes_are_shown_of_runs_that_measured_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = {"name": "conll", "method": "fine_tuning", "passes": 4.0, "test_f1": 0.9}
     new = {"name": "indomain", "method": "prompt", "length": 32, "passes": 8.0, "test_f1": 0.8}
