@@ -192,7 +192,7 @@ def _tune(
 ) -> Outcome:
     """Join Ray, scan and learn."""
     storage.check(options.storage)
-    cpus = session.connect(_KEPT, trackers=options.log)
+    cpus = session.connect(_KEPT, runs=options.storage, trackers=options.log)
     again = live.version if live and live.came_from(key, budget=options.budget_minutes) else None
     # Tuning again is a new run, which also resumes after a kill.
     name = "-after-".join(filter(None, [f"{options.domain}-{key[:12]}", again]))

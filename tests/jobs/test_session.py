@@ -134,7 +134,7 @@ def test_workers_get_the_settings_and_those_that_are_there_win(
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     if submitted:
         monkeypatch.setenv(SUBMITTED, "{}")
-    for name in session._SETTINGS:
+    for name in (*session._SETTINGS, *session._TO_A_FOLDER):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     if here is not None:
@@ -148,6 +148,23 @@ def test_workers_get_the_settings_and_those_that_are_there_win(
     assert os.environ["GOMP_SPINCOUNT"] == (here or "10000")
 
 
+@pytest.mark.parametrize(("runs", "passed"), [("/runs", "0.5"), ("s3://bucket/runs?scheme=http", None)])
+def test_states_are_saved_twice_a_second_to_a_folder_and_as_tune_does_to_a_url(
+    runs: str, passed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined: list[dict[str, str]] = []
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    for name in (*session._SETTINGS, *session._TO_A_FOLDER):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(session, "_join", joined.append)
+    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    session.connect("", runs=runs)
+    assert joined[0].get("TUNE_GLOBAL_CHECKPOINT_S") == passed
+    assert os.environ.get("TUNE_GLOBAL_CHECKPOINT_S") == passed
+
+
 def test_a_job_that_logs_to_wandb_passes_on_its_variables_but_no_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,8 +175,8 @@ def test_a_job_that_logs_to_wandb_passes_on_its_variables_but_no_secret(
     monkeypatch.setattr(session, "_join", joined.append)
     monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    for name in session._SETTINGS:
-        monkeypatch.setenv(name, session._SETTINGS[name])
+    for name, value in {**session._SETTINGS, **session._TO_A_FOLDER}.items():
+        monkeypatch.setenv(name, value)
     for trackers in ((), ("mlflow",), ("mlflow", "wandb")):
         session.connect("", trackers=trackers)
     found = [{name: value for name, value in each.items() if name.startswith("WANDB")} for each in joined]

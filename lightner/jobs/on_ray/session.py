@@ -23,10 +23,8 @@ _ADDRESS = "RAY_ADDRESS"
 # Against noise: no watcher that serves only programs that ask it (and writes an error line per run), no second copy of
 # what workers print, no tables next to our own lines, no warning that small states are saved often. The controller
 # looks for a finished round more often than every two seconds, since its workers wait for that. A stopped trial has a
-# minute instead of two seconds to leave its process to the next one, which would fail otherwise. The state of all
-# trials is saved twice a second instead of every ten seconds: a killed job resumes from the checkpoints in that state,
-# and learns anything later again. Tune has no handler for Ctrl-C, after which a trial that was cut off looks like one
-# that ended (see `interrupt`).
+# minute instead of two seconds to leave its process to the next one, which would fail otherwise. Tune has no handler
+# for Ctrl-C, after which a trial that was cut off looks like one that ended (see `interrupt`).
 _SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -34,10 +32,13 @@ _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-    "TUNE_GLOBAL_CHECKPOINT_S": "0.5",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     **dict([SPIN]),
 }
+# The state of all trials is saved twice a second: a killed job resumes from the checkpoints in that state, and learns
+# anything later again. To a URL Tune saves every ten seconds, and after every few rounds of a trial: each time it sends
+# all small files of all trials again, in three requests each.
+_TO_A_FOLDER = {"TUNE_GLOBAL_CHECKPOINT_S": "0.5"}
 _CHATTY = ("ray.tune.tune", "ray.tune.analysis")  # how to restore by hand, which trials have no results yet
 # `ray job stop` kills three seconds after its first signal. All state is saved long before that, but Ray may be slow
 # to end its actors, which end with this process anyway.
@@ -53,11 +54,12 @@ class Stopped(KeyboardInterrupt):
     """
 
 
-def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
+def connect(kept: str, *, runs: str = "", trackers: Sequence[str] = ()) -> int:
     """Join Ray. Workers find this package if it is installed, in the job's working directory or on their path.
 
     Without an address the job starts its own Ray, which ends with it. From now on SIGTERM raises Stopped, and a job
-    that is slow to end after it is ended with `stopped(kept)`. `trackers`: the trackers that the job logs to.
+    that is slow to end after it is ended with `stopped(kept)`. `runs`: the folder or URL in which Tune keeps them;
+    `trackers`: the trackers that the job logs to.
 
     Returns:
         The CPUs that only this job uses: those of its own Ray, 0 on a shared cluster.
@@ -70,7 +72,8 @@ def connect(kept: str, *, trackers: Sequence[str] = ()) -> int:
     if own:
         _start_own()
     # Settings that are there win. A submitted job's are its workers' as well, and Ray refuses one that is given twice.
-    wanted = {name: value for name, value in _SETTINGS.items() if not (submitted and name in os.environ)}
+    settings = _SETTINGS if "://" in runs else {**_SETTINGS, **_TO_A_FOLDER}
+    wanted = {name: value for name, value in settings.items() if not (submitted and name in os.environ)}
     variables = {name: os.environ.get(name, value) for name, value in wanted.items()}
     os.environ.update(variables)
     address = os.environ.get(_ADDRESS, "")
