@@ -11,10 +11,11 @@ TORCH := torch==2.13.0
 demo: $(READY)  ## tune two example domains on a local Ray, serve both, query them
 	$(VENV) scripts/demo.py
 
+# Reordered, files of one long test would come last, each with the other core idle.
 test: check  ## everything that CI runs
 	sh scripts/chromium.sh
 	$(VENV) -m pytest -n 2 --dist loadfile -m "not (ray or s3 or browser)"
-	$(VENV) -m pytest -n 2 --dist loadfile -m "ray or s3 or browser"
+	$(VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "ray or s3 or browser"
 
 fast: $(READY)  ## the tests that start no server
 	$(VENV) -m pytest -x -q -n 2 --dist loadfile -m "not (ray or s3 or browser)"
