@@ -122,26 +122,36 @@ def test_trials_that_ctrl_c_cut_off_are_not_taken_for_ended_ones(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)) == (before, signal.SIG_DFL)
 
 
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What workers are told by each `connect`, which joins no Ray and finds none of its settings in the environment."""
+    told: list[dict[str, str]] = []
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    for name in (*session._SETTINGS, *session._TO_A_FOLDER):
+        monkeypatch.setenv(name, "")  # first, so that what `connect` sets is undone
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(session, "_join", told.append)
+    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return told
+
+
 @pytest.mark.parametrize(
     ("here", "submitted", "passed"),
     [(None, False, "10000"), ("7", False, "7"), (None, True, "10000"), ("7", True, None)],
 )
 def test_workers_get_the_settings_and_those_that_are_there_win(
-    here: str | None, submitted: bool, passed: str | None, monkeypatch: pytest.MonkeyPatch
+    here: str | None,
+    submitted: bool,
+    passed: str | None,
+    joined: list[dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A submitted job's workers have its settings from Ray, which refuses to be told them again."""
-    joined: list[dict[str, str]] = []
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     if submitted:
         monkeypatch.setenv(SUBMITTED, "{}")
-    for name in (*session._SETTINGS, *session._TO_A_FOLDER):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
     if here is not None:
         monkeypatch.setenv("GOMP_SPINCOUNT", here)
-    monkeypatch.setattr(session, "_join", joined.append)
-    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     session.connect("")
     assert joined[0].get("GOMP_SPINCOUNT") == passed
     assert joined[0]["RAY_AIR_NEW_OUTPUT"] == "0"
@@ -150,33 +160,18 @@ def test_workers_get_the_settings_and_those_that_are_there_win(
 
 @pytest.mark.parametrize(("runs", "passed"), [("/runs", "0.5"), ("s3://bucket/runs?scheme=http", None)])
 def test_states_are_saved_twice_a_second_to_a_folder_and_as_tune_does_to_a_url(
-    runs: str, passed: str | None, monkeypatch: pytest.MonkeyPatch
+    runs: str, passed: str | None, joined: list[dict[str, str]]
 ) -> None:
-    joined: list[dict[str, str]] = []
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    for name in (*session._SETTINGS, *session._TO_A_FOLDER):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(session, "_join", joined.append)
-    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     session.connect("", runs=runs)
     assert joined[0].get("TUNE_GLOBAL_CHECKPOINT_S") == passed
     assert os.environ.get("TUNE_GLOBAL_CHECKPOINT_S") == passed
 
 
 def test_a_job_that_logs_to_wandb_passes_on_its_variables_but_no_secret(
-    monkeypatch: pytest.MonkeyPatch,
+    joined: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined: list[dict[str, str]] = []
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     for name, value in (("MODE", "offline"), ("ENTITY", "us"), ("API_KEY", "key"), ("IDENTITY_TOKEN_FILE", "file")):
         monkeypatch.setenv(f"WANDB_{name}", value)
-    monkeypatch.setattr(session, "_join", joined.append)
-    monkeypatch.setattr(session._coordinator, "keep_on_this_node", lambda: None)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    for name, value in {**session._SETTINGS, **session._TO_A_FOLDER}.items():
-        monkeypatch.setenv(name, value)
     for trackers in ((), ("mlflow",), ("mlflow", "wandb")):
         session.connect("", trackers=trackers)
     found = [{name: value for name, value in each.items() if name.startswith("WANDB")} for each in joined]
